@@ -1,0 +1,315 @@
+/* Audit: records, the log, its head and its verification.
+ *
+ * record = sentinel_record_header || subject || results || outcome || salts
+ *
+ * subject:  the order's struct; or a frame (COMMAND, FEED); or
+ *           sentinel_bundle_ref, sentinel_start, sentinel_summary,
+ *           sentinel_snapshot_ref, sentinel_genesis
+ * results:  result_count x sentinel_result
+ * outcome:  sentinel_outcome_part (orders only)
+ * salts:    3 x 16 bytes
+ *
+ * The hash of a record is SHA-256(0x00 || header), its RFC 6962 leaf hash.
+ * The header commits to each part:
+ *   commitment[i] = SHA-256("sentinel-part-v1" || 0x00 || u8 i || salt[i] ||
+ *                           SHA-256(part i))
+ *   salt[i]       = the first 16 bytes of SHA-256(salt32 || u8 i), salt32 of
+ *                   sentinel_sign_salt
+ * Genesis and start records use a zero salt32. docs/4-audit.md has it all. */
+#ifndef SENTINEL_AUDIT_H
+#define SENTINEL_AUDIT_H
+
+#include <sentinel/policy.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SENTINEL_RECORD_VERSION 1u
+#define SENTINEL_RECORD_PARTS 3u
+#define SENTINEL_SALT_BYTES 16u
+#define SENTINEL_RECORD_BYTES_MAX 24576u
+#define SENTINEL_SUBJECT_BYTES_MAX 20480u
+
+enum {
+    SENTINEL_RECORD_GENESIS = 1,
+    SENTINEL_RECORD_START = 2, /* a writer started: a new epoch */
+    SENTINEL_RECORD_BUNDLE = 3, /* an authority or policy bundle was taken */
+    SENTINEL_RECORD_COMMAND = 4,
+    SENTINEL_RECORD_FEED = 5,
+    SENTINEL_RECORD_ORDER = 6,
+    SENTINEL_RECORD_SUMMARY = 7, /* denials that were counted, not recorded */
+    SENTINEL_RECORD_SNAPSHOT = 8,
+    SENTINEL_RECORD_REFUSED = 9, /* a frame that was refused: sentinel_refused */
+    SENTINEL_RECORD_HALT = 10, /* the engine halted itself: sentinel_self_halt */
+    SENTINEL_RECORD_TYPE_COUNT = 11
+};
+
+enum {
+    SENTINEL_RECORD_ENDPOINT_OPEN = 1u << 0, /* the signature does not cover the endpoint */
+    SENTINEL_RECORD_ENDPOINT_GRANT = 1u << 1, /* and the venue's key is not limited */
+    SENTINEL_RECORD_UNPROVEN = 1u << 2, /* no witness: freshness unproven */
+    SENTINEL_RECORD_CLOCK_HELD = 1u << 3, /* the clock stepped back; last time used */
+    SENTINEL_RECORD_LAB = 1u << 4
+};
+
+typedef struct sentinel_record_header {
+    uint16_t version;
+    uint16_t type;
+    uint32_t size_bytes; /* of the whole record */
+    uint64_t number; /* from 0 */
+    uint64_t epoch;
+    uint8_t prev_hash32[32]; /* record 0: zero */
+    int64_t now_ns;
+    uint32_t agent; /* node id; 0 where none */
+    uint8_t verdict;
+    uint8_t release_mode;
+    uint16_t reason;
+    uint64_t reasons[2];
+    uint32_t semantics_version;
+    uint32_t key;
+    uint64_t key_counter; /* uses of the key by this engine, this one included */
+    uint16_t subject_size; /* bytes */
+    uint16_t result_count;
+    uint16_t outcome_size; /* bytes: 0 or sizeof(sentinel_outcome_part) */
+    uint16_t reserved0;
+    uint32_t flags; /* SENTINEL_RECORD_* */
+    uint8_t reserved1[4];
+    uint8_t policy_hash32[32]; /* of the bundles in force; zero: none */
+    uint8_t limit_hash32[32];
+    uint8_t authority_hash32[32];
+    uint8_t commitments[SENTINEL_RECORD_PARTS][32];
+    uint8_t reserved2[8];
+} sentinel_record_header;
+SENTINEL_SIZE(sentinel_record_header, 320);
+SENTINEL_AT(sentinel_record_header, prev_hash32, 24);
+SENTINEL_AT(sentinel_record_header, now_ns, 56);
+SENTINEL_AT(sentinel_record_header, reasons, 72);
+SENTINEL_AT(sentinel_record_header, key_counter, 96);
+SENTINEL_AT(sentinel_record_header, flags, 112);
+SENTINEL_AT(sentinel_record_header, policy_hash32, 120);
+SENTINEL_AT(sentinel_record_header, commitments, 216);
+
+typedef struct sentinel_outcome_part {
+    uint8_t payload_digest32[32]; /* SHA-256(string to sign); zero if none */
+    uint8_t signature_digest32[32]; /* SHA-256(signature bytes); zero if none */
+    uint8_t decision_digest32[32]; /* see sentinel_decision_digest */
+} sentinel_outcome_part;
+SENTINEL_SIZE(sentinel_outcome_part, 96);
+
+/* 12 constraints, the largest order: within the promised 1,152 bytes. */
+SENTINEL_ASSERT_LAYOUT(sizeof(sentinel_record_header) + SENTINEL_ORDER_BYTES_MAX +
+                               12 * sizeof(sentinel_result) + sizeof(sentinel_outcome_part) +
+                               SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES <=
+                           1152,
+                       "a record with 12 constraints is too large");
+
+typedef struct sentinel_bundle_ref {
+    uint16_t kind; /* SENTINEL_FRAME_AUTHORITY or _POLICY */
+    uint8_t reserved0[6];
+    uint64_t sequence;
+    uint64_t size_bytes; /* of the frame's file */
+    uint8_t hash32[32]; /* the frame's hash: its file's name */
+} sentinel_bundle_ref;
+SENTINEL_SIZE(sentinel_bundle_ref, 56);
+
+typedef struct sentinel_start {
+    uint64_t epoch;
+    uint64_t records_before; /* found intact */
+    uint64_t torn_bytes; /* set aside */
+    uint8_t reserved[8];
+} sentinel_start;
+SENTINEL_SIZE(sentinel_start, 32);
+
+typedef struct sentinel_summary {
+    uint64_t count;
+    int64_t first_ns;
+    int64_t last_ns;
+    uint64_t reasons[2]; /* of all that were counted */
+} sentinel_summary;
+SENTINEL_SIZE(sentinel_summary, 40);
+
+typedef struct sentinel_snapshot_ref {
+    uint64_t size_bytes;
+    uint8_t digest32[32]; /* SHA-256 of the state */
+} sentinel_snapshot_ref;
+SENTINEL_SIZE(sentinel_snapshot_ref, 40);
+
+typedef struct sentinel_refused {
+    uint32_t status; /* why */
+    uint16_t kind; /* of the frame, as far as it could be read */
+    uint8_t reserved[2];
+    uint64_t sequence;
+    uint8_t digest32[32]; /* SHA-256 of all bytes given */
+} sentinel_refused;
+SENTINEL_SIZE(sentinel_refused, 48);
+
+typedef struct sentinel_self_halt {
+    uint32_t status; /* why */
+    uint32_t reason;
+} sentinel_self_halt;
+SENTINEL_SIZE(sentinel_self_halt, 8);
+
+/* SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
+ * SHA-256(subject) || policy, limit and authority hash || u8 verdict ||
+ * u16 reason || SHA-256(results)). No chain: equal inputs, equal digests. */
+SENTINEL_API void sentinel_decision_digest(uint8_t digest32[32],
+                                           const sentinel_record_header *header,
+                                           const uint8_t subject_digest32[32],
+                                           const uint8_t results_digest32[32]);
+
+/* A record, taken apart. Points into the caller's bytes. */
+typedef struct sentinel_record {
+    const sentinel_record_header *header;
+    const uint8_t *subject;
+    const sentinel_result *results;
+    const sentinel_outcome_part *outcome; /* null when outcome_size is 0 */
+    const uint8_t *salts;
+    uint8_t hash32[32];
+} sentinel_record;
+
+/* Takes one record apart and checks form and commitments.
+ * Returns:  OK; FORMAT_*; AUDIT_CORRUPT. In: bytes aligned to 8. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size);
+
+/* The parts of a record to be made. */
+typedef struct sentinel_record_parts {
+    const void *subject;
+    const sentinel_result *results;
+    const sentinel_outcome_part *outcome; /* may be null */
+    uint8_t salt32[32];
+    uint8_t subject_digest32[32]; /* filled in by _digests */
+    uint8_t results_digest32[32];
+} sentinel_record_parts;
+
+/* Digests of subject and results, for the decision digest. */
+SENTINEL_API void sentinel_record_digests(sentinel_record_parts *parts,
+                                          const sentinel_record_header *header);
+
+/* Builds a record: fills size_bytes and the commitments, writes all parts.
+ * header: everything else set, subject_size, result_count and outcome_size
+ * included; parts: after sentinel_record_digests.
+ * Returns:  OK; USAGE_CAPACITY. Out: hash32 of the record. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
+                      sentinel_record_header *header, const sentinel_record_parts *parts);
+
+/* ---- The log on disk ------------------------------------------------------
+ *
+ * <dir>/00000000000000000000.log, ...: segments, named by their first record,
+ * preallocated. A segment begins with sentinel_segment; frames follow, each
+ * u64 size || record, padded to 8 || u64 commit word (the first 8 bytes of
+ * SHA-256(u64 size || record)). A size of 0 ends the segment.
+ * <dir>/head: the head page, mapped; two slots written in turn. */
+#define SENTINEL_SEGMENT_BYTES_DEFAULT (16u << 20)
+#define SENTINEL_SEGMENT_BYTES_MIN (64u << 10)
+
+typedef struct sentinel_segment {
+    char magic[8]; /* "SENTSEGM" */
+    uint16_t version; /* 1 */
+    uint8_t reserved0[6];
+    uint8_t engine_id32[32];
+    uint64_t first_record;
+    uint64_t size_bytes; /* preallocated */
+} sentinel_segment;
+SENTINEL_SIZE(sentinel_segment, 64);
+
+typedef struct sentinel_log_head {
+    uint64_t count; /* records committed */
+    uint64_t synced; /* records known to be on the medium */
+    uint64_t epoch;
+    uint64_t generation; /* the slot with the higher one, if intact, counts */
+    uint8_t last_hash32[32];
+    uint8_t check32[32]; /* SHA-256 of the 64 bytes before */
+} sentinel_log_head;
+SENTINEL_SIZE(sentinel_log_head, 96);
+
+enum {
+    SENTINEL_DURABILITY_NONE = 1, /* nothing is written; simulation only */
+    SENTINEL_DURABILITY_WRITE = 2, /* survives the process */
+    SENTINEL_DURABILITY_FSYNC = 3 /* survives the machine */
+};
+
+typedef struct sentinel_log {
+    int dir_fd;
+    int segment_fd;
+    void *head_page; /* 4096 bytes, mapped; null with DURABILITY_NONE */
+    uint64_t segment_bytes; /* size to preallocate */
+    uint64_t segment_offset; /* next frame in the open segment */
+    uint64_t count;
+    uint64_t epoch;
+    uint64_t torn_bytes; /* set aside when opened */
+    int last_errno; /* beside an IO_* status */
+    uint8_t durability;
+    uint8_t failed; /* 1: an append failed; the log takes no more */
+    uint8_t reserved[2];
+    uint8_t last_hash32[32];
+    uint8_t engine_id32[32];
+} sentinel_log;
+
+/* Opens a log for appending; dir_fd stays the caller's. Makes the first
+ * segment when there is none. Reads the last segment through, sets a torn
+ * tail aside under <dir>/torn-<record> and zeroes it; compares with the head.
+ * Returns:  OK; IO_*; FORMAT_*; AUDIT_FOREIGN, AUDIT_CORRUPT,
+ *           AUDIT_TRUNCATED (the caller starts halted). */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32],
+                  uint8_t durability, uint64_t segment_bytes);
+
+/* Appends one record; with FSYNC also syncs (unless `later`).
+ * Returns:  OK; AUDIT_FULL; IO_WRITE; IO_SPACE; IO_SYNC. After a failure the
+ *           log takes no more. Allocates: never. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
+                    const uint8_t hash32[32], int later);
+
+/* Syncs what was appended with `later`. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_log_sync(sentinel_log *log);
+SENTINEL_API void sentinel_log_close(sentinel_log *log);
+
+/* Reads records in order, from any process. */
+typedef struct sentinel_log_reader {
+    int dir_fd;
+    int segment_fd;
+    uint64_t next; /* number of the next record */
+    uint64_t offset;
+    uint64_t segment_first;
+    uint8_t engine_id32[32]; /* of the first segment read */
+    uint8_t prev_hash32[32]; /* of the record before `next`, once one was read */
+    uint8_t have_prev;
+    uint8_t reserved[7];
+} sentinel_log_reader;
+
+/* Starts at record `first` (its segment is searched).
+ * Returns: OK; AUDIT_END (no such record); IO_*; FORMAT_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_reader_open(sentinel_log_reader *reader, int dir_fd, uint64_t first);
+
+/* Reads the next record into `buffer` (SENTINEL_RECORD_BYTES_MAX, aligned to
+ * 8) and checks frame, form, commitments, number and chain.
+ * Returns:  OK; AUDIT_END; AUDIT_CORRUPT (reader->next and ->offset name the
+ *           place); IO_READ. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_reader_next(sentinel_log_reader *reader, sentinel_record *record, uint8_t *buffer,
+                         size_t buffer_size);
+SENTINEL_API void sentinel_log_reader_close(sentinel_log_reader *reader);
+
+/* Reads <dir>/head. Returns: OK; IO_*; AUDIT_CORRUPT (no intact slot). */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_log_head_read(sentinel_log_head *head,
+                                                                      int dir_fd);
+
+/* ---- Merkle tree (RFC 6962, section 2.1) ---------------------------------- */
+
+/* Incremental root over record hashes; off the hot path. */
+typedef struct sentinel_tree {
+    uint64_t count;
+    uint8_t peaks[64][32];
+} sentinel_tree;
+SENTINEL_API void sentinel_tree_add(sentinel_tree *tree, const uint8_t leaf_hash32[32]);
+SENTINEL_API void sentinel_tree_root(const sentinel_tree *tree, uint8_t root32[32]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

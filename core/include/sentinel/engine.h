@@ -1,0 +1,94 @@
+/* An embedded engine: a directory, its one writer, and the gate.
+ *
+ * <dir>/genesis              sentinel_genesis
+ * <dir>/lock                 flock: held by the writer
+ * <dir>/control              sentinel_control, mapped
+ * <dir>/keys/engine          key file (sign.h): signing keys and the identity
+ * <dir>/keys/authority       key file: embedded mode's own authority keys
+ * <dir>/bundles/<hash>       every authority and policy frame that was taken
+ * <dir>/log/                 segments and head (audit.h)
+ * <dir>/snapshots/<record>   state of a SNAPSHOT record; the last two are kept
+ * <dir>/spool/<ticket>       frames for the writer; <ticket>.done: 16 bytes,
+ *                            u32 status, u32 reserved, u64 record
+ * <dir>/texts/<digest>       reasons, under their SHA-256
+ *
+ * Hashes are lower-case hex, tickets and records 20 decimal digits. */
+#ifndef SENTINEL_ENGINE_H
+#define SENTINEL_ENGINE_H
+
+#include <sentinel/gate.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sentinel_engine sentinel_engine;
+
+typedef struct sentinel_engine_options {
+    const char *passphrase; /* of keys/engine */
+    size_t passphrase_size;
+    uint64_t segment_bytes; /* 0: default */
+    uint64_t state_bytes_min; /* room kept for larger policies; 0: default */
+    uint64_t snapshot_every; /* records between snapshots; 0: default */
+    uint8_t durability;
+    uint8_t reserved[7];
+} sentinel_engine_options;
+
+/* Writes genesis, lock, control, the sub-directories and the first records of
+ * a new engine: genesis, authority bundle, policy bundle. The directory must
+ * exist and be empty but for keys/. identity: the RECEIPT key's id.
+ * Returns:  OK; USAGE_STATE (not empty); IO_*; FORMAT_*; POLICY_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_create(const char *dir, const sentinel_genesis *genesis, const void *authority,
+                       size_t authority_size, const void *policy, size_t policy_size,
+                       const sentinel_engine_options *options, int64_t now_ns);
+
+/* Becomes the writer: lock, keys, snapshot, replay, a new epoch. Allocates
+ * all memory that the engine will ever use.
+ * Returns:  OK; IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*. With
+ *           AUDIT_CORRUPT and AUDIT_TRUNCATED the engine is open, halted, and
+ *           signs nothing. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_open(sentinel_engine **engine, const char *dir,
+                     const sentinel_engine_options *options, int64_t now_ns);
+
+/* Flushes, takes a snapshot, releases the lock, wipes keys. */
+SENTINEL_API void sentinel_engine_close(sentinel_engine *engine, int64_t now_ns);
+
+/* The gate behind it, for status and replay. */
+SENTINEL_API sentinel_context *sentinel_engine_context(sentinel_engine *engine);
+
+/* errno of the last IO_* status. */
+SENTINEL_API int sentinel_engine_errno(const sentinel_engine *engine);
+
+/* Applies the spool, then signs or refuses; takes a snapshot when one is due
+ * (after the answer is complete). As sentinel_gate_sign. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome,
+                     sentinel_session *session, const void *order_bytes, size_t size,
+                     int64_t now_ns);
+
+/* Applies every spooled frame, in order. Returns: OK; AUDIT_*, IO_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_spool(sentinel_engine *engine,
+                                                                     int64_t now_ns);
+
+/* Takes a frame at once (bundles are kept under bundles/ first). */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,
+                     int64_t now_ns);
+
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_snapshot(sentinel_engine *engine,
+                                                                        int64_t now_ns);
+
+/* For every other process: hands a frame to the writer. A HALT command also
+ * sets the stop word, so that it binds before the writer has read it.
+ * Returns: OK; IO_*. Out: ticket. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_spool_submit(uint64_t *ticket,
+                                                                     const char *dir,
+                                                                     const void *frame,
+                                                                     size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,226 @@
+/* Signed frames: what people and feeders tell the engine.
+ *
+ * frame  = signed part || proofs
+ * signed = sentinel_frame_header || payload          (header.size_bytes long)
+ * proofs = u32 count || u32 reserved || count x { sentinel_proof || bytes,
+ *          padded with zeros to 8 }
+ *
+ * Each proof is over "sentinel-<kind>-v1" || 0x00 || SHA-256(signed part),
+ * where <kind> is "authority", "policy", "command" or "feed". The SHA-256 of
+ * the signed part is the frame's hash. */
+#ifndef SENTINEL_FRAME_H
+#define SENTINEL_FRAME_H
+
+#include <sentinel/status.h>
+#include <sentinel/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SENTINEL_FRAME_VERSION 1u
+#define SENTINEL_FRAME_MAGIC "SENTINEL" /* 8 bytes, no terminating zero */
+#define SENTINEL_PROOFS_MAX 16u
+#define SENTINEL_PROOF_BYTES_MAX 1024u
+#define SENTINEL_AUTHORITY_KEYS_MAX 64u
+#define SENTINEL_ROOT_KEYS_MAX 8u
+#define SENTINEL_FEED_MARKS_MAX 64u
+
+enum {
+    SENTINEL_FRAME_AUTHORITY = 1,
+    SENTINEL_FRAME_POLICY = 2,
+    SENTINEL_FRAME_LIMIT = 3, /* reserved */
+    SENTINEL_FRAME_COMMAND = 4,
+    SENTINEL_FRAME_FEED = 5,
+    SENTINEL_FRAME_PERMIT = 6, /* reserved */
+    SENTINEL_FRAME_COUNT = 7
+};
+
+typedef struct sentinel_frame_header {
+    char magic[8];
+    uint16_t version; /* SENTINEL_FRAME_VERSION */
+    uint16_t kind;
+    uint8_t environment; /* of the engine */
+    uint8_t reserved0[3];
+    uint32_t size_bytes; /* of the signed part */
+    uint8_t reserved1[4];
+    uint8_t engine_id32[32];
+    uint64_t sequence; /* grows per kind (feeds: per feed kind), from 1 */
+    int64_t issued_ns; /* Unix nanoseconds */
+    int64_t expires_ns; /* refused at and after this time */
+    uint8_t reserved2[16];
+} sentinel_frame_header;
+SENTINEL_SIZE(sentinel_frame_header, 96);
+SENTINEL_AT(sentinel_frame_header, environment, 12);
+SENTINEL_AT(sentinel_frame_header, size_bytes, 16);
+SENTINEL_AT(sentinel_frame_header, engine_id32, 24);
+SENTINEL_AT(sentinel_frame_header, sequence, 56);
+SENTINEL_AT(sentinel_frame_header, expires_ns, 72);
+
+enum { SENTINEL_PROOF_ED25519 = 1 /* 64 bytes */ };
+typedef struct sentinel_proof {
+    uint32_t key; /* id of a row of the authority bundle; root: index */
+    uint16_t scheme;
+    uint16_t size; /* of the bytes that follow, before padding */
+} sentinel_proof;
+SENTINEL_SIZE(sentinel_proof, 8);
+
+/* Powers, as bits of sentinel_authority_key.powers. The root of the genesis
+ * record signs authority bundles. */
+enum {
+    SENTINEL_POWER_POLICY = 0,
+    SENTINEL_POWER_LIMIT = 1,
+    SENTINEL_POWER_OPERATOR = 2, /* k of n to resume; any one stops */
+    SENTINEL_POWER_APPROVER = 3,
+    SENTINEL_POWER_FEED_MARK = 4,
+    SENTINEL_POWER_FEED_EXECUTION = 5,
+    SENTINEL_POWER_FEED_POSITION = 6,
+    SENTINEL_POWER_PERMIT = 7,
+    SENTINEL_POWER_WITNESS = 8,
+    SENTINEL_POWER_AGENT = 9,
+    SENTINEL_POWER_COUNT = 16
+};
+
+typedef struct sentinel_authority_key {
+    uint32_t id; /* ascending, unique, not 0 */
+    uint32_t powers; /* bit n: power n */
+    uint32_t node; /* AGENT: the agent's node id; else 0 */
+    uint16_t scheme; /* SENTINEL_PROOF_ED25519 */
+    uint8_t reserved0[2];
+    int64_t expires_ns; /* a proof at or after this time does not count */
+    uint8_t public_key32[32];
+    uint8_t reserved1[8];
+} sentinel_authority_key;
+SENTINEL_SIZE(sentinel_authority_key, 64);
+
+/* Payload of an authority bundle: this, then key_count rows. */
+typedef struct sentinel_authority {
+    uint32_t key_count;
+    uint8_t reserved[4];
+    uint8_t threshold[SENTINEL_POWER_COUNT]; /* k by power; 0 where unused */
+} sentinel_authority;
+SENTINEL_SIZE(sentinel_authority, 24);
+
+/* The subject of record 0. engine_id = SHA-256 of these bytes. */
+typedef struct sentinel_genesis {
+    char magic[8]; /* "SENTGENE" */
+    uint16_t version; /* 1 */
+    uint8_t environment;
+    uint8_t root_threshold; /* k */
+    uint8_t root_count; /* n */
+    uint8_t reserved0[3];
+    int64_t created_ns;
+    uint8_t random32[32]; /* two engines never have one id */
+    uint8_t identity_key32[32]; /* Ed25519; signs heads and receipts */
+    uint8_t root_keys[SENTINEL_ROOT_KEYS_MAX][32]; /* Ed25519; unused: zero */
+    uint8_t reserved1[8];
+} sentinel_genesis;
+SENTINEL_SIZE(sentinel_genesis, 352);
+SENTINEL_AT(sentinel_genesis, created_ns, 16);
+SENTINEL_AT(sentinel_genesis, identity_key32, 56);
+SENTINEL_AT(sentinel_genesis, root_keys, 88);
+
+enum {
+    SENTINEL_COMMAND_HALT = 1, /* any one operator */
+    SENTINEL_COMMAND_RESUME = 2, /* k of n operators */
+    SENTINEL_COMMAND_COUNT = 3
+};
+enum {
+    SENTINEL_SCOPE_NODE = 1, /* node: a firm's, group's or agent's id */
+    SENTINEL_SCOPE_COUNT = 2 /* venue and instrument are later scopes */
+};
+
+/* Payload of a command. The reason's text is kept beside the log. */
+typedef struct sentinel_command {
+    uint16_t verb;
+    uint16_t scope;
+    uint32_t node; /* id */
+    uint16_t reason_size; /* bytes of UTF-8; not 0 */
+    uint8_t severity; /* 0 to 3 */
+    uint8_t reserved0[5];
+    uint8_t reason_digest32[32]; /* SHA-256 of the text */
+    uint8_t reserved1[16];
+} sentinel_command;
+SENTINEL_SIZE(sentinel_command, 64);
+SENTINEL_AT(sentinel_command, reason_digest32, 16);
+
+enum { SENTINEL_FEED_MARK = 1, SENTINEL_FEED_COUNT = 4 };
+enum { SENTINEL_MARK_INSTRUMENT = 1, SENTINEL_MARK_ASSET = 2 };
+
+/* Price of an instrument in its quote asset, or of an asset in USD. */
+typedef struct sentinel_mark {
+    uint16_t kind;
+    uint8_t reserved0[2];
+    uint32_t id; /* of the instrument or asset */
+    sentinel_decimal price; /* above 0 */
+    int64_t time_ns; /* when it held, not after the frame's issued_ns */
+} sentinel_mark;
+SENTINEL_SIZE(sentinel_mark, 32);
+
+/* Payload of a feed of marks: this, then count rows. Marks of instruments
+ * and assets that are not in the policy are skipped. A mark older than the
+ * one it would replace is skipped. */
+typedef struct sentinel_feed {
+    uint16_t kind; /* SENTINEL_FEED_MARK */
+    uint16_t count; /* 1 to SENTINEL_FEED_MARKS_MAX */
+    uint8_t reserved[4];
+} sentinel_feed;
+SENTINEL_SIZE(sentinel_feed, 8);
+
+/* What a frame must name. */
+typedef struct sentinel_frame_expect {
+    uint8_t engine_id32[32];
+    uint64_t sequence_above; /* the last one taken */
+    int64_t now_ns;
+    uint8_t environment;
+    uint8_t reserved[7];
+} sentinel_frame_expect;
+SENTINEL_SIZE(sentinel_frame_expect, 56);
+
+/* A frame, taken apart. Points into the caller's bytes. */
+typedef struct sentinel_frame {
+    const sentinel_frame_header *header;
+    const uint8_t *payload;
+    size_t payload_size;
+    const uint8_t *proofs; /* first sentinel_proof */
+    size_t proofs_size;
+    uint32_t proof_count;
+    uint8_t hash32[32]; /* SHA-256 of the signed part */
+} sentinel_frame;
+
+/* Takes a frame apart and checks its form; verifies nothing.
+ * Returns:  OK; FORMAT_*. In: bytes: aligned to 8. Timing: variable. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_frame_parse(sentinel_frame *frame, const void *bytes, size_t size, uint16_t kind);
+
+/* Checks engine, environment, sequence, issue and expiry.
+ * Returns:  OK; POLICY_ENGINE, POLICY_ENVIRONMENT, POLICY_SEQUENCE,
+ *           POLICY_EXPIRED, in this precedence. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_frame_expects(const sentinel_frame *frame, const sentinel_frame_expect *expect);
+
+/* Checks the payload of an authority bundle. Returns: OK; FORMAT_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_authority_check(const uint8_t *payload, size_t size);
+
+/* Verifies that at least `threshold` distinct, unexpired keys of this power
+ * made a valid proof; every proof that is present must be valid.
+ * Returns:  OK; POLICY_SIGNATURE.
+ * In:       authority: a checked payload. threshold 0: the authority's own. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_frame_verify(const sentinel_frame *frame, const uint8_t *authority, size_t authority_size,
+                      unsigned power, unsigned threshold, int64_t now_ns);
+
+/* The same for an authority bundle, against the genesis record's root. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_frame_verify_root(const sentinel_frame *frame, const sentinel_genesis *genesis);
+
+/* Checks the form of a genesis record and gives the engine's id.
+ * Returns: OK; FORMAT_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_genesis_check(uint8_t engine_id32[32], const void *bytes, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,164 @@
+/* The gate: order -> policy -> sign -> audit -> release. */
+#ifndef SENTINEL_GATE_H
+#define SENTINEL_GATE_H
+
+#include <sentinel/audit.h>
+#include <sentinel/state.h>
+#include <sentinel/venue.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sentinel_context sentinel_context; /* opaque; in the caller's memory */
+
+typedef struct sentinel_config {
+    sentinel_genesis genesis;
+    uint64_t bundle_bytes_max; /* of a policy bundle and its layout */
+    uint64_t state_bytes_max;
+    uint32_t receipt_key; /* id of the key of purpose RECEIPT in the keyring */
+    uint8_t reserved[4];
+} sentinel_config;
+
+/* Who asks. Opened once per agent; follows new policy versions by itself. */
+typedef struct sentinel_session {
+    uint32_t agent; /* node id */
+    uint32_t node; /* index, kept by the gate */
+    uint64_t generation; /* of the policy that the index is of; kept by the gate */
+} sentinel_session;
+
+/* The answer to one order. */
+typedef struct sentinel_outcome {
+    uint8_t verdict; /* only SENTINEL_ALLOWED carries a signature */
+    uint8_t recorded; /* 1: the record below exists */
+    uint16_t reason;
+    uint32_t status; /* FAILED: the sentinel_status behind it */
+    uint64_t record; /* number; DUPLICATE: of the first signature's record */
+    uint64_t epoch;
+    int64_t now_ns; /* the time that was used */
+    uint8_t record_hash32[32];
+    sentinel_decision decision; /* policy's part; no results if it was not reached */
+    sentinel_signature signature;
+    sentinel_request request; /* ready to send */
+} sentinel_outcome;
+
+/* Stops the gate from outside: mapped memory that any process may write.
+ * While stop is not 0, or the two counts differ, every order is denied. */
+typedef struct sentinel_control {
+    char magic[8]; /* "SENTCTRL" */
+    uint32_t version; /* 1 */
+    uint32_t stop;
+    uint64_t spool_submitted; /* tickets handed out */
+    uint64_t spool_applied; /* tickets done, by the writer */
+    uint64_t writer_pid; /* for people */
+    uint8_t reserved[24];
+} sentinel_control;
+SENTINEL_SIZE(sentinel_control, 64);
+
+/* Bytes of memory for a context: bookkeeping, two bundles, two states.
+ * 0: config is out of range. */
+SENTINEL_API uint64_t sentinel_context_bytes(const sentinel_config *config);
+
+/* Makes a context in the caller's memory (aligned to 64). Nothing is loaded.
+ * The keyring, log and control stay the caller's and outlive the context.
+ * log: null for replay and simulation. control: may be null.
+ * Returns:  OK; USAGE_*; FORMAT_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_context_init(sentinel_context **context, void *memory, uint64_t size,
+                      const sentinel_config *config, sentinel_keyring *keyring, sentinel_log *log,
+                      const sentinel_control *control);
+
+/* Writes the genesis record (number 0) of a new log. Returns: OK; as append. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_gate_genesis(sentinel_context *context,
+                                                                     int64_t now_ns);
+
+/* Writes the start record: a new epoch. Once, after replay and before any
+ * order. Returns: OK; as append. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_start(sentinel_context *context, uint64_t torn_bytes, int64_t now_ns);
+
+/* Takes a signed frame: AUTHORITY, POLICY, COMMAND or FEED. What is taken
+ * becomes a record before it takes effect; what is refused becomes a REFUSED
+ * record and changes nothing else.
+ * Returns:  OK; FORMAT_*; POLICY_*; AUDIT_*, IO_* (nothing taken).
+ * Out:      record: its number (may be null). In: frame: aligned to 8. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_take(sentinel_context *context, uint64_t *record, const void *frame, size_t size,
+                   int64_t now_ns);
+
+/* Checks a frame as sentinel_gate_take would; changes and records nothing. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_check(sentinel_context *context, const void *frame, size_t size, int64_t now_ns);
+
+/* Opens a session. Returns: OK; POLICY_ABSENT; POLICY_SCOPE (no such agent). */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_session_open(sentinel_session *session, const sentinel_context *context, uint32_t agent);
+
+/* Signs one order, or refuses it.
+ * Returns:  OK (the verdict says the rest); USAGE_ARGUMENT.
+ * Out:      outcome: all of it but unused text; signature and request only
+ *           when ALLOWED, zeroed otherwise.
+ * In/out:   session. In: order_bytes, any alignment; now_ns: Unix time.
+ * Timing:   constant in secrets. Allocates: never. Threads: take turns. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
+                   sentinel_session *session, const void *order_bytes, size_t size,
+                   int64_t now_ns);
+
+/* Writes pending denial summaries of every agent; call before closing. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_gate_flush(sentinel_context *context,
+                                                                   int64_t now_ns);
+
+/* Copies the state out and records its digest.
+ * Returns:  OK; USAGE_CAPACITY; as append. In: out_size: at least
+ *           sentinel_gate_snapshot_bytes(). */
+SENTINEL_API uint64_t sentinel_gate_snapshot_bytes(const sentinel_context *context);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_snapshot(sentinel_context *context, uint64_t *record, uint8_t *out,
+                       uint64_t out_size, int64_t now_ns);
+
+/* Restores a snapshot taken at a SNAPSHOT record: the two bundles then in
+ * force, the state, and the record.
+ * Returns:  OK; FORMAT_*; AUDIT_SNAPSHOT; POLICY_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_restore(sentinel_context *context, const sentinel_record *record,
+                      const void *authority, size_t authority_size, const void *policy,
+                      size_t policy_size, const uint8_t *state, uint64_t state_size);
+
+/* Applies one record to the state: decides it again, and compares. The
+ * record must be the next. bundle: the frame that a BUNDLE record names.
+ * keyring: when the context has one with the key, the request is rendered
+ * and its digest compared too.
+ * Returns:  OK; AUDIT_MISMATCH (difference: a short text naming the field);
+ *           AUDIT_CORRUPT; FORMAT_*; POLICY_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_replay(sentinel_context *context, const char **difference,
+                     const sentinel_record *record, const void *bundle, size_t bundle_size);
+
+/* Latches the engine halted because of a status, and records it if it can. */
+SENTINEL_API void sentinel_gate_halt(sentinel_context *context, sentinel_status status,
+                                     int64_t now_ns);
+
+/* The bundle and state in force; null before a policy is loaded. */
+SENTINEL_API const sentinel_view *sentinel_gate_view(const sentinel_context *context);
+
+/* State of the engine before any policy is loaded, and after. */
+SENTINEL_API const sentinel_state *sentinel_gate_state(const sentinel_context *context);
+
+/* Signs a head: "sentinel-head-v1" over SHA-256(sentinel_head). */
+typedef struct sentinel_head {
+    uint8_t engine_id32[32];
+    uint64_t epoch;
+    uint64_t count; /* records */
+    uint8_t last_hash32[32];
+    uint8_t root32[32]; /* RFC 6962 root over the record hashes */
+} sentinel_head;
+SENTINEL_SIZE(sentinel_head, 112);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_sign_head(sentinel_context *context, uint8_t signature64[64],
+                        const sentinel_head *head);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
