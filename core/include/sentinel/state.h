@@ -131,8 +131,9 @@ typedef struct sentinel_state {
     uint32_t book_entries;
     uint8_t reserved[4];
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
+    sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 4504);
+SENTINEL_SIZE(sentinel_state, 5088);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
