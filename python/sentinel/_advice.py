@@ -1,0 +1,229 @@
+"""What to do about each status and each reason: one likely cause, one next step.
+
+Keys are the names in status.def and reason.def; a test fails where one is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A likely cause and the next step, each one sentence without its full stop."""
+
+    cause: str
+    next_step: str
+
+
+_REPORT = "report it with the engine's log; it is a defect of this program"
+_BUNDLE_FORM = "compile the policy again with this version and load the result"
+
+STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
+    {
+        "USAGE_ARGUMENT": Advice("a caller passed a value of the wrong kind or size", _REPORT),
+        "USAGE_STATE": Advice(
+            "the directory or object already holds something, or is not ready yet",
+            "use an empty directory for a new engine, or open the one that exists",
+        ),
+        "USAGE_ABI": Advice(
+            "the extension was built for another version of the core",
+            "install one version of both: reinstall the package",
+        ),
+        "USAGE_CAPACITY": Advice(
+            "the memory that was set aside is smaller than what must be stored",
+            "give the engine more room and open it again",
+        ),
+        "FORMAT_SIZE": Advice("the file was cut short, or something was added", _BUNDLE_FORM),
+        "FORMAT_MAGIC": Advice("this is a file of another kind", "check the file's name"),
+        "FORMAT_VERSION": Advice(
+            "another version of the program wrote it",
+            "use the version that wrote it, or make it again",
+        ),
+        "FORMAT_RESERVED": Advice(
+            "the bytes were altered, or are of a later version", _BUNDLE_FORM
+        ),
+        "FORMAT_RANGE": Advice("the bytes were altered, or made by another program", _BUNDLE_FORM),
+        "FORMAT_ORDER": Advice("the bytes were altered, or made by another program", _BUNDLE_FORM),
+        "FORMAT_REFERENCE": Advice(
+            "the bytes were altered; or a node that is halted is missing from the new policy",
+            "keep every halted node in the policy (resume it first), then compile and load again",
+        ),
+        "FORMAT_TEXT": Advice(
+            "a name holds a character outside its set", "use letters, digits, '.', '_' and '-' only"
+        ),
+        "FORMAT_LIMIT": Advice("a table has more rows than its limit", "make the policy smaller"),
+        "POLICY_ENGINE": Advice(
+            "it was made for another engine",
+            "make it for this engine: check --dir and the engine's id",
+        ),
+        "POLICY_ENVIRONMENT": Advice(
+            "it was made for live, test or lab, and the engine is of another of these",
+            "make it for the engine's own environment",
+        ),
+        "POLICY_SEQUENCE": Advice(
+            "a newer or equal version is loaded already (or a stale frame was repeated)",
+            "give it a number above the loaded one: zcp policy status shows that",
+        ),
+        "POLICY_EXPIRED": Advice(
+            "it is too old, or the clocks of the two machines disagree",
+            "check the clock, then make and sign it again",
+        ),
+        "POLICY_SIGNATURE": Advice(
+            "the bytes were altered, or the keys that signed do not hold this power",
+            "sign it again with enough keys of the authority that holds this power",
+        ),
+        "POLICY_ABSENT": Advice("no policy was loaded yet", "load one: zcp policy load"),
+        "POLICY_SEMANTICS": Advice(
+            "the bundle was compiled for other rules of deciding", _BUNDLE_FORM
+        ),
+        "POLICY_ARENA": Advice(
+            "the policy needs more memory than the engine set aside when it was opened",
+            "open the engine again with more room, or make limits and tables smaller",
+        ),
+        "POLICY_SCOPE": Advice(
+            "the firm, group or agent is not in the loaded policy",
+            "check the name: zcp policy status lists all",
+        ),
+        "AUDIT_FULL": Advice(
+            "the log's quota or disk is used up", "make room, then open the engine again"
+        ),
+        "AUDIT_CORRUPT": Advice(
+            "a file of the log was altered, or the medium is failing",
+            "keep the directory as it is and run zcp audit verify: it names the place",
+        ),
+        "AUDIT_FOREIGN": Advice(
+            "the log was copied from another engine", "put back the log that belongs to this engine"
+        ),
+        "AUDIT_TRUNCATED": Advice(
+            "the log was rolled back to an earlier state, or its end was lost",
+            "put back the newest copy of the log; nothing is signed until then",
+        ),
+        "AUDIT_END": Advice("the number is above the last record", "ask for an earlier record"),
+        "AUDIT_MISMATCH": Advice(
+            "the log was written by another version of the rules, or was altered",
+            "keep the directory as it is; compare with the version that wrote it",
+        ),
+        "AUDIT_SNAPSHOT": Advice(
+            "the snapshot was altered or belongs to another record",
+            "remove the snapshot: the engine rebuilds its state from the log",
+        ),
+        "KEY_UNKNOWN": Advice("no key has this id or name", "list the keys: zcp key list"),
+        "KEY_PURPOSE": Advice(
+            "a key serves one purpose only, fixed when it was made", "make a key for this purpose"
+        ),
+        "KEY_FULL": Advice(
+            "the keyring holds as many keys as it can", "remove a key that is not used"
+        ),
+        "KEY_WIPED": Advice(
+            "the process forked after the engine was opened",
+            "open the engine in the process that signs",
+        ),
+        "KEY_PASSPHRASE": Advice(
+            "the passphrase is wrong, or the key file was altered",
+            "check --passphrase-file and ZCP_PASSPHRASE_FILE, or put back a good copy of the file",
+        ),
+        "KEY_INVALID": Advice(
+            "the secret has the wrong length, or is no valid key",
+            "check the secret and import it again",
+        ),
+        "KEY_MEMORY": Advice(
+            "the limit of locked memory (RLIMIT_MEMLOCK) is too low", "raise it: ulimit -l 1024"
+        ),
+        "KEY_EXISTS": Advice(
+            "a key with this id is in the keyring", "choose another name for the key"
+        ),
+        "CRYPTO_INIT": Advice("libsodium could not be started", "reinstall the package"),
+        "CRYPTO_FAILED": Advice("a library refused the operation", "check the key, then try again"),
+        "CRYPTO_VERIFY": Advice(
+            "the bytes were altered, or another key signed them", "do not trust these bytes"
+        ),
+        "IO_OPEN": Advice(
+            "the path does not exist, or its permissions forbid it",
+            "check --dir, the directory's owner and its permissions",
+        ),
+        "IO_READ": Advice("the medium failed, or the file was cut short", "check the disk"),
+        "IO_WRITE": Advice(
+            "the directory is read-only, or the medium failed",
+            "check the permissions and the disk, then open the engine again",
+        ),
+        "IO_SYNC": Advice("the medium failed", "check the disk, then open the engine again"),
+        "IO_SPACE": Advice("the disk is full", "make room, then open the engine again"),
+        "IO_LOCKED": Advice(
+            "a bot or another zcp has this engine open",
+            "use the process that holds it, or end that process first",
+        ),
+        "IO_MEMORY": Advice(
+            "the machine is out of memory", "free memory, or make the policy smaller"
+        ),
+        "INTERNAL": Advice("a rule that this program keeps was broken", _REPORT),
+    }
+)
+
+_LIST = "use one that the list names, or have it added to the policy"
+_ORDER = "correct the order"
+_LATER = "wait until earlier amounts no longer count, or have the limit raised"
+
+REASON: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "NONE": "–",
+        "ENGINE_HALTED": "the status that zcp status shows names the remedy",
+        "CONTROL_STOP": "the writer applies waiting commands; then zcp kill-switch deactivate",
+        "NO_POLICY": "load a policy: zcp policy load",
+        "CLOCK": "set the machine's clock right, then open the engine again",
+        "ORDER_SIZE": _ORDER,
+        "ORDER_VERSION": "use one version of the package on both sides",
+        "ORDER_ACTION": _ORDER,
+        "ORDER_RESERVED": _ORDER,
+        "ORDER_ENUM": _ORDER,
+        "ORDER_DECIMAL": "give a positive decimal with at most 18 digits after the point",
+        "ORDER_TEXT": "use letters, digits, '.', '_' and '-' only",
+        "ORDER_FIELDS": "give exactly the fields that this type of order has",
+        "ORDER_LAB_ONLY": "leave the field out; only engines of the environment lab take it",
+        "ORDER_RELEASE_MODE": "use the release mode to_agent",
+        "AGENT_UNKNOWN": "name an agent of the policy",
+        "AGENT_MISMATCH": "sign in the session of the agent that the order names",
+        "DUPLICATE": "it was signed before; use the first record, or a new action id",
+        "ID_TOO_OLD": "use an action id above the last one",
+        "PARENT_UNKNOWN": "name an agent of the policy as parent",
+        "INSTRUMENT_UNKNOWN": "have the instrument added to the policy",
+        "ASSET_UNKNOWN": "have the asset added to the policy",
+        "NETWORK_UNKNOWN": "name a network of this asset, or have it added to the policy",
+        "TARGET_UNKNOWN": "name an order that this agent placed through this engine",
+        "VENUE_UNKNOWN": "name a venue that the program knows",
+        "ENVIRONMENT": "use an instrument of the engine's own environment",
+        "TICK": "round the price to the instrument's tick",
+        "LOT": "round the quantity to the instrument's lot",
+        "KEY_NONE": "have a key for this venue and purpose granted in the policy",
+        "KEY_AMBIGUOUS": "name the key in the order",
+        "KEY_NOT_GRANTED": "use a key that the policy grants to this agent for this venue",
+        "KEY_UNAVAILABLE": "import the key that the policy names into the engine's keyring",
+        "UNSUPPORTED": "use an action that this venue has",
+        "KILL_SWITCH": "operators resume it: zcp kill-switch deactivate --reason TEXT",
+        "NO_GRANT": "have the action (or destination) added to an allowlist of the policy",
+        "ACTION_NOT_ALLOWED": _LIST,
+        "VENUE_NOT_ALLOWED": _LIST,
+        "INSTRUMENT_NOT_ALLOWED": _LIST,
+        "ORDER_TYPE_NOT_ALLOWED": _LIST,
+        "SIDE_NOT_ALLOWED": _LIST,
+        "TIF_NOT_ALLOWED": _LIST,
+        "DESTINATION_NOT_ALLOWED": _LIST,
+        "SANCTIONED": "nothing: funds never leave to a sanctioned address",
+        "MARK_ABSENT": "feed a mark: zcp mark set",
+        "MARK_STALE": "feed a fresh mark: zcp mark set",
+        "VALUE_OVERFLOW": "make the order smaller",
+        "VALUE_CAP": "make the order smaller, or have the cap raised",
+        "QUANTITY_CAP": "make the order smaller, or have the cap raised",
+        "PRICE_COLLAR": "bring the price closer to the mark",
+        "DAILY_LIMIT": "wait for the next day (UTC), or have the limit raised",
+        "ROLLING_CAP": _LATER,
+        "RATE_LIMIT": "wait until earlier actions leave the window, or have the limit raised",
+        "RENDER_FAILED": "correct the order; a field does not fit the venue's request",
+        "SIGN_FAILED": "the status beside it names the remedy",
+        "AUDIT_FAILED": "make the log writable, then open the engine again",
+        "SUPPRESSED": "stop sending orders that are refused; the interval passes by itself",
+    }
+)

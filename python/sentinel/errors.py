@@ -1,0 +1,382 @@
+"""Every exception of the package, under one base with ready-made diagnostics.
+
+>>> from sentinel.errors import SentinelError, raise_status
+>>> try:
+...     raise_status(0x0303, "policy version 7")
+... except SentinelError as error:
+...     print(error.diagnostics())
+policy version 7: the sequence number is not above the last one
+likely cause: a newer or equal version is loaded already (or a stale frame was repeated)
+next step: give it a number above the loaded one: zcp policy status shows that
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Final, NoReturn
+
+from . import _advice
+from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT, Reason, Status
+
+__all__ = [
+    "AuditCorrupt",
+    "AuditError",
+    "ConfigError",
+    "CryptoError",
+    "EngineHalted",
+    "EngineLocked",
+    "FailedConstraint",
+    "InternalError",
+    "KeyFileError",
+    "OrderInvalid",
+    "PolicyDenied",
+    "PolicyInvalid",
+    "SentinelError",
+    "SigningFailed",
+    "StorageError",
+    "UnitInvalid",
+    "UsageError",
+    "VerificationFailed",
+    "exception_of",
+    "raise_status",
+]
+
+
+class SentinelError(Exception):
+    """Base of every exception of this package.
+
+    `status` is the core's status code where there is one. `exit_status` is what `zcp`
+    exits with when nothing catches the exception.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(
+        self, message: str, *, status: int | None = None, cause: str = "", next_step: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self._cause = cause
+        self._next_step = next_step
+
+    @property
+    def cause(self) -> str:
+        """The likely cause; empty where none is known."""
+        advice = _advice.STATUS.get(_status_name(self.status))
+        return self._cause or (advice.cause if advice else "")
+
+    @property
+    def next_step(self) -> str:
+        """What to do next; empty where nothing is known."""
+        advice = _advice.STATUS.get(_status_name(self.status))
+        return self._next_step or (advice.next_step if advice else "")
+
+    def diagnostics(self) -> str:
+        """What happened, the likely cause and the next step, one line each."""
+        lines = [str(self)]
+        if self.cause:
+            lines.append(f"likely cause: {self.cause}")
+        if self.next_step:
+            lines.append(f"next step: {self.next_step}")
+        return "\n".join(lines)
+
+
+class UsageError(SentinelError):
+    """A call broke a documented rule: wrong argument, wrong state, wrong version."""
+
+    exit_status = 2
+
+
+class UnitInvalid(SentinelError):
+    """A text is no amount, ratio, rate, duration or quantity."""
+
+    exit_status = 2
+
+
+class ConfigError(SentinelError):
+    """A file of text is wrong; `file`, `line` and `column` (from 1) name the place."""
+
+    exit_status = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        column: int = 0,
+        cause: str = "",
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, cause=cause, next_step=next_step)
+        self.file = file
+        self.line = line
+        self.column = column
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as far as known."""
+        parts = [self.file or "<text>"]
+        if self.line:
+            parts += [str(self.line), str(self.column)]
+        return ":".join(parts)
+
+    def __str__(self) -> str:
+        """The place, then the message."""
+        return f"{self.place}: {self.message}"
+
+
+class PolicyInvalid(SentinelError):
+    """A bundle, command or feed cannot be taken, or a bundle cannot be read."""
+
+    exit_status = 2
+
+
+class OrderInvalid(SentinelError):
+    """An order cannot be built from what was given; `reason` where the core named one."""
+
+    exit_status = 2
+
+    def __init__(self, message: str, *, reason: int | None = None, next_step: str = "") -> None:
+        super().__init__(
+            message, next_step=next_step or _advice.REASON.get(_reason_name(reason), "")
+        )
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class FailedConstraint:
+    """One constraint that an order failed. `value` and `bound` are in the constraint's unit."""
+
+    type: str
+    """Kind of the constraint, such as "value_cap"."""
+    node: str
+    """Path of the node that it is attached to, such as "firm/spot"."""
+    name: str
+    """Name of the constraint; empty for the implicit ones."""
+    value: int
+    bound: int
+    value_text: str = ""
+    """The value as people read it, such as "612,000.00 USD"."""
+    bound_text: str = ""
+    suggestion: str = ""
+    """What would lift the refusal, one sentence."""
+    max_allowed: str | None = None
+    """The largest value that would pass now, as text with its unit; None where it makes none."""
+    retry_after_ns: int | None = None
+    """Nanoseconds after which the same order could pass; None where time does not help."""
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """`retry_after_ns`, rounded up to microseconds."""
+        if self.retry_after_ns is None:
+            return None
+        return timedelta(microseconds=-(-self.retry_after_ns // 1000))
+
+
+class PolicyDenied(SentinelError):
+    """Policy refused an order; the refusal is a record.
+
+    `reason` is the first reason in precedence (a code of reason.def), `reasons` are all that
+    apply. `record` is None when the refusal was only counted (see `suppressed`).
+    """
+
+    exit_status = 3
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        record: int | None = None,
+        epoch: int | None = None,
+        failed: Sequence[FailedConstraint] = (),
+        reasons: Sequence[str] = (),
+        number: int | None = None,
+    ) -> None:
+        self.number = number if number is not None else _REASON_NUMBER.get(reason, 0)
+        text = REASON_TEXT.get(self.number, "the order was refused")
+        super().__init__(
+            f"refused: {text} ({reason})",
+            next_step=_advice.REASON.get(_reason_name(self.number), ""),
+        )
+        self.reason = reason
+        self.reasons = tuple(reasons) or (reason,)
+        self.record = record
+        self.epoch = epoch
+        self.failed = tuple(failed)
+
+    @property
+    def max_allowed(self) -> str | None:
+        """Of the first failed constraint that has one."""
+        return next((c.max_allowed for c in self.failed if c.max_allowed is not None), None)
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """The longest wait of the failed constraints; None when one of them time does not help."""
+        waits = [c.retry_after for c in self.failed]
+        known = [wait for wait in waits if wait is not None]
+        return max(known) if known and len(known) == len(waits) else None
+
+    def diagnostics(self) -> str:
+        """The refusal, each failed constraint, and what would lift it."""
+        lines = [str(self)]
+        if self.record is not None:
+            lines[0] += f", record {self.record}"
+        for constraint in self.failed:
+            value = constraint.value_text or str(constraint.value)
+            bound = constraint.bound_text or str(constraint.bound)
+            name = f" {constraint.name!r}" if constraint.name else ""
+            lines.append(
+                f"failed: {constraint.type}{name} of {constraint.node}: {value}, bound {bound}"
+            )
+            if constraint.suggestion:
+                lines.append(f"  {constraint.suggestion}")
+        if self.next_step:
+            lines.append(f"next step: {self.next_step}")
+        return "\n".join(lines)
+
+
+class SigningFailed(SentinelError):
+    """Policy allowed an order, but a later step failed; nothing was released."""
+
+    exit_status = 5
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        record: int | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        number = _REASON_NUMBER.get(reason, 0)
+        text = REASON_TEXT.get(number, "a step failed")
+        if status:
+            text += f": {STATUS_TEXT.get(status, f'status {status:#06x}')}"
+        super().__init__(
+            f"not signed: {text} ({reason})",
+            status=status,
+            next_step="" if status else _advice.REASON.get(_reason_name(number), ""),
+        )
+        self.reason = reason
+        self.record = record
+        self.epoch = epoch
+
+
+class EngineHalted(SentinelError):
+    """The engine is halted and signs nothing."""
+
+    exit_status = 4
+
+
+class EngineLocked(SentinelError):
+    """Another process is the engine's writer."""
+
+    exit_status = 6
+
+
+class KeyFileError(SentinelError):
+    """A key or key file cannot be used."""
+
+    exit_status = 7
+
+
+class AuditError(SentinelError):
+    """The log cannot answer: full, ended, foreign, or decided otherwise."""
+
+    exit_status = 8
+
+
+class AuditCorrupt(AuditError):
+    """A committed record, the log's end or a snapshot is not intact.
+
+    `record` and `offset` name the place where they are known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        record: int | None = None,
+        offset: int | None = None,
+        cause: str = "",
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, status=status, cause=cause, next_step=next_step)
+        self.record = record
+        self.offset = offset
+
+
+class VerificationFailed(SentinelError):
+    """A receipt, a head or a signature does not prove what it says."""
+
+    exit_status = 8
+
+
+class StorageError(SentinelError):
+    """The operating system refused: open, read, write, sync, space."""
+
+    exit_status = 9
+
+
+class CryptoError(SentinelError):
+    """A cryptographic library refused."""
+
+    exit_status = 10
+
+
+class InternalError(SentinelError):
+    """Our own invariant broke; the engine has halted."""
+
+    exit_status = 70
+
+
+_BY_STATUS: Final[dict[int, type[SentinelError]]] = {
+    Status.POLICY_ABSENT: EngineHalted,
+    Status.AUDIT_CORRUPT: AuditCorrupt,
+    Status.AUDIT_TRUNCATED: AuditCorrupt,
+    Status.AUDIT_SNAPSHOT: AuditCorrupt,
+    Status.CRYPTO_VERIFY: VerificationFailed,
+    Status.IO_LOCKED: EngineLocked,
+}
+_BY_CATEGORY: Final[dict[int, type[SentinelError]]] = {
+    0x01: UsageError,
+    0x02: PolicyInvalid,
+    0x03: PolicyInvalid,
+    0x04: AuditError,
+    0x05: KeyFileError,
+    0x06: CryptoError,
+    0x07: StorageError,
+    0x08: InternalError,
+}
+_REASON_NUMBER: Final[dict[str, int]] = {code: number for number, code in REASON_CODE.items()}
+
+
+def _status_name(status: int | None) -> str:
+    return Status(status).name if status in STATUS_TEXT else ""
+
+
+def _reason_name(reason: int | None) -> str:
+    return Reason(reason).name if reason in REASON_TEXT else ""
+
+
+def exception_of(status: int) -> type[SentinelError]:
+    """The exception that stands for a status; InternalError for an unknown one."""
+    return _BY_STATUS.get(status) or _BY_CATEGORY.get(status >> 8, InternalError)
+
+
+def raise_status(status: int, context: str = "", *, errno: int = 0) -> NoReturn:
+    """Raises the exception of a status that is not OK.
+
+    `context` says what was being done or to what file; `errno` is named after an IO_* status.
+    """
+    text = STATUS_TEXT.get(status, f"unknown status {status:#06x}")
+    if errno:
+        import os
+
+        text += f" ({os.strerror(errno)})"
+    raise exception_of(status)(f"{context}: {text}" if context else text, status=status)
