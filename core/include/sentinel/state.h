@@ -59,7 +59,8 @@ typedef struct sentinel_book_entry {
     uint64_t epoch;
     uint32_t instrument;
     uint8_t side;
-    uint8_t reserved[3];
+    uint8_t type; /* venues keep triggered orders apart (sentinel_render.target_type) */
+    uint8_t reserved[2];
     /* What the venue knows the order as: the record and epoch of the place,
      * even after amends. */
     uint64_t client_record;

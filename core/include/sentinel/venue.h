@@ -61,7 +61,9 @@ typedef struct sentinel_render {
     uint8_t side; /* of the order that an amend means */
     uint8_t client_id_size; /* 0: none (lab) */
     uint8_t target_client_id_size; /* 0: target.id is the venue's own */
-    uint8_t reserved[4];
+    uint8_t environment; /* of the engine: which hosts */
+    uint8_t target_type; /* order type of the target, from the book; 0 unknown */
+    uint8_t reserved[2];
     char client_id[SENTINEL_TAG_BYTES_MAX]; /* what this request is called */
     char target_client_id[SENTINEL_TAG_BYTES_MAX]; /* what the target is called */
 } sentinel_render;
