@@ -1,0 +1,297 @@
+/* The main path: order -> policy -> sign -> audit -> release.
+ *
+ * This is the only place that joins the four steps. A signature leaves
+ * sentinel_gate_sign() only behind a record that was kept. */
+#include "gate_internal.h"
+
+static void refuse(sentinel_outcome *outcome, sentinel_reason reason) {
+    sentinel_decision_refuse(&outcome->decision, reason);
+}
+
+/* Where only the outside world knew, a replay takes the record's word. */
+static int replay_says(const sentinel_context *context, sentinel_reason reason) {
+    const uint64_t *reasons = context->expected->header->reasons;
+    return (reasons[reason / 64] >> (reason % 64) & 1) != 0;
+}
+
+/* A control page that differs from its last known word stops everything. */
+static int control_stops(const sentinel_context *context) {
+    if (context->expected != NULL) {
+        return replay_says(context, SENTINEL_REASON_CONTROL_STOP);
+    }
+    const sentinel_control *control = context->control;
+    return control != NULL &&
+           (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ||
+            __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) !=
+                __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE));
+}
+
+/* Step 0: may this engine decide at all, and at what time? */
+static void admit(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    /* The clock comes first: a step back too far halts the engine, and this
+     * order is already refused for that. */
+    if (!gate_clock(context, &c->now_ns, &c->flags) ||
+        (context->expected != NULL && replay_says(context, SENTINEL_REASON_CLOCK))) {
+        refuse(outcome, SENTINEL_REASON_CLOCK);
+    }
+    if (gate_state(context)->halted != 0) {
+        refuse(outcome, SENTINEL_REASON_ENGINE_HALTED);
+    }
+    if (control_stops(context)) {
+        refuse(outcome, SENTINEL_REASON_CONTROL_STOP);
+    }
+    if (!context->has_policy) {
+        refuse(outcome, SENTINEL_REASON_NO_POLICY);
+    }
+}
+
+/* Step 1: the order's form, then everything that it refers to. */
+static void check_order(const sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    sentinel_reason reason = SENTINEL_REASON_ORDER_SIZE;
+    if (sentinel_order_check(&reason, &c->order, c->size, context->config.genesis.environment) !=
+        SENTINEL_OK) {
+        reason = SENTINEL_REASON_ORDER_SIZE;
+    }
+    if (reason != SENTINEL_REASON_NONE) {
+        refuse(outcome, reason);
+        return;
+    }
+    gate_resolve(context, c, &outcome->decision);
+}
+
+/* Step 3, first half: the exact bytes. Pure; nothing is reserved yet. */
+static sentinel_reason render(const sentinel_context *context, sentinel_outcome *outcome,
+                              gate_case *c) {
+    if (c->key == NULL) {
+        /* A replay without keys: the record says what came of it. */
+        c->digests = *context->expected->outcome;
+        c->flags = context->expected->header->flags;
+        return replay_says(context, SENTINEL_REASON_UNSUPPORTED)     ? SENTINEL_REASON_UNSUPPORTED
+               : replay_says(context, SENTINEL_REASON_RENDER_FAILED) ? SENTINEL_REASON_RENDER_FAILED
+                                                                     : SENTINEL_REASON_NONE;
+    }
+    sentinel_request *request = &outcome->request;
+    sentinel_reason reason = sentinel_venue_render(request, &c->render);
+    if (reason == SENTINEL_REASON_NONE && request->overflow) {
+        reason = SENTINEL_REASON_RENDER_FAILED;
+    }
+    if (reason != SENTINEL_REASON_NONE) {
+        return reason;
+    }
+    hash_bytes(c->digests.payload_digest32, request->text + request->string_to_sign.offset,
+               request->string_to_sign.size);
+    if (request->method != SENTINEL_METHOD_NONE && !request->endpoint_covered) {
+        c->flags |= SENTINEL_RECORD_ENDPOINT_OPEN;
+        if ((c->key_row->flags & SENTINEL_KEY_ENDPOINT_GRANT) != 0) {
+            c->flags |= SENTINEL_RECORD_ENDPOINT_GRANT;
+        }
+    }
+    return SENTINEL_REASON_NONE;
+}
+
+/* What an allowed order uses up, before any signature exists. */
+static void reserve(const sentinel_context *context, const sentinel_outcome *outcome,
+                    gate_case *c) {
+    const sentinel_view *view = gate_view(context);
+    sentinel_state *state = view->state;
+    sentinel_policy_debit(view, &c->subject, &outcome->decision, c->now_ns);
+
+    uint64_t id = c->order.header.action_id;
+    sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
+    if (id > agent->id_highest) {
+        uint64_t step = id - agent->id_highest;
+        agent->id_seen = step < SENTINEL_ID_WINDOW ? agent->id_seen << step | 1 : 1;
+        agent->id_highest = id;
+    } else {
+        agent->id_seen |= UINT64_C(1) << (agent->id_highest - id);
+    }
+    agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;
+
+    if (c->subject.action == SENTINEL_ACTION_PLACE || c->subject.action == SENTINEL_ACTION_AMEND) {
+        /* An amend keeps the name under which the venue knows the order. */
+        sentinel_book_entry entry = {
+            .action_id = id,
+            .record = state->record_count,
+            .epoch = state->epoch,
+            .instrument = c->subject.instrument->id,
+            .side = c->subject.side,
+            .client_record = c->target != NULL ? c->target->client_record : state->record_count,
+            .client_epoch = c->target != NULL ? c->target->client_epoch : state->epoch,
+        };
+        *sentinel_view_book(view, c->node, id) = entry;
+    }
+    for (uint32_t i = 0; i < SENTINEL_KEYS_MAX; i++) {
+        sentinel_key_counter *counter = &state->key_counters[i];
+        if (counter->key == c->key_row->id || counter->key == 0) {
+            counter->key = c->key_row->id;
+            c->key_counter = ++counter->uses;
+            return;
+        }
+    }
+}
+
+/* Step 3, second half: the signature over those bytes, put into place. */
+static sentinel_reason sign(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    if (context->expected != NULL) {
+        memcpy(c->digests.signature_digest32, context->expected->outcome->signature_digest32, 32);
+        return replay_says(context, SENTINEL_REASON_SIGN_FAILED)     ? SENTINEL_REASON_SIGN_FAILED
+               : replay_says(context, SENTINEL_REASON_RENDER_FAILED) ? SENTINEL_REASON_RENDER_FAILED
+                                                                     : SENTINEL_REASON_NONE;
+    }
+    sentinel_request *request = &outcome->request;
+    sentinel_status status =
+        sentinel_sign(context->keyring, &outcome->signature, c->key_row->id,
+                      (const uint8_t *)request->text + request->string_to_sign.offset,
+                      request->string_to_sign.size);
+    if (status != SENTINEL_OK) {
+        outcome->status = status;
+        return SENTINEL_REASON_SIGN_FAILED;
+    }
+    hash_bytes(c->digests.signature_digest32, outcome->signature.bytes, outcome->signature.size);
+    sentinel_reason reason = sentinel_venue_finish(request, &c->render, &outcome->signature);
+    return request->overflow ? SENTINEL_REASON_RENDER_FAILED : reason;
+}
+
+/* Step 4: the record, before anything is released. */
+static sentinel_status keep_record(sentinel_context *context, sentinel_outcome *outcome,
+                                   gate_case *c) {
+    const sentinel_decision *decision = &outcome->decision;
+    gate_entry entry = {
+        .type = SENTINEL_RECORD_ORDER,
+        .reason = decision->reason,
+        .subject_size = (uint16_t)c->size,
+        .result_count = decision->result_count,
+        .verdict = outcome->verdict,
+        .release_mode = SENTINEL_RELEASE_TO_AGENT,
+        .agent = c->session->agent,
+        .key = c->key_row != NULL ? c->key_row->id : 0,
+        .flags = c->flags,
+        .key_counter = c->key_counter,
+        .reasons = {decision->reasons[0], decision->reasons[1]},
+        .now_ns = c->now_ns,
+        .subject = &c->order,
+        .results = decision->results,
+        .outcome = &c->digests,
+    };
+    uint64_t number = gate_state(context)->record_count;
+    sentinel_status status = gate_append(context, outcome->record_hash32, &entry);
+    if (status == SENTINEL_OK) {
+        outcome->recorded = 1;
+        outcome->record = number;
+    }
+    return status;
+}
+
+static void withhold(sentinel_outcome *outcome) {
+    bytes_wipe(&outcome->signature, sizeof outcome->signature);
+    bytes_wipe(&outcome->request, sizeof outcome->request);
+}
+
+static void fail(sentinel_outcome *outcome, sentinel_reason reason) {
+    withhold(outcome);
+    refuse(outcome, reason);
+    outcome->verdict = SENTINEL_FAILED;
+    outcome->decision.verdict = SENTINEL_FAILED;
+}
+
+/* The record could not be kept: no signature, and no further decision. */
+static void fail_unrecorded(sentinel_context *context, sentinel_outcome *outcome,
+                            sentinel_status status) {
+    fail(outcome, SENTINEL_REASON_AUDIT_FAILED);
+    outcome->status = status;
+    sentinel_state *state = gate_state(context);
+    if (state->halted == 0 && context->expected == NULL) {
+        state->halted = status;
+    }
+}
+
+static void deny(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    withhold(outcome);
+    outcome->verdict = SENTINEL_DENIED;
+    outcome->decision.verdict = SENTINEL_DENIED;
+    memset(&c->digests, 0, sizeof c->digests);
+    c->flags &= ~(uint32_t)(SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT);
+    int recorded = 0;
+    sentinel_status status = gate_attempt(context, &recorded, c->node, c->now_ns,
+                                          outcome->decision.reasons);
+    if (status == SENTINEL_OK && recorded) {
+        status = keep_record(context, outcome, c);
+    }
+    if (status != SENTINEL_OK) {
+        /* It was refused already; that the refusal is not kept halts the engine. */
+        fail_unrecorded(context, outcome, status);
+    }
+    if (c->duplicate_of != 0) {
+        outcome->record = c->duplicate_of;
+    }
+}
+
+static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    reserve(context, outcome, c);
+    sentinel_reason reason = sign(context, outcome, c);
+    if (reason != SENTINEL_REASON_NONE) {
+        fail(outcome, reason);
+        memset(c->digests.signature_digest32, 0, sizeof c->digests.signature_digest32);
+    } else {
+        outcome->verdict = SENTINEL_ALLOWED;
+    }
+    sentinel_status status = keep_record(context, outcome, c);
+    if (status != SENTINEL_OK) {
+        fail_unrecorded(context, outcome, status);
+    }
+}
+
+void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    sentinel_decision *decision = &outcome->decision;
+    admit(context, outcome, c);
+    if (!gate_is_refused(decision)) {
+        check_order(context, outcome, c);
+    }
+    if (!gate_is_refused(decision)) {
+        sentinel_policy_evaluate(decision, gate_view(context), &c->subject, c->now_ns);
+    }
+    if (!gate_is_refused(decision)) {
+        sentinel_reason reason = render(context, outcome, c);
+        if (reason != SENTINEL_REASON_NONE) {
+            refuse(outcome, reason);
+        }
+    }
+    if (gate_is_refused(decision)) {
+        deny(context, outcome, c);
+    } else {
+        allow(context, outcome, c);
+    }
+    outcome->reason = decision->reason;
+    outcome->epoch = gate_state(context)->epoch;
+    outcome->now_ns = c->now_ns;
+}
+
+sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
+                                   sentinel_session *session, const void *order_bytes, size_t size,
+                                   int64_t now_ns) {
+    if (context == NULL || outcome == NULL || session == NULL || order_bytes == NULL ||
+        context->expected != NULL || now_ns < 0) {
+        if (outcome != NULL) {
+            memset(outcome, 0, sizeof *outcome);
+        }
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    memset(outcome, 0, sizeof *outcome);
+    gate_case c;
+    memset(&c, 0, sizeof c);
+    c.session = session;
+    c.now_ns = now_ns;
+    c.node = SENTINEL_NODE_NONE;
+    /* No order has such a size; of others the bytes are kept as they came. */
+    c.size = size <= sizeof c.order && size % 8 == 0 ? size : 0;
+    memcpy(&c.order, order_bytes, c.size);
+    if (context->has_policy && (session->generation != context->generation)) {
+        session->node = sentinel_bundle_node(&gate_view(context)->bundle, session->agent);
+        session->generation = context->generation;
+    }
+    if (context->has_policy) {
+        c.node = session->node;
+    }
+    gate_decide(context, outcome, &c);
+    return SENTINEL_OK;
+}

@@ -1,0 +1,118 @@
+/* What the gate's sources share: the context, one order's case, one entry of
+ * the log. */
+#ifndef SENTINEL_GATE_INTERNAL_H
+#define SENTINEL_GATE_INTERNAL_H
+
+#include <sentinel/gate.h>
+
+#include "bytes.h"
+#include "check.h"
+#include "hash.h"
+
+#define GATE_AUTHORITY_BYTES_MAX                                                                   \
+    (sizeof(sentinel_authority) + SENTINEL_AUTHORITY_KEYS_MAX * sizeof(sentinel_authority_key))
+
+/* Before a policy says otherwise. */
+#define GATE_CLOCK_TOLERANCE_NS INT64_C(1000000000)
+#define GATE_ATTEMPT_LIMIT 100u
+#define GATE_ATTEMPT_INTERVAL_NS INT64_C(1000000000)
+
+struct sentinel_context {
+    sentinel_config config;
+    uint8_t engine_id32[32];
+    sentinel_keyring *keyring; /* null: replay without keys */
+    sentinel_log *log; /* null: nothing is kept */
+    const sentinel_control *control; /* null: none */
+    const sentinel_record *expected; /* replay: the record being made again */
+    const char *difference; /* replay: where it differs */
+    sentinel_view views[2]; /* the active one is in force */
+    uint8_t *bundle_memory[2]; /* the frame, then the layout */
+    uint8_t *state_memory[2];
+    uint64_t generation; /* policies taken; sessions compare */
+    uint32_t active;
+    uint8_t has_policy;
+    uint8_t has_authority;
+    uint8_t reserved[2];
+    uint64_t authority_size;
+    sentinel_state bare; /* the state before the first policy */
+    _Alignas(8) uint8_t authority[GATE_AUTHORITY_BYTES_MAX];
+    _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX];
+};
+
+/* One order on its way. */
+typedef struct gate_case {
+    sentinel_order order; /* a copy; zero beyond its size */
+    size_t size; /* 0 when it had a wrong size */
+    sentinel_session *session;
+    int64_t now_ns;
+    uint32_t node; /* index of the session's agent; SENTINEL_NODE_NONE */
+    uint32_t flags; /* of the record */
+    const sentinel_book_entry *target; /* of an amend, cancel or query by action */
+    const sentinel_key *key_row;
+    const sentinel_key_info *key; /* null in a replay without keys */
+    sentinel_subject subject;
+    sentinel_render render;
+    uint64_t key_counter;
+    uint64_t duplicate_of; /* record that signed this id before */
+    sentinel_outcome_part digests;
+} gate_case;
+
+/* One record to be made. */
+typedef struct gate_entry {
+    uint16_t type;
+    uint16_t reason;
+    uint16_t subject_size;
+    uint16_t result_count;
+    uint8_t verdict;
+    uint8_t release_mode;
+    uint32_t agent;
+    uint32_t key;
+    uint32_t flags;
+    uint64_t key_counter;
+    uint64_t reasons[2];
+    int64_t now_ns;
+    const void *subject;
+    const sentinel_result *results;
+    sentinel_outcome_part *outcome; /* null: none; gets the decision digest */
+} gate_entry;
+
+static inline sentinel_state *gate_state(const sentinel_context *context) {
+    /* The bare state is a part of the context, which is never itself const. */
+    return context->has_policy ? context->views[context->active].state
+                               : (sentinel_state *)(uintptr_t)&context->bare;
+}
+
+static inline const sentinel_view *gate_view(const sentinel_context *context) {
+    return context->has_policy ? &context->views[context->active] : NULL;
+}
+
+static inline int gate_is_refused(const sentinel_decision *decision) {
+    return decision->reason != SENTINEL_REASON_NONE;
+}
+
+/* gate_record.c: makes a record and keeps it; in a replay, compares it. */
+SENTINEL_MUST_USE sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
+                                              const gate_entry *entry);
+
+/* The time that counts. Sets CLOCK_HELD when the clock stepped back a little;
+ * gives 0 when it stepped back too far (the engine is then halted). */
+int gate_clock(sentinel_context *context, int64_t *now_ns, uint32_t *flags);
+
+/* Whether a denial is recorded or only counted; writes a summary when one is
+ * due. node: index, or SENTINEL_NODE_NONE. */
+SENTINEL_MUST_USE sentinel_status gate_attempt(sentinel_context *context, int *recorded,
+                                               uint32_t node, int64_t now_ns,
+                                               const uint64_t reasons[2]);
+
+/* gate_resolve.c: who, which id, which rows, which key. */
+void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decision *decision);
+
+/* gate_take.c: a bundle that a BUNDLE record names, made again. */
+SENTINEL_MUST_USE sentinel_status gate_take_at(sentinel_context *context, uint64_t *record,
+                                               const void *frame, size_t size, int64_t now_ns,
+                                               uint32_t flags);
+
+/* gate.c: one order, with the session's agent already known. */
+void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);
+
+#endif

@@ -1,0 +1,376 @@
+/* Step 1, second half: who asks, under which id, about which rows, with
+ * which key. All reasons of a stage are named; a refused stage is the last. */
+#include "gate_internal.h"
+#include "wide.h"
+
+/* Session and policy must agree on the agent. */
+static void resolve_agent(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
+    if (c->order.header.agent != c->session->agent) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_AGENT_MISMATCH);
+    }
+    if (c->node >= view->bundle.node_count ||
+        view->bundle.nodes[c->node].kind != SENTINEL_NODE_AGENT) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_AGENT_UNKNOWN);
+    }
+}
+
+static void resolve_ids(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
+    const sentinel_order_header *header = &c->order.header;
+    const sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
+    uint64_t id = header->action_id;
+    if (id == 0 ||
+        (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW)) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
+    } else if (id <= agent->id_highest &&
+               (agent->id_seen >> (agent->id_highest - id) & 1) != 0) {
+        c->duplicate_of = agent->id_record[id % SENTINEL_ID_WINDOW];
+        sentinel_decision_refuse(decision, SENTINEL_REASON_DUPLICATE);
+    }
+    if ((header->present & SENTINEL_PRESENT_PARENT) != 0) {
+        uint32_t parent = sentinel_bundle_node(&view->bundle, header->parent_agent);
+        if (parent == SENTINEL_NODE_NONE ||
+            view->bundle.nodes[parent].kind != SENTINEL_NODE_AGENT) {
+            sentinel_decision_refuse(decision, SENTINEL_REASON_PARENT_UNKNOWN);
+        }
+    }
+}
+
+/* The earlier action that a target means, when it names one. */
+static int resolve_target(const sentinel_view *view, gate_case *c, const sentinel_target *target,
+                          sentinel_decision *decision) {
+    if (target->by == SENTINEL_TARGET_ACTION) {
+        const sentinel_book_entry *entry = sentinel_view_book(view, c->node, target->action_id);
+        if (target->action_id == 0 || entry->action_id != target->action_id) {
+            sentinel_decision_refuse(decision, SENTINEL_REASON_TARGET_UNKNOWN);
+            return 0;
+        }
+        c->target = entry;
+    }
+    return 1;
+}
+
+static void resolve_instrument(const sentinel_context *context, gate_case *c, uint32_t id,
+                               sentinel_decision *decision) {
+    const sentinel_instrument *row = sentinel_bundle_instrument(&gate_view(context)->bundle, id);
+    if (row == NULL) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+        return;
+    }
+    if (row->environment != context->config.genesis.environment) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_ENVIRONMENT);
+    }
+    c->subject.instrument = row;
+    c->subject.venue = row->venue;
+}
+
+/* An instrument by id, or a whole venue. */
+static void resolve_scope(const sentinel_context *context, gate_case *c, uint32_t instrument,
+                          uint16_t venue, sentinel_decision *decision) {
+    if (instrument != 0) {
+        resolve_instrument(context, c, instrument, decision);
+    } else if (venue == SENTINEL_VENUE_NONE || venue >= SENTINEL_VENUE_COUNT) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_VENUE_UNKNOWN);
+    } else {
+        c->subject.venue = venue;
+    }
+}
+
+static wide_u128 scaled(const sentinel_decimal *decimal, unsigned to_scale) {
+    wide_u128 value = (wide_u128)(uint64_t)decimal->mantissa;
+    for (unsigned scale = decimal->scale; scale < to_scale; scale++) {
+        value *= 10; /* below 2^63 x 10^18: within 128 bits */
+    }
+    return value;
+}
+
+static int is_multiple(const sentinel_decimal *value, const sentinel_decimal *step) {
+    unsigned scale = value->scale > step->scale ? value->scale : step->scale;
+    return scaled(value, scale) % scaled(step, scale) == 0;
+}
+
+/* Prices lie on ticks, quantities on lots. */
+static void check_grid(const gate_case *c, sentinel_decision *decision) {
+    const sentinel_subject *subject = &c->subject;
+    const sentinel_instrument *row = subject->instrument;
+    if (((subject->present & SENTINEL_PRESENT_PRICE) != 0 &&
+         !is_multiple(&subject->price, &row->tick)) ||
+        ((subject->present & SENTINEL_PRESENT_TRIGGER_PRICE) != 0 &&
+         !is_multiple(&subject->trigger_price, &row->tick))) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_TICK);
+    }
+    if ((subject->present & SENTINEL_PRESENT_QUANTITY) != 0 &&
+        !is_multiple(&subject->quantity, &row->lot)) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_LOT);
+    }
+}
+
+static void resolve_place(const sentinel_context *context, gate_case *c,
+                          sentinel_decision *decision) {
+    const sentinel_order_place *place = &c->order.place;
+    sentinel_subject *subject = &c->subject;
+    subject->side = place->side;
+    subject->type = place->type;
+    subject->time_in_force = place->time_in_force;
+    subject->quantity = place->quantity;
+    subject->quote_quantity = place->quote_quantity;
+    subject->price = place->price;
+    subject->trigger_price = place->trigger_price;
+    resolve_instrument(context, c, place->instrument, decision);
+    if (subject->instrument != NULL) {
+        check_grid(c, decision);
+    }
+}
+
+static void resolve_amend(const sentinel_context *context, gate_case *c,
+                          sentinel_decision *decision) {
+    const sentinel_order_amend *amend = &c->order.amend;
+    sentinel_subject *subject = &c->subject;
+    if (!resolve_target(gate_view(context), c, &amend->target, decision)) {
+        return;
+    }
+    subject->side = c->target != NULL ? c->target->side : amend->side;
+    subject->type = amend->type;
+    subject->time_in_force = amend->time_in_force;
+    subject->quantity = amend->quantity;
+    subject->price = amend->price;
+    subject->trigger_price = amend->trigger_price;
+    resolve_instrument(context, c, c->target != NULL ? c->target->instrument : amend->instrument,
+                       decision);
+    if (subject->instrument != NULL) {
+        check_grid(c, decision);
+    }
+}
+
+static void resolve_query(const sentinel_context *context, gate_case *c,
+                          sentinel_decision *decision) {
+    const sentinel_order_query *query = &c->order.query;
+    if (!resolve_target(gate_view(context), c, &query->target, decision)) {
+        return;
+    }
+    resolve_scope(context, c, c->target != NULL ? c->target->instrument : query->instrument,
+                  query->venue, decision);
+}
+
+static void resolve_asset(const sentinel_view *view, gate_case *c, uint32_t id,
+                          sentinel_decision *decision) {
+    c->subject.asset = sentinel_bundle_asset(&view->bundle, id);
+    if (c->subject.asset == NULL) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_ASSET_UNKNOWN);
+    }
+}
+
+static void resolve_withdraw(const sentinel_view *view, gate_case *c,
+                             sentinel_decision *decision) {
+    const sentinel_order_withdraw *withdraw = &c->order.withdraw;
+    c->subject.amount = withdraw->amount;
+    resolve_asset(view, c, withdraw->asset, decision);
+    c->subject.network = sentinel_bundle_network(&view->bundle, withdraw->network);
+    if (c->subject.network == NULL || c->subject.network->asset != withdraw->asset) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_NETWORK_UNKNOWN);
+    }
+}
+
+/* Every row that the order refers to. */
+static void resolve_rows(const sentinel_context *context, gate_case *c,
+                         sentinel_decision *decision) {
+    const sentinel_view *view = gate_view(context);
+    const sentinel_order *order = &c->order;
+    switch (order->header.action) {
+    case SENTINEL_ACTION_PLACE:
+        resolve_place(context, c, decision);
+        break;
+    case SENTINEL_ACTION_AMEND:
+        resolve_amend(context, c, decision);
+        break;
+    case SENTINEL_ACTION_CANCEL:
+        if (resolve_target(view, c, &order->cancel.target, decision)) {
+            resolve_instrument(context, c,
+                               c->target != NULL ? c->target->instrument
+                                                 : order->cancel.instrument,
+                               decision);
+        }
+        break;
+    case SENTINEL_ACTION_CANCEL_ALL:
+        resolve_scope(context, c, order->cancel_all.instrument, order->cancel_all.venue, decision);
+        if (order->cancel_all.asset != 0) {
+            resolve_asset(view, c, order->cancel_all.asset, decision);
+        }
+        break;
+    case SENTINEL_ACTION_CANCEL_ALL_AFTER:
+        resolve_scope(context, c, order->cancel_all_after.instrument,
+                      order->cancel_all_after.venue, decision);
+        break;
+    case SENTINEL_ACTION_QUERY:
+        resolve_query(context, c, decision);
+        break;
+    case SENTINEL_ACTION_WITHDRAW:
+        resolve_withdraw(view, c, decision);
+        break;
+    case SENTINEL_ACTION_TRANSFER:
+        c->subject.amount = order->transfer.amount;
+        resolve_asset(view, c, order->transfer.asset, decision);
+        break;
+    case SENTINEL_ACTION_MESSAGE:
+        break;
+    default:
+        sentinel_decision_refuse(decision, SENTINEL_REASON_ORDER_ACTION);
+        break;
+    }
+}
+
+static int is_in_chain(const sentinel_bundle *bundle, uint32_t node, uint32_t agent) {
+    for (uint32_t i = 0; i < SENTINEL_DEPTH_MAX && agent != SENTINEL_NODE_NONE; i++) {
+        if (agent == node) {
+            return 1;
+        }
+        agent = bundle->nodes[agent].parent;
+    }
+    return 0;
+}
+
+/* A key that this agent may use for this: purpose, venue and node fit. */
+static int key_fits(const sentinel_bundle *bundle, const gate_case *c, const sentinel_key *key) {
+    if (c->subject.action == SENTINEL_ACTION_MESSAGE) {
+        return key->purpose == SENTINEL_PURPOSE_MESSAGE && is_in_chain(bundle, key->node, c->node);
+    }
+    int any_venue = 0;
+    uint16_t venue = c->subject.venue;
+    if (c->subject.action == SENTINEL_ACTION_WITHDRAW ||
+        c->subject.action == SENTINEL_ACTION_TRANSFER) {
+        venue = c->subject.asset->venue;
+        any_venue = venue == SENTINEL_VENUE_NONE;
+    }
+    return (key->purpose == SENTINEL_PURPOSE_VENUE ||
+            key->purpose == SENTINEL_PURPOSE_VENUE_MASTER) &&
+           (any_venue || key->venue == venue) && is_in_chain(bundle, key->node, c->node);
+}
+
+/* Every key that ever signed is counted; the table of counters has a limit. */
+static int key_has_counter(const sentinel_state *state, uint32_t key) {
+    for (uint32_t i = 0; i < SENTINEL_KEYS_MAX; i++) {
+        if (state->key_counters[i].key == key || state->key_counters[i].key == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The key in the ring must be the very key that the policy means. */
+static int key_is_ready(const sentinel_context *context, gate_case *c) {
+    if (!key_has_counter(gate_state(context), c->key_row->id)) {
+        return 0;
+    }
+    if (context->expected != NULL) {
+        const uint64_t *reasons = context->expected->header->reasons;
+        if ((reasons[0] >> SENTINEL_REASON_KEY_UNAVAILABLE & 1) != 0) {
+            return 0;
+        }
+    }
+    const sentinel_key_info *info =
+        context->keyring != NULL ? sentinel_keyring_find(context->keyring, c->key_row->id) : NULL;
+    if (info != NULL && bytes_equal(info->fingerprint32, c->key_row->fingerprint32, 32)) {
+        c->key = info;
+        return 1;
+    }
+    return context->expected != NULL; /* a replay may lack keys */
+}
+
+static void resolve_key(const sentinel_context *context, gate_case *c,
+                        sentinel_decision *decision) {
+    const sentinel_bundle *bundle = &gate_view(context)->bundle;
+    uint32_t named = c->order.header.key;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < bundle->key_count; i++) {
+        const sentinel_key *key = &bundle->keys[i];
+        if ((named == 0 || key->id == named) && key_fits(bundle, c, key)) {
+            c->key_row = key;
+            found++;
+        }
+    }
+    if (found != 1) {
+        c->key_row = NULL;
+        sentinel_decision_refuse(decision, named != 0   ? SENTINEL_REASON_KEY_NOT_GRANTED
+                                           : found == 0 ? SENTINEL_REASON_KEY_NONE
+                                                        : SENTINEL_REASON_KEY_AMBIGUOUS);
+        return;
+    }
+    if (!key_is_ready(context, c)) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_KEY_UNAVAILABLE);
+        return;
+    }
+    c->subject.venue = c->key_row->venue;
+}
+
+/* What rendering needs beyond the rows: time, expiry, names of orders. */
+static void prepare_render(const sentinel_context *context, gate_case *c) {
+    const sentinel_order_header *header = &c->order.header;
+    const sentinel_state *state = gate_state(context);
+    sentinel_render *render = &c->render;
+    render->order = &c->order;
+    render->instrument = c->subject.instrument;
+    render->asset = c->subject.asset;
+    render->network = c->subject.network;
+    render->key = c->key;
+    render->side = c->subject.side;
+    render->timestamp_ms = c->now_ns / 1000000;
+    render->nonce = (uint64_t)render->timestamp_ms;
+    render->has_expiry = c->key_row->expiry_ms != 0;
+    render->expiry = c->key_row->expiry_ms;
+    render->client_id_size = SENTINEL_CLIENT_ID_BYTES;
+    sentinel_client_id(render->client_id, context->engine_id32, state->epoch, state->record_count);
+    if (c->target != NULL) {
+        render->target_client_id_size = SENTINEL_CLIENT_ID_BYTES;
+        sentinel_client_id(render->target_client_id, context->engine_id32,
+                           c->target->client_epoch, c->target->client_record);
+    }
+    /* From here: `lab` only, as sentinel_order_check has made sure. */
+    if ((header->present & SENTINEL_PRESENT_LAB_WAIVE) != 0) {
+        render->has_expiry = 0;
+        render->expiry = 0;
+        render->client_id_size = 0;
+    }
+    if ((header->present & SENTINEL_PRESENT_LAB_CLIENT_ID) != 0) {
+        render->client_id_size = header->tag_size;
+        memcpy(render->client_id, header->tag, sizeof header->tag);
+    }
+    if ((header->present & SENTINEL_PRESENT_LAB_EXPIRY) != 0) {
+        render->has_expiry = 1;
+        render->expiry = header->lab_expiry;
+    }
+    if ((header->present & SENTINEL_PRESENT_LAB_NONCE) != 0) {
+        render->nonce = header->lab_nonce;
+    }
+    const sentinel_target *target =
+        header->action == SENTINEL_ACTION_AMEND    ? &c->order.amend.target
+        : header->action == SENTINEL_ACTION_CANCEL ? &c->order.cancel.target
+        : header->action == SENTINEL_ACTION_QUERY  ? &c->order.query.target
+                                                   : NULL;
+    if (target != NULL && target->by == SENTINEL_TARGET_CLIENT_ID) {
+        render->target_client_id_size = target->id_size;
+        memcpy(render->target_client_id, target->id, sizeof target->id);
+    }
+}
+
+void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decision *decision) {
+    const sentinel_view *view = gate_view(context);
+    resolve_agent(view, c, decision);
+    if (gate_is_refused(decision)) {
+        return;
+    }
+    resolve_ids(view, c, decision);
+    if (gate_is_refused(decision)) {
+        return;
+    }
+    c->subject.order = &c->order;
+    c->subject.node = c->node;
+    c->subject.action = c->order.header.action;
+    c->subject.present = c->order.header.present;
+    resolve_rows(context, c, decision);
+    if (gate_is_refused(decision)) {
+        return;
+    }
+    resolve_key(context, c, decision);
+    if (!gate_is_refused(decision)) {
+        prepare_render(context, c);
+    }
+}

@@ -1,0 +1,324 @@
+/* Signed frames from outside: bundles, commands, feeds. What is taken becomes
+ * a record before it takes effect. */
+#include "gate_internal.h"
+
+static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
+                      const uint8_t hash32[32], uint64_t sequence) {
+    /* The new state was laid out before the record was made: what records
+     * change in every state is brought up to date. */
+    const sentinel_state *old = gate_state(context);
+    sentinel_state *state = fresh->state;
+    state->record_count = old->record_count;
+    state->epoch = old->epoch;
+    state->last_now_ns = old->last_now_ns;
+    state->halted = old->halted;
+    state->strangers = old->strangers;
+    memcpy(state->sequences, old->sequences, sizeof state->sequences);
+    memcpy(state->last_hash32, old->last_hash32, 32);
+    memcpy(state->engine_id32, old->engine_id32, 32);
+    memcpy(state->limit_hash32, old->limit_hash32, 32);
+    memcpy(state->authority_hash32, old->authority_hash32, 32);
+    memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
+    memcpy(state->policy_hash32, hash32, 32);
+    state->sequences[SENTINEL_FRAME_POLICY] = sequence;
+    context->active ^= context->has_policy;
+    context->has_policy = 1;
+    context->generation++;
+}
+
+/* Copies a policy frame to the free slot, so that nobody changes it after it
+ * was checked, and lays out its state beside the one in force. */
+static sentinel_status lay_out(sentinel_context *context, sentinel_view *fresh,
+                               sentinel_frame *frame, const void *bytes, size_t size) {
+    uint32_t slot = context->active ^ context->has_policy;
+    uint64_t room = context->config.bundle_bytes_max;
+    uint64_t layout_at = bytes_round_up(size, 64);
+    if (size > room || layout_at > room) {
+        return SENTINEL_POLICY_ARENA;
+    }
+    uint8_t *copy = context->bundle_memory[slot];
+    memcpy(copy, bytes, size);
+    SENTINEL_TRY(sentinel_frame_parse(frame, copy, size, SENTINEL_FRAME_POLICY));
+    sentinel_bundle bundle;
+    SENTINEL_TRY(sentinel_bundle_check(&bundle, copy, size));
+    return sentinel_state_make(fresh, &bundle, copy + layout_at, room - layout_at,
+                               context->state_memory[slot], context->config.state_bytes_max,
+                               gate_view(context));
+}
+
+static sentinel_status expects(const sentinel_context *context, const sentinel_frame *frame,
+                               uint32_t sequence_index, int64_t now_ns) {
+    sentinel_frame_expect expect = {
+        .sequence_above = gate_state(context)->sequences[sequence_index],
+        .now_ns = now_ns,
+        .environment = context->config.genesis.environment,
+    };
+    memcpy(expect.engine_id32, context->engine_id32, 32);
+    return sentinel_frame_expects(frame, &expect);
+}
+
+static sentinel_status verify_power(const sentinel_context *context, const sentinel_frame *frame,
+                                    unsigned power, unsigned threshold, int64_t now_ns) {
+    if (!context->has_authority) {
+        return SENTINEL_POLICY_SIGNATURE;
+    }
+    return sentinel_frame_verify(frame, context->authority, context->authority_size, power,
+                                 threshold, now_ns);
+}
+
+static sentinel_status record_frame(sentinel_context *context, uint16_t type, const void *subject,
+                                    size_t size, int64_t now_ns, uint32_t flags) {
+    gate_entry entry = {
+        .type = type,
+        .subject_size = (uint16_t)size,
+        .flags = flags,
+        .now_ns = now_ns,
+        .subject = subject,
+    };
+    uint8_t hash32[32];
+    return gate_append(context, hash32, &entry);
+}
+
+static sentinel_status record_bundle(sentinel_context *context, const sentinel_frame *frame,
+                                     size_t size, int64_t now_ns, uint32_t flags) {
+    sentinel_bundle_ref ref = {
+        .kind = frame->header->kind,
+        .sequence = frame->header->sequence,
+        .size_bytes = size,
+    };
+    memcpy(ref.hash32, frame->hash32, 32);
+    return record_frame(context, SENTINEL_RECORD_BUNDLE, &ref, sizeof ref, now_ns, flags);
+}
+
+/* `commit` 0 only checks. */
+static sentinel_status take_authority(sentinel_context *context, const void *bytes, size_t size,
+                                      int64_t now_ns, uint32_t flags, int commit) {
+    sentinel_frame frame;
+    SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_AUTHORITY));
+    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_AUTHORITY, now_ns));
+    SENTINEL_TRY(sentinel_authority_check(frame.payload, frame.payload_size));
+    SENTINEL_TRY(sentinel_frame_verify_root(&frame, &context->config.genesis));
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(record_bundle(context, &frame, size, now_ns, flags));
+    memcpy(context->authority, frame.payload, frame.payload_size);
+    context->authority_size = frame.payload_size;
+    context->has_authority = 1;
+    sentinel_state *state = gate_state(context);
+    memcpy(state->authority_hash32, frame.hash32, 32);
+    state->sequences[SENTINEL_FRAME_AUTHORITY] = frame.header->sequence;
+    return SENTINEL_OK;
+}
+
+static sentinel_status take_policy(sentinel_context *context, const void *bytes, size_t size,
+                                   int64_t now_ns, uint32_t flags, int commit) {
+    sentinel_frame frame;
+    sentinel_view fresh;
+    SENTINEL_TRY(lay_out(context, &fresh, &frame, bytes, size));
+    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_POLICY, now_ns));
+    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_POLICY, 0, now_ns));
+    /* Lab instruments and keys load nowhere else, and no others load there. */
+    for (uint32_t i = 0; i < fresh.bundle.instrument_count; i++) {
+        if (fresh.bundle.instruments[i].environment != context->config.genesis.environment) {
+            return SENTINEL_POLICY_ENVIRONMENT;
+        }
+    }
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(record_bundle(context, &frame, size, now_ns, flags));
+    uint32_t slot = context->active ^ context->has_policy;
+    context->views[slot] = fresh;
+    put_fresh(context, &fresh, frame.hash32, frame.header->sequence);
+    return SENTINEL_OK;
+}
+
+static sentinel_status command_check(const sentinel_command *command) {
+    if (command->verb == 0 || command->verb >= SENTINEL_COMMAND_COUNT || command->scope == 0 ||
+        command->scope >= SENTINEL_SCOPE_COUNT || command->node == 0 ||
+        command->reason_size == 0 || command->severity > 3) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    if (!bytes_are_zero(command->reserved0, sizeof command->reserved0) ||
+        !bytes_are_zero(command->reserved1, sizeof command->reserved1)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status take_command(sentinel_context *context, const void *bytes, size_t size,
+                                    int64_t now_ns, uint32_t flags, int commit) {
+    sentinel_frame frame;
+    SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_COMMAND));
+    if (frame.payload_size != sizeof(sentinel_command)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    const sentinel_command *command = (const sentinel_command *)frame.payload;
+    SENTINEL_TRY(command_check(command));
+    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_COMMAND, now_ns));
+    /* Any one operator may stop; lifting takes as many as the authority says. */
+    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_OPERATOR,
+                              command->verb == SENTINEL_COMMAND_HALT ? 1 : 0, now_ns));
+    const sentinel_view *view = gate_view(context);
+    if (view == NULL) {
+        return SENTINEL_POLICY_ABSENT;
+    }
+    uint32_t node = sentinel_bundle_node(&view->bundle, command->node);
+    if (node == SENTINEL_NODE_NONE) {
+        return SENTINEL_POLICY_SCOPE;
+    }
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    sentinel_state *state = gate_state(context);
+    uint64_t number = state->record_count;
+    SENTINEL_TRY(record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+    state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
+    int halt = command->verb == SENTINEL_COMMAND_HALT;
+    sentinel_policy_halt(view, node, halt, number, now_ns, command->severity,
+                         command->reason_digest32);
+    if (!halt && view->bundle.nodes[node].kind == SENTINEL_NODE_FIRM) {
+        state->halted = 0; /* Resuming the firm lifts the engine's own halt too. */
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status feed_check(const sentinel_frame *frame) {
+    if (frame->payload_size < sizeof(sentinel_feed)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    const sentinel_feed *feed = (const sentinel_feed *)frame->payload;
+    if (feed->kind != SENTINEL_FEED_MARK) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    if (feed->count == 0 || feed->count > SENTINEL_FEED_MARKS_MAX) {
+        return SENTINEL_FORMAT_LIMIT;
+    }
+    if (frame->payload_size != sizeof *feed + feed->count * sizeof(sentinel_mark)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    if (!bytes_are_zero(feed->reserved, sizeof feed->reserved)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    const sentinel_mark *marks = (const sentinel_mark *)(feed + 1);
+    for (uint32_t i = 0; i < feed->count; i++) {
+        const sentinel_mark *mark = &marks[i];
+        if (!bytes_are_zero(mark->reserved0, sizeof mark->reserved0) ||
+            !bytes_are_zero(mark->price.reserved, sizeof mark->price.reserved)) {
+            return SENTINEL_FORMAT_RESERVED;
+        }
+        if ((mark->kind != SENTINEL_MARK_INSTRUMENT && mark->kind != SENTINEL_MARK_ASSET) ||
+            mark->id == 0 || mark->price.mantissa <= 0 || mark->price.scale > SENTINEL_SCALE_MAX ||
+            mark->time_ns < 0 || mark->time_ns > frame->header->issued_ns) {
+            return SENTINEL_FORMAT_RANGE;
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status take_feed(sentinel_context *context, const void *bytes, size_t size,
+                                 int64_t now_ns, uint32_t flags, int commit) {
+    sentinel_frame frame;
+    SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_FEED));
+    SENTINEL_TRY(feed_check(&frame));
+    uint32_t sequence = SENTINEL_SEQUENCE_FEED + ((const sentinel_feed *)frame.payload)->kind;
+    SENTINEL_TRY(expects(context, &frame, sequence, now_ns));
+    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_FEED_MARK, 0, now_ns));
+    const sentinel_view *view = gate_view(context);
+    if (view == NULL) {
+        return SENTINEL_POLICY_ABSENT;
+    }
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(record_frame(context, SENTINEL_RECORD_FEED, bytes, size, now_ns, flags));
+    gate_state(context)->sequences[sequence] = frame.header->sequence;
+    sentinel_policy_feed(view, frame.payload, frame.payload_size);
+    return SENTINEL_OK;
+}
+
+static uint16_t kind_of(const void *bytes, size_t size) {
+    uint16_t kind = 0;
+    if (size >= sizeof(sentinel_frame_header)) {
+        memcpy(&kind, (const uint8_t *)bytes + offsetof(sentinel_frame_header, kind), sizeof kind);
+    }
+    return kind;
+}
+
+static sentinel_status take(sentinel_context *context, const void *bytes, size_t size,
+                            int64_t now_ns, uint32_t flags, int commit) {
+    uint16_t kind = kind_of(bytes, size);
+    if (kind != SENTINEL_FRAME_POLICY && size > SENTINEL_SUBJECT_BYTES_MAX) {
+        return SENTINEL_FORMAT_LIMIT;
+    }
+    switch (kind) {
+    case SENTINEL_FRAME_AUTHORITY:
+        return take_authority(context, bytes, size, now_ns, flags, commit);
+    case SENTINEL_FRAME_POLICY:
+        return take_policy(context, bytes, size, now_ns, flags, commit);
+    case SENTINEL_FRAME_COMMAND:
+        return take_command(context, bytes, size, now_ns, flags, commit);
+    case SENTINEL_FRAME_FEED:
+        return take_feed(context, bytes, size, now_ns, flags, commit);
+    default:
+        return SENTINEL_FORMAT_MAGIC;
+    }
+}
+
+sentinel_status gate_take_at(sentinel_context *context, uint64_t *record, const void *frame,
+                             size_t size, int64_t now_ns, uint32_t flags) {
+    uint64_t number = gate_state(context)->record_count;
+    sentinel_status status = take(context, frame, size, now_ns, flags, 1);
+    if (record != NULL && status == SENTINEL_OK) {
+        *record = number;
+    }
+    return status;
+}
+
+/* The log itself failed, as opposed to the frame. */
+static int is_log_failure(sentinel_status status) {
+    unsigned category = (unsigned)status >> 8;
+    return category == 0x04 || category == 0x05 || category == 0x07 || category == 0x08;
+}
+
+static void record_refusal(sentinel_context *context, sentinel_status why, const void *frame,
+                           size_t size, int64_t now_ns, uint32_t flags) {
+    sentinel_refused refused = {.status = why, .kind = kind_of(frame, size)};
+    if (size >= sizeof(sentinel_frame_header)) {
+        memcpy(&refused.sequence,
+               (const uint8_t *)frame + offsetof(sentinel_frame_header, sequence),
+               sizeof refused.sequence);
+    }
+    hash_bytes(refused.digest32, frame, size);
+    if (record_frame(context, SENTINEL_RECORD_REFUSED, &refused, sizeof refused, now_ns, flags) !=
+        SENTINEL_OK) {
+        sentinel_gate_halt(context, SENTINEL_IO_WRITE, now_ns);
+    }
+}
+
+sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record, const void *frame,
+                                   size_t size, int64_t now_ns) {
+    if (context == NULL || frame == NULL || ((uintptr_t)frame & 7) != 0 ||
+        context->expected != NULL || now_ns < 0) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    uint32_t flags = 0;
+    (void)gate_clock(context, &now_ns, &flags); /* A halt must get through on any clock. */
+    sentinel_status status = gate_take_at(context, record, frame, size, now_ns, flags);
+    if (status != SENTINEL_OK && !is_log_failure(status)) {
+        record_refusal(context, status, frame, size, now_ns, flags);
+    } else if (status != SENTINEL_OK && gate_state(context)->halted == 0) {
+        gate_state(context)->halted = status;
+    }
+    return status;
+}
+
+sentinel_status sentinel_gate_check(sentinel_context *context, const void *frame, size_t size,
+                                    int64_t now_ns) {
+    if (context == NULL || frame == NULL || ((uintptr_t)frame & 7) != 0 ||
+        context->expected != NULL) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    return take(context, frame, size, now_ns, 0, 0);
+}

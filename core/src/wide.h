@@ -1,0 +1,7 @@
+/* 128-bit integers, which ISO C lacks and both compilers have. */
+#ifndef SENTINEL_WIDE_H
+#define SENTINEL_WIDE_H
+
+__extension__ typedef unsigned __int128 wide_u128;
+
+#endif
