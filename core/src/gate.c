@@ -115,6 +115,7 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
             .epoch = state->epoch,
             .instrument = c->subject.instrument->id,
             .side = c->subject.side,
+            .type = c->subject.type,
             .client_record = c->target != NULL ? c->target->client_record : state->record_count,
             .client_epoch = c->target != NULL ? c->target->client_epoch : state->epoch,
         };

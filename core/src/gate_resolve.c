@@ -312,6 +312,7 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
     render->network = c->subject.network;
     render->key = c->key;
     render->side = c->subject.side;
+    render->environment = context->config.genesis.environment;
     render->timestamp_ms = c->now_ns / 1000000;
     render->nonce = (uint64_t)render->timestamp_ms;
     render->has_expiry = c->key_row->expiry_ms != 0;
@@ -319,6 +320,7 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
     render->client_id_size = SENTINEL_CLIENT_ID_BYTES;
     sentinel_client_id(render->client_id, context->engine_id32, state->epoch, state->record_count);
     if (c->target != NULL) {
+        render->target_type = c->target->type;
         render->target_client_id_size = SENTINEL_CLIENT_ID_BYTES;
         sentinel_client_id(render->target_client_id, context->engine_id32,
                            c->target->client_epoch, c->target->client_record);
