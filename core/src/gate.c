@@ -8,6 +8,12 @@ static void refuse(sentinel_outcome *outcome, sentinel_reason reason) {
     sentinel_decision_refuse(&outcome->decision, reason);
 }
 
+static void step_ends(const sentinel_context *context, unsigned step) {
+    if (context->trace != NULL) {
+        context->trace->ends[step] = context->trace->clock();
+    }
+}
+
 /* Where only the outside world knew, a replay takes the record's word. */
 static int replay_says(const sentinel_context *context, sentinel_reason reason) {
     const uint64_t *reasons = context->expected->header->reasons;
@@ -229,7 +235,9 @@ static void deny(sentinel_context *context, sentinel_outcome *outcome, gate_case
 
 static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
     reserve(context, outcome, c);
+    step_ends(context, SENTINEL_STEP_RESERVE);
     sentinel_reason reason = sign(context, outcome, c);
+    step_ends(context, SENTINEL_STEP_SIGN);
     if (reason != SENTINEL_REASON_NONE) {
         fail(outcome, reason);
         memset(c->digests.signature_digest32, 0, sizeof c->digests.signature_digest32);
@@ -247,12 +255,15 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
     admit(context, outcome, c);
     if (!gate_is_refused(decision)) {
         check_order(context, outcome, c);
+        step_ends(context, SENTINEL_STEP_DECODE);
     }
     if (!gate_is_refused(decision)) {
         sentinel_policy_evaluate(decision, gate_view(context), &c->subject, c->now_ns);
+        step_ends(context, SENTINEL_STEP_POLICY);
     }
     if (!gate_is_refused(decision)) {
         sentinel_reason reason = render(context, outcome, c);
+        step_ends(context, SENTINEL_STEP_RENDER);
         if (reason != SENTINEL_REASON_NONE) {
             refuse(outcome, reason);
         }
@@ -265,6 +276,7 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
     outcome->reason = decision->reason;
     outcome->epoch = gate_state(context)->epoch;
     outcome->now_ns = c->now_ns;
+    step_ends(context, SENTINEL_STEP_RECORD);
 }
 
 sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
@@ -276,6 +288,10 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
             memset(outcome, 0, sizeof *outcome);
         }
         return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (context->trace != NULL) {
+        memset(context->trace->ends, 0, sizeof context->trace->ends);
+        context->trace->begin = context->trace->clock();
     }
     memset(outcome, 0, sizeof *outcome);
     gate_case c;

@@ -150,6 +150,10 @@ sentinel_status sentinel_gate_snapshot(sentinel_context *context, uint64_t *reco
     return gate_append(context, hash32, &entry);
 }
 
+void sentinel_gate_trace(sentinel_context *context, sentinel_trace *trace) {
+    context->trace = trace;
+}
+
 const sentinel_view *sentinel_gate_view(const sentinel_context *context) {
     return gate_view(context);
 }

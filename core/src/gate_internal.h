@@ -25,6 +25,7 @@ struct sentinel_context {
     const sentinel_control *control; /* null: none */
     const sentinel_record *expected; /* replay: the record being made again */
     const char *difference; /* replay: where it differs */
+    sentinel_trace *trace; /* null: the steps are not timed */
     sentinel_view views[2]; /* the active one is in force */
     uint8_t *bundle_memory[2]; /* the frame, then the layout */
     uint8_t *state_memory[2];

@@ -145,6 +145,24 @@ SENTINEL_API const sentinel_view *sentinel_gate_view(const sentinel_context *con
 /* State of the engine before any policy is loaded, and after. */
 SENTINEL_API const sentinel_state *sentinel_gate_state(const sentinel_context *context);
 
+/* Where the time goes: the gate notes the clock at each boundary of its steps.
+ * For measuring only; null (the default) switches it off. */
+enum {
+    SENTINEL_STEP_DECODE = 0, /* form, look-ups, key */
+    SENTINEL_STEP_POLICY = 1,
+    SENTINEL_STEP_RENDER = 2,
+    SENTINEL_STEP_RESERVE = 3, /* windows, id, book */
+    SENTINEL_STEP_SIGN = 4,
+    SENTINEL_STEP_RECORD = 5,
+    SENTINEL_STEP_COUNT = 6
+};
+typedef struct sentinel_trace {
+    uint64_t (*clock)(void);
+    uint64_t ends[SENTINEL_STEP_COUNT]; /* when each step ended; 0: not reached */
+    uint64_t begin;
+} sentinel_trace;
+SENTINEL_API void sentinel_gate_trace(sentinel_context *context, sentinel_trace *trace);
+
 /* Signs a head: "sentinel-head-v1" over SHA-256(sentinel_head). */
 typedef struct sentinel_head {
     uint8_t engine_id32[32];
