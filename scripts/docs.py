@@ -1,0 +1,75 @@
+"""Writes what is generated in docs/: byte tables of the layouts, from the public headers.
+
+A page asks for a table with a pair of lines,
+
+    <!-- bytes: sentinel_order_place -->
+    <!-- end -->
+
+and gets one row per field: offset and size as the compiler sees them (through cffi), the meaning
+from the comment behind the field in the header. ``--check`` changes nothing and fails when a page
+is stale.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "tests" / "python"))
+
+BLOCK = re.compile(r"(<!-- bytes: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def field_comments(struct: str) -> dict[str, str]:
+    """Comments that stand behind the fields of a struct in the public headers."""
+    for header in sorted((TOP / "core/include/sentinel").glob("*.h")):
+        found = re.search(
+            rf"typedef struct {struct} {{\n(.*?)\n}} {struct};", header.read_text(), re.DOTALL
+        )
+        if found:
+            # A comment may go on over several lines behind its field.
+            fields = re.findall(
+                r"^    [\w ]+?\*?(\w+)(?:\[[^;]*\])?;\s*/\*(.*?)\*/",
+                found[1],
+                re.DOTALL | re.MULTILINE,
+            )
+            return {name: " ".join(text.split()) for name, text in fields}
+    raise SystemExit(f"docs: no struct {struct} in the public headers")
+
+
+def table(struct: str) -> str:
+    """The Markdown table of one struct."""
+    from core_abi import ffi
+
+    comments = field_comments(struct)
+    rows = ["| Offset | Bytes | Field | Meaning |", "|---:|---:|---|---|"]
+    layout = ffi.typeof(struct)
+    for name, field in layout.fields or []:
+        meaning = comments.get(name, "must be zero" if name.startswith("reserved") else "")
+        meaning = meaning.replace("|", r"\|")
+        rows.append(f"| {field.offset} | {ffi.sizeof(field.type)} | `{name}` | {meaning} |")
+    rows.append(f"| **{ffi.sizeof(layout)}** | | | the whole |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Writes the pages, or says which are stale."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for page in sorted((TOP / "docs").glob("*.md")):
+        old = page.read_text()
+        new = BLOCK.sub(lambda match: match[1] + table(match[2]) + match[4], old)
+        if new != old:
+            stale.append(page.name)
+            if not check:
+                page.write_text(new)
+    if check and stale:
+        print(f"docs: stale: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
