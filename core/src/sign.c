@@ -1,0 +1,178 @@
+/* Signing and verifying: the choice of key, purpose and algorithm. */
+#include "sign_internal.h"
+
+#define FRAME_PREFIX_CHARS_MAX 64u
+#define FRAME_MESSAGE_BYTES_MAX (FRAME_PREFIX_CHARS_MAX + 1u + 32u)
+
+enum { FOR_ORDERS = 0, FOR_FRAMES = 1 };
+
+/* The slot of a key, if its purpose allows this use: a key that signs frames
+ * and heads never signs bytes that somebody else chose. */
+static sentinel_status slot_for(const sign_slot **slot, const sentinel_keyring *ring, uint32_t key,
+                                int use) {
+    if (!sign_is_live(ring)) {
+        return SENTINEL_KEY_WIPED;
+    }
+    const sign_slot *found = sign_slot_find(ring, key);
+    if (found == NULL) {
+        return SENTINEL_KEY_UNKNOWN;
+    }
+    const int made_for = found->info.purpose == SENTINEL_PURPOSE_RECEIPT ||
+                                 found->info.purpose == SENTINEL_PURPOSE_AUTHORITY
+                             ? FOR_FRAMES
+                             : FOR_ORDERS;
+    if (made_for != use) {
+        return SENTINEL_KEY_PURPOSE;
+    }
+    *slot = found;
+    return SENTINEL_OK;
+}
+
+static sentinel_status count_use(sentinel_keyring *ring, const sign_slot *slot) {
+    ring->slots[slot - ring->slots].uses++;
+    return SENTINEL_OK;
+}
+
+/* Completes a signature, or wipes whatever a backend left. */
+static sentinel_status complete(sentinel_keyring *ring, const sign_slot *slot,
+                                sentinel_signature *signature, int made) {
+    if (!made) {
+        bytes_wipe(signature, sizeof *signature);
+        return SENTINEL_CRYPTO_FAILED;
+    }
+    signature->algorithm = slot->info.algorithm;
+    signature->size = slot->info.algorithm == SENTINEL_ALGORITHM_HMAC_SHA256 ? 32 : 64;
+    return count_use(ring, slot);
+}
+
+sentinel_status sentinel_sign(sentinel_keyring *ring, sentinel_signature *signature, uint32_t key,
+                              const uint8_t *bytes, size_t size) {
+    const sign_slot *slot = NULL;
+    uint8_t digest32[32];
+    memset(signature, 0, sizeof *signature);
+    SENTINEL_TRY(slot_for(&slot, ring, key, FOR_ORDERS));
+    switch (slot->info.algorithm) {
+    case SENTINEL_ALGORITHM_ED25519:
+        return complete(ring, slot, signature, sign_ed25519(signature->bytes, slot, bytes, size));
+    case SENTINEL_ALGORITHM_HMAC_SHA256:
+        sign_hmac(signature->bytes, &slot->mac, bytes, size);
+        return complete(ring, slot, signature, 1);
+    default:
+        hash_bytes(digest32, bytes, size);
+        return sentinel_sign_digest(ring, signature, key, digest32);
+    }
+}
+
+sentinel_status sentinel_sign_digest(sentinel_keyring *ring, sentinel_signature *signature,
+                                     uint32_t key, const uint8_t digest32[32]) {
+    const sign_slot *slot = NULL;
+    memset(signature, 0, sizeof *signature);
+    SENTINEL_TRY(slot_for(&slot, ring, key, FOR_ORDERS));
+    switch (slot->info.algorithm) {
+    case SENTINEL_ALGORITHM_ECDSA_SECP256K1:
+        return complete(ring, slot, signature,
+                        sign_ecdsa(ring->secp256k1, signature, slot, digest32));
+    case SENTINEL_ALGORITHM_BIP340:
+        return complete(ring, slot, signature,
+                        sign_bip340(ring->secp256k1, signature->bytes, slot, digest32));
+    default:
+        return SENTINEL_KEY_PURPOSE;
+    }
+}
+
+/* A signature in the one form that complete() gives. */
+static int signature_is_valid(const sentinel_signature *signature, uint8_t algorithm) {
+    return signature->algorithm == algorithm && signature->size == 64 &&
+           (algorithm == SENTINEL_ALGORITHM_ECDSA_SECP256K1 || signature->recovery_id == 0) &&
+           bytes_are_zero(signature->reserved, sizeof signature->reserved);
+}
+
+sentinel_status sentinel_verify(uint8_t algorithm, const uint8_t *public_key,
+                                size_t public_key_size, const sentinel_signature *signature,
+                                const uint8_t *bytes, size_t size) {
+    static const uint8_t key_sizes[SENTINEL_ALGORITHM_COUNT] = {
+        [SENTINEL_ALGORITHM_ED25519] = 32,
+        [SENTINEL_ALGORITHM_ECDSA_SECP256K1] = 33,
+        [SENTINEL_ALGORITHM_BIP340] = 32,
+    };
+    uint8_t digest32[32];
+    int verified = 0;
+    if (algorithm >= SENTINEL_ALGORITHM_COUNT || key_sizes[algorithm] == 0 ||
+        public_key_size != key_sizes[algorithm]) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (!signature_is_valid(signature, algorithm)) {
+        return SENTINEL_CRYPTO_VERIFY;
+    }
+    switch (algorithm) {
+    case SENTINEL_ALGORITHM_ED25519:
+        verified = sign_ed25519_verify(public_key, signature->bytes, bytes, size);
+        break;
+    case SENTINEL_ALGORITHM_ECDSA_SECP256K1:
+        hash_bytes(digest32, bytes, size);
+        verified = sign_ecdsa_verify(public_key, signature, digest32);
+        break;
+    default:
+        hash_bytes(digest32, bytes, size);
+        verified = sign_bip340_verify(public_key, signature->bytes, digest32);
+        break;
+    }
+    return verified ? SENTINEL_OK : SENTINEL_CRYPTO_VERIFY;
+}
+
+/* prefix || 0x00 || digest. Gives its size; 0 when the prefix is not one of
+ * ours. A prefix has no zero inside, so no two of them can be confused. */
+static size_t frame_message(uint8_t message[FRAME_MESSAGE_BYTES_MAX], const char *prefix,
+                            const uint8_t digest32[32]) {
+    static const char ours[] = "sentinel-";
+    const size_t chars = strnlen(prefix, FRAME_PREFIX_CHARS_MAX + 1);
+    if (chars > FRAME_PREFIX_CHARS_MAX || strncmp(prefix, ours, sizeof ours - 1) != 0) {
+        return 0;
+    }
+    memcpy(message, prefix, chars + 1);
+    memcpy(message + chars + 1, digest32, 32);
+    return chars + 1 + 32;
+}
+
+sentinel_status sentinel_sign_frame(sentinel_keyring *ring, uint8_t signature64[64], uint32_t key,
+                                    const char *prefix, const uint8_t digest32[32]) {
+    const sign_slot *slot = NULL;
+    uint8_t message[FRAME_MESSAGE_BYTES_MAX];
+    const size_t size = frame_message(message, prefix, digest32);
+    memset(signature64, 0, 64);
+    SENTINEL_TRY(slot_for(&slot, ring, key, FOR_FRAMES));
+    if (size == 0) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (!sign_ed25519(signature64, slot, message, size)) {
+        bytes_wipe(signature64, 64);
+        return SENTINEL_CRYPTO_FAILED;
+    }
+    return count_use(ring, slot);
+}
+
+sentinel_status sentinel_verify_frame(const uint8_t signature64[64], const uint8_t public_key32[32],
+                                      const char *prefix, const uint8_t digest32[32]) {
+    uint8_t message[FRAME_MESSAGE_BYTES_MAX];
+    const size_t size = frame_message(message, prefix, digest32);
+    return size > 0 && sign_ed25519_verify(public_key32, signature64, message, size)
+               ? SENTINEL_OK
+               : SENTINEL_CRYPTO_VERIFY;
+}
+
+sentinel_status sentinel_sign_salt(const sentinel_keyring *ring, uint8_t salt32[32], uint32_t key,
+                                   uint64_t epoch, uint64_t record) {
+    static const char prefix[] = "sentinel-salt-v1";
+    const sign_slot *slot = NULL;
+    uint8_t message[sizeof prefix + 16];
+    memset(salt32, 0, 32);
+    SENTINEL_TRY(slot_for(&slot, ring, key, FOR_FRAMES));
+    if (slot->info.purpose != SENTINEL_PURPOSE_RECEIPT) {
+        return SENTINEL_KEY_PURPOSE;
+    }
+    memcpy(message, prefix, sizeof prefix);
+    memcpy(message + sizeof prefix, &epoch, 8); /* little-endian: see types.h */
+    memcpy(message + sizeof prefix + 8, &record, 8);
+    sign_hmac(salt32, &slot->mac, message, sizeof message);
+    return SENTINEL_OK;
+}
