@@ -1,0 +1,224 @@
+"""The C core, one to one. Numbers are the core's; every failure is a `SentinelError`.
+
+Bytes go in as anything that has the buffer protocol, and come out as `bytes`. Times are Unix
+nanoseconds. Nothing here prints, reads a clock or starts a thread.
+"""
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import final
+
+from typing_extensions import Buffer
+
+from sentinel._types import (
+    BundleCounts,
+    EngineState,
+    Frame,
+    Head,
+    KeyInfo,
+    Outcome,
+    RawRecord,
+    Signature,
+)
+
+RECORD_BYTES_MAX: int
+
+def status_name(status: int) -> str: ...
+def status_text(status: int) -> str: ...
+def reason_code(reason: int) -> str: ...
+def reason_text(reason: int) -> str: ...
+
+# order
+
+def order_bytes(action: int) -> int:
+    """Size of an action's struct; 0 for an unknown action."""
+
+def order_check(order: Buffer, environment: int) -> int:
+    """The first reason that the order's form gives, 0 when it is well formed."""
+
+def decimal_write(mantissa: int, scale: int) -> str:
+    """The decimal's text, trailing zeros kept; empty when it has none."""
+
+def decimal_read(text: str) -> tuple[int, int]:
+    """Mantissa and scale of a canonical decimal."""
+
+# frame, policy
+
+def unsafe_parse_frame(frame: Buffer, kind: int) -> Frame:
+    """Takes a frame apart and checks its form; verifies no signature."""
+
+def verify_frame(
+    frame: Buffer, kind: int, authority: Buffer, power: int, threshold: int, now_ns: int
+) -> Frame:
+    """Takes a frame apart and verifies its proofs. `authority`: the payload of a bundle.
+
+    `threshold` 0 is the authority's own.
+    """
+
+def verify_authority_frame(frame: Buffer, genesis: Buffer) -> Frame:
+    """Takes an authority bundle apart and verifies it against the genesis record's root."""
+
+def genesis_check(genesis: Buffer) -> bytes:
+    """Checks the form of a genesis record; the engine's id."""
+
+def bundle_check(frame: Buffer) -> BundleCounts:
+    """Checks every row, reference and reserved byte of a policy bundle; not its proofs."""
+
+def bundle_memory(frame: Buffer) -> tuple[int, int]:
+    """Bytes that a policy bundle's layout arrays and its state take."""
+
+def destination_digest(network: int, address: str, memo: str = "") -> bytes: ...
+def sanction_digest(address: str) -> bytes: ...
+
+# sign
+
+@final
+class Keyring:
+    """Keys in locked memory. One thread at a time."""
+
+    def __init__(self) -> None: ...
+    def generate(
+        self, id: int, purpose: int, algorithm: int, *, venue: int = 0, api_key: str = ""
+    ) -> KeyInfo: ...
+    def import_(
+        self,
+        id: int,
+        purpose: int,
+        algorithm: int,
+        secret: Buffer,
+        *,
+        venue: int = 0,
+        api_key: str = "",
+    ) -> KeyInfo: ...
+    def remove(self, id: int) -> None: ...
+    def list(self) -> list[KeyInfo]: ...
+    def seal(self, passphrase: Buffer, *, opslimit: int = 0, memlimit: int = 0) -> bytes:
+        """The key file. Limits of Argon2id; 0 is libsodium's "moderate"."""
+
+    def unseal(self, sealed: Buffer, passphrase: Buffer) -> None:
+        """Fills an empty keyring from a key file."""
+
+    def sign(self, key: int, data: Buffer) -> Signature: ...
+    def sign_digest(self, key: int, digest: Buffer) -> Signature: ...
+    def sign_frame(self, key: int, prefix: str, digest: Buffer) -> bytes:
+        """Ed25519 over prefix, a zero byte and the digest; authority and receipt keys only."""
+
+    def uses(self, key: int) -> int: ...
+
+# audit
+
+@final
+class LogReader:
+    """Iterates over the records of a log directory from record `first` on."""
+
+    def __init__(self, directory: str | PathLike[str], *, first: int = 0) -> None: ...
+    def __iter__(self) -> Iterator[RawRecord]: ...
+    def __next__(self) -> RawRecord:
+        """The next record. Raises AuditCorrupt with the place where the log is not intact."""
+
+def log_head(directory: str | PathLike[str]) -> Head: ...
+@final
+class Tree:
+    """The RFC 6962 root over record hashes."""
+
+    def __init__(self) -> None: ...
+    def add(self, leaf_hash: Buffer) -> None: ...
+    def root(self) -> bytes: ...
+    def __len__(self) -> int: ...
+
+# gate
+
+@final
+class Session:
+    """Who asks. Made by `Gate.session`."""
+
+    @property
+    def agent(self) -> int: ...
+    @property
+    def gate(self) -> Gate: ...
+
+class Gate:
+    """What an engine and a context share. Threads take turns at its lock."""
+
+    def session(self, agent: int) -> Session: ...
+    def sign(self, session: Session, order: Buffer, now_ns: int) -> Outcome: ...
+    def take(self, frame: Buffer, now_ns: int) -> int:
+        """Takes a signed frame; the number of its record."""
+
+    def check(self, frame: Buffer, now_ns: int) -> None:
+        """Checks a frame as `take` would; changes nothing."""
+
+    def state(self) -> EngineState: ...
+    def policy(self) -> bytes | None:
+        """The signed part of the policy in force."""
+
+    def sign_head(
+        self, epoch: int, count: int, last_hash: Buffer, root: Buffer
+    ) -> tuple[bytes, bytes]:
+        """The head's bytes and the engine's signature over them."""
+
+@final
+class Context(Gate):
+    """A gate in memory, without a directory: for simulation, rendering and replay."""
+
+    def __init__(
+        self,
+        genesis: Buffer,
+        keyring: Keyring | None = None,
+        *,
+        receipt_key: int = 0,
+        bundle_bytes: int = ...,
+        state_bytes: int = ...,
+    ) -> None: ...
+    @property
+    def keyring(self) -> Keyring | None: ...
+    def genesis(self, now_ns: int) -> None: ...
+    def start(self, now_ns: int) -> None: ...
+    def replay(self, record: Buffer, bundle: Buffer = b"") -> str | None:
+        """Decides the next record again; what differs, or None.
+
+        `bundle` is the frame that a BUNDLE record names.
+        """
+
+    def restore(self, record: Buffer, authority: Buffer, policy: Buffer, state: Buffer) -> None:
+        """Restores the snapshot that a SNAPSHOT record names."""
+
+# engine
+
+@final
+class Engine(Gate):
+    """An engine's one writer."""
+
+    @staticmethod
+    def create(
+        directory: str | PathLike[str],
+        genesis: Buffer,
+        authority: Buffer,
+        policy: Buffer,
+        passphrase: bytes,
+        now_ns: int,
+        *,
+        durability: int = 2,
+        segment_bytes: int = 0,
+    ) -> None: ...
+    @staticmethod
+    def open(
+        directory: str | PathLike[str],
+        passphrase: bytes,
+        now_ns: int,
+        *,
+        durability: int = 2,
+        segment_bytes: int = 0,
+        state_bytes: int = 0,
+        snapshot_every: int = 0,
+    ) -> Engine: ...
+    @property
+    def open_status(self) -> int:
+        """0, or the status because of which the engine opened halted."""
+
+    def spool(self, now_ns: int) -> None: ...
+    def snapshot(self, now_ns: int) -> None: ...
+    def close(self, now_ns: int) -> None: ...
+
+def spool_submit(directory: str | PathLike[str], frame: Buffer) -> int:
+    """Hands a frame to the engine's writer; the ticket."""

@@ -1,0 +1,194 @@
+"""What the bindings hand out: plain records, frozen, without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AgentState",
+    "BundleCounts",
+    "EngineState",
+    "Frame",
+    "Head",
+    "KeyInfo",
+    "Mark",
+    "NodeState",
+    "Outcome",
+    "RawRecord",
+    "Request",
+    "Result",
+    "Signature",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What may be known of a key; enumerations are the core's numbers."""
+
+    id: int
+    purpose: int
+    algorithm: int
+    venue: int
+    api_key: str
+    public_key: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One constraint, evaluated. `retry_at_ns` is 0 where time does not help."""
+
+    rule: int
+    kind: int
+    passed: bool
+    flags: int
+    level: int
+    value: int
+    bound: int
+    retry_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature; `recovery_id` is of ECDSA only."""
+
+    algorithm: int
+    recovery_id: int
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A venue's request as the core rendered it. A message has only `string_to_sign`."""
+
+    method: str
+    host: str
+    path: str
+    query: str
+    body: str
+    headers: tuple[tuple[str, str], ...]
+    string_to_sign: bytes
+    endpoint_covered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The gate's answer to one order; signature and request only when it was allowed.
+
+    `reasons` is the bitmap of all reasons; `value_micro_usd` is -1 when not known or needed.
+    """
+
+    verdict: int
+    recorded: bool
+    reason: int
+    status: int
+    record: int
+    epoch: int
+    now_ns: int
+    record_hash: bytes
+    reasons: int
+    value_micro_usd: int
+    results: tuple[Result, ...]
+    signature: Signature | None
+    request: Request | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """A halted node."""
+
+    node: int
+    severity: int
+    record: int
+    since_ns: int
+    reason_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What the engine keeps about an agent."""
+
+    node: int
+    id_highest: int
+    attempts: int
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The last mark of an instrument or asset."""
+
+    kind: int
+    id: int
+    mantissa: int
+    scale: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """The engine's state. `halted` is the status of its own halt, 0 when there is none."""
+
+    engine_id: bytes
+    halted: int
+    record_count: int
+    epoch: int
+    last_now_ns: int
+    sequences: tuple[int, ...]
+    last_hash: bytes
+    policy_hash: bytes
+    authority_hash: bytes
+    nodes_halted: tuple[NodeState, ...]
+    agents: tuple[AgentState, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame's header, payload and hash; its proofs were not verified."""
+
+    kind: int
+    environment: int
+    engine_id: bytes
+    sequence: int
+    issued_ns: int
+    expires_ns: int
+    payload: bytes
+    proof_count: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BundleCounts:
+    """Rows of a checked policy bundle, and its hash."""
+
+    nodes: int
+    assets: int
+    networks: int
+    instruments: int
+    keys: int
+    constraints: int
+    ids: int
+    destinations: int
+    sanctions: int
+    text_bytes: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record's bytes, number and hash, as the log's reader checked them."""
+
+    number: int
+    hash: bytes
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The log's head page: records committed and synced, epoch, last hash."""
+
+    count: int
+    synced: int
+    epoch: int
+    last_hash: bytes
