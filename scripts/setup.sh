@@ -72,7 +72,7 @@ python=$(find_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is needed (apt-get install python3, or PYTHON=...)"
 # Only the system's own interpreter gets its parts from apt; another brings them with it.
 case $python in
-/usr/bin/*) python_package=$("$python" -c 'import sys; print("python3.%d" % sys.version_info[1])') ;;
+/usr/bin/*) python_package=python$("$python" -c 'import sys; print("3.%d" % sys.version_info[1])') ;;
 *) python_package="(of $python:)" ;;
 esac
 
