@@ -77,6 +77,8 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,
                      int64_t now_ns);
 
+/* Takes a snapshot now, keeps it beside the log and records its digest.
+ * Returns: OK; IO_*; as append. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_snapshot(sentinel_engine *engine,
                                                                         int64_t now_ns);
 

@@ -70,6 +70,7 @@ sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_info *info, const u
 SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_keyring_remove(sentinel_keyring *ring,
                                                                        uint32_t id);
 
+/* How many keys the ring holds. */
 SENTINEL_API uint32_t sentinel_keyring_count(const sentinel_keyring *ring);
 
 /* The key at a position below sentinel_keyring_count, or by id; null when
