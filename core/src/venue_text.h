@@ -1,0 +1,126 @@
+/* Builds a request inside sentinel_request.text. What does not fit latches
+ * request->overflow, and a request that overflowed is never signed. */
+#ifndef SENTINEL_VENUE_TEXT_H
+#define SENTINEL_VENUE_TEXT_H
+
+#include <sentinel/venue.h>
+#include <string.h>
+
+static inline void text_add(sentinel_request *request, const char *text, size_t size) {
+    if (size > SENTINEL_REQUEST_TEXT_BYTES - request->text_size) {
+        request->overflow = 1;
+        return;
+    }
+    memcpy(request->text + request->text_size, text, size);
+    request->text_size = (uint16_t)(request->text_size + size);
+}
+
+static inline void text_string(sentinel_request *request, const char *text) {
+    text_add(request, text, strlen(text));
+}
+
+static inline void text_integer(sentinel_request *request, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    text_add(request, digits + at, sizeof digits - at);
+}
+
+/* A decimal that is out of range has no text: that latches overflow too. */
+static inline void text_decimal(sentinel_request *request, const sentinel_decimal *decimal) {
+    char text[SENTINEL_DECIMAL_TEXT_MAX];
+    size_t size = sentinel_decimal_write(text, decimal);
+    request->overflow |= (uint8_t)(size == 0);
+    text_add(request, text, size);
+}
+
+/* Percent-encoding (RFC 3986, 2.1): all but unreserved characters, so that no
+ * value can end its parameter or begin another. */
+static inline void text_encoded(sentinel_request *request, const char *text, size_t size) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < size; i++) {
+        uint8_t c = (uint8_t)text[i];
+        if (sentinel_text_is_id(&text[i], 1) || c == '~') {
+            text_add(request, &text[i], 1);
+        } else {
+            const char escaped[3] = {'%', digits[c >> 4], digits[c & 15]};
+            text_add(request, escaped, sizeof escaped);
+        }
+    }
+}
+
+/* Standard base64 with padding (RFC 4648, 4). text: 4 * ceil(size / 3). */
+static inline size_t text_base64(char *text, const uint8_t *bytes, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t written = 0;
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t group = (uint32_t)bytes[i] << 16;
+        group |= i + 1 < size ? (uint32_t)bytes[i + 1] << 8 : 0;
+        group |= i + 2 < size ? bytes[i + 2] : 0;
+        text[written++] = digits[group >> 18];
+        text[written++] = digits[group >> 12 & 63];
+        text[written++] = i + 1 < size ? digits[group >> 6 & 63] : '=';
+        text[written++] = i + 2 < size ? digits[group & 63] : '=';
+    }
+    return written;
+}
+
+/* A span from where it began to the end of the text. */
+static inline sentinel_span text_since(const sentinel_request *request, size_t offset) {
+    return (sentinel_span){(uint16_t)offset, (uint16_t)(request->text_size - offset)};
+}
+
+static inline sentinel_span text_span(sentinel_request *request, const char *text) {
+    size_t offset = request->text_size;
+    text_string(request, text);
+    return text_since(request, offset);
+}
+
+static inline void text_header(sentinel_request *request, const char *name, const char *value,
+                               size_t value_size) {
+    if (request->header_count == SENTINEL_REQUEST_HEADERS_MAX) {
+        request->overflow = 1;
+        return;
+    }
+    uint8_t header = request->header_count++;
+    request->header_names[header] = text_span(request, name);
+    size_t offset = request->text_size;
+    text_add(request, value, value_size);
+    request->header_values[header] = text_since(request, offset);
+}
+
+/* The query grows at the end of the text; request->query.offset is where it
+ * began. */
+static inline void text_key(sentinel_request *request, const char *key) {
+    if (request->text_size > request->query.offset) {
+        text_add(request, "&", 1);
+    }
+    text_string(request, key);
+    text_add(request, "=", 1);
+}
+
+static inline void text_pair(sentinel_request *request, const char *key, const char *value,
+                             size_t size) {
+    text_key(request, key);
+    text_encoded(request, value, size);
+}
+
+static inline void text_pair_name(sentinel_request *request, const char *key, const char *value) {
+    text_pair(request, key, value, strlen(value));
+}
+
+static inline void text_pair_integer(sentinel_request *request, const char *key, uint64_t value) {
+    text_key(request, key);
+    text_integer(request, value);
+}
+
+static inline void text_pair_decimal(sentinel_request *request, const char *key,
+                                     const sentinel_decimal *value) {
+    text_key(request, key);
+    text_decimal(request, value);
+}
+
+#endif
