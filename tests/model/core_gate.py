@@ -1,0 +1,201 @@
+"""A whole engine of the core in memory: real frames, keys and signatures, no log."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.model import build, model
+from tests.model.core import aligned, decision_of, must
+from tests.model.names import (
+    INT64_MAX,
+    Algorithm,
+    Environment,
+    FrameKind,
+    Purpose,
+    Venue,
+)
+from tests.model.tables import Decimal, Policy
+from tests.python.core_abi import ffi, lib
+
+ROOT, POLICY, OPERATOR_A, OPERATOR_B, FEEDER = (
+    Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name).digest())
+    for name in (b"root", b"policy", b"operator a", b"operator b", b"feeder")
+)
+RECEIPT_KEY = 1
+# The engine's keyring: id, venue, purpose, algorithm.
+KEYRING = (
+    (RECEIPT_KEY, Venue.NONE, Purpose.RECEIPT, Algorithm.ED25519),
+    (11, Venue.BINANCE_SPOT, Purpose.VENUE, Algorithm.HMAC_SHA256),
+    (12, Venue.BINANCE_SPOT, Purpose.VENUE, Algorithm.ED25519),
+    (13, Venue.BINANCE_USDM, Purpose.VENUE, Algorithm.HMAC_SHA256),
+    (14, Venue.BINANCE_USDM, Purpose.VENUE, Algorithm.ED25519),
+    (15, Venue.NONE, Purpose.MESSAGE, Algorithm.ED25519),
+)
+THRESHOLDS = {0: 1, 2: 2, 4: 1}  # by power: policy, operator, marks
+BUNDLE_BYTES_MAX = 256 << 10
+STATE_BYTES_MAX = 256 << 10
+
+
+def public(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
+
+
+class Keys(NamedTuple):
+    """A keyring, which no scenario changes, and its fingerprints by id."""
+
+    ring: Any
+    fingerprints: dict[int, bytes]
+    algorithms: dict[int, int]
+    identity: bytes
+
+
+def make_keys() -> Keys:
+    slot = ffi.new("sentinel_keyring **")
+    must("sentinel_keyring_new", lib.sentinel_keyring_new(slot))
+    fingerprints: dict[int, bytes] = {}
+    algorithms: dict[int, int] = {}
+    identity = b""
+    for number, venue, purpose, algorithm in KEYRING:
+        info = ffi.new("sentinel_key_info *")
+        info.id, info.venue, info.purpose, info.algorithm = number, venue, purpose, algorithm
+        if purpose == Purpose.VENUE:
+            name = f"api-key-{number}".encode()
+            info.api_key_size = len(name)
+            ffi.memmove(info.api_key, name, len(name))
+        secret = hashlib.sha256(b"key %d" % number).digest()
+        must("import", lib.sentinel_keyring_import(slot[0], info, secret, len(secret)))
+        fingerprints[number] = bytes(info.fingerprint32)
+        algorithms[number] = algorithm
+        if number == RECEIPT_KEY:
+            identity = bytes(info.public_key)[:32]
+    return Keys(slot[0], fingerprints, algorithms, identity)
+
+
+class Outcome(NamedTuple):
+    verdict: int
+    reason: int
+    recorded: bool
+    record: int
+    now: int
+    decision: model.Decision
+
+
+class GateCore:
+    """An engine that was begun at a time, with its authority bundle but no policy."""
+
+    def __init__(self, keys: Keys, now: int, salt: int) -> None:
+        self.environment = Environment.TEST
+        genesis = build.genesis_bytes(self.environment, [public(ROOT)], keys.identity, salt)
+        self.engine_id = hashlib.sha256(genesis).digest()
+        self.sequences: dict[FrameKind, int] = {}
+        config = ffi.new("sentinel_config *")
+        ffi.memmove(ffi.addressof(config.genesis), genesis, len(genesis))
+        config.bundle_bytes_max, config.state_bytes_max = BUNDLE_BYTES_MAX, STATE_BYTES_MAX
+        config.receipt_key = RECEIPT_KEY
+        self.config = config
+        size = lib.sentinel_context_bytes(config)
+        self.memory = ffi.new("uint8_t[]", size + 64)
+        start = ffi.cast("uintptr_t", self.memory)
+        slot = ffi.new("sentinel_context **")
+        self.control = ffi.new("sentinel_control *")
+        self.control.magic = b"SENTCTRL"
+        self.control.version = 1
+        place = ffi.cast("void *", (int(start) + 63) // 64 * 64)
+        must(
+            "sentinel_context_init",
+            lib.sentinel_context_init(slot, place, size, config, keys.ring, ffi.NULL, self.control),
+        )
+        self.context = slot[0]
+        self.outcome = ffi.new("sentinel_outcome *")
+        self.number = ffi.new("uint64_t *")
+        self.sessions: dict[int, Any] = {}
+        must("sentinel_gate_genesis", lib.sentinel_gate_genesis(self.context, now))
+        must("authority", self.take(FrameKind.AUTHORITY, self.authority(), now))
+
+    def start(self, now: int) -> None:
+        must("sentinel_gate_start", lib.sentinel_gate_start(self.context, 0, now))
+
+    def authority(self) -> bytes:
+        rows = [
+            (1, 1 << 0, public(POLICY)),
+            (2, 1 << 2, public(OPERATOR_A)),
+            (3, 1 << 2, public(OPERATOR_B)),
+            (4, 1 << 4, public(FEEDER)),
+        ]
+        return build.authority_payload(rows, THRESHOLDS, INT64_MAX)
+
+    def take(self, kind: FrameKind, payload: bytes, now: int, *, operators: int = 2) -> int:
+        """Signs and hands in a frame; gives the core's status."""
+        signers = {
+            FrameKind.AUTHORITY: [(0, ROOT.sign)],
+            FrameKind.POLICY: [(1, POLICY.sign)],
+            FrameKind.COMMAND: [(2, OPERATOR_A.sign), (3, OPERATOR_B.sign)][:operators],
+            FrameKind.FEED: [(4, FEEDER.sign)],
+        }[kind]
+        sequence = self.sequences.get(kind, 0) + 1
+        frame = build.frame(
+            kind,
+            payload,
+            signers,
+            environment=self.environment,
+            engine_id=self.engine_id,
+            sequence=sequence,
+            issued_ns=now,
+            expires_ns=now + 1,
+        )
+        status = int(
+            lib.sentinel_gate_take(self.context, self.number, aligned(frame), len(frame), now)
+        )
+        if status == 0:
+            self.sequences[kind] = sequence
+        return status
+
+    def take_policy(self, policy: Policy, now: int) -> int:
+        return self.take(FrameKind.POLICY, build.policy_payload(policy), now)
+
+    def take_command(self, verb: int, node: int, now: int, operators: int) -> int:
+        payload = build.command_payload(verb, node, "a reason")
+        return self.take(FrameKind.COMMAND, payload, now, operators=operators)
+
+    def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
+        return self.take(FrameKind.FEED, build.feed_payload(marks), now)
+
+    def sign(self, session: int, data: bytes, now: int) -> Outcome:
+        """One order; the session of an agent is opened when it is first used."""
+        if session not in self.sessions:
+            fresh = ffi.new("sentinel_session *")
+            must("session", lib.sentinel_session_open(fresh, self.context, session))
+            self.sessions[session] = fresh
+        raw = self.outcome
+        must(
+            "sentinel_gate_sign",
+            lib.sentinel_gate_sign(self.context, raw, self.sessions[session], data, len(data), now),
+        )
+        return Outcome(
+            raw.verdict,
+            raw.reason,
+            raw.recorded == 1,
+            raw.record,
+            raw.now_ns,
+            decision_of(ffi.addressof(raw, "decision")),
+        )
+
+    def has_signature(self) -> bool:
+        """Whether the last outcome carries any byte of a signature or a request."""
+        signature = bytes(ffi.buffer(ffi.addressof(self.outcome, "signature")))
+        return any(signature) or self.outcome.request.text_size != 0
+
+    @property
+    def state(self) -> Any:
+        return lib.sentinel_gate_state(self.context)
+
+    def agent(self, index: int) -> Any:
+        """sentinel_agent_state of a node."""
+        return lib.sentinel_view_agent(lib.sentinel_gate_view(self.context), index)
+
+    def book(self, index: int, action_id: int) -> Any:
+        """The sentinel_book_entry where an action of a node would stand."""
+        return lib.sentinel_view_book(lib.sentinel_gate_view(self.context), index, action_id)

@@ -1,0 +1,356 @@
+"""What stands around policy: who asks, which id, which rows, which key, what is recorded.
+
+The stages run in the order below. All reasons of a stage that apply are set, and a later stage
+is not reached when an earlier one refused:
+
+1. the engine is halted, the control page says stop, no policy is loaded;
+2. the clock: a step back within the tolerance reuses the last time, beyond it the engine halts;
+3. the order's form (not modelled: the caller gives the reason);
+4. the agent;
+5. the action id (the first of ID_TOO_OLD and DUPLICATE), and the parent;
+6. target, instrument, environment, asset, network, venue, tick, lot;
+7. the key;
+8. policy;
+9. rendering (not modelled: the caller gives the reason).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.model import model
+from tests.model.names import (
+    ID_WINDOW,
+    USAGE_STATE,
+    Action,
+    By,
+    Purpose,
+    Reason,
+    Venue,
+    Verb,
+    Verdict,
+)
+from tests.model.tables import Asset, Decimal, Instrument, Key, Order, Policy
+
+
+@dataclass
+class Entry:
+    """A signed place or amend, as later orders may name it."""
+
+    action_id: int
+    record: int
+    instrument: int
+    side: int
+    type: int
+    client_record: int  # of the place, even after amends
+
+
+@dataclass
+class Agent:
+    """Ids and refused attempts of one agent."""
+
+    highest: int = 0
+    seen: dict[int, int] = field(default_factory=dict)  # action id: record that signed it
+    book: dict[int, Entry] = field(default_factory=dict)  # by action id % book_entries
+    since: int = 0
+    attempts: int = 0
+    suppressed: int = 0
+    suppressed_first: int = 0
+    suppressed_last: int = 0
+    suppressed_reasons: set[int] = field(default_factory=set)
+
+
+class Answer(NamedTuple):
+    verdict: int
+    reasons: frozenset[int]
+    recorded: bool
+    record: int  # number; meaningful when recorded, or when a duplicate
+    now: int
+    decision: model.Decision | None  # when policy was reached
+
+    @property
+    def reason(self) -> int:
+        return min(self.reasons, default=Reason.NONE)
+
+
+class Found(NamedTuple):
+    """The rows that an order means."""
+
+    instrument: Instrument | None
+    asset: Asset | None
+    entry: Entry | None
+    venue: int
+
+
+def is_multiple(value: Decimal, step: Decimal) -> bool:
+    scale = max(value.scale, step.scale)
+    whole: int = value.mantissa * 10 ** (scale - value.scale)
+    unit: int = step.mantissa * 10 ** (scale - step.scale)
+    return whole % unit == 0
+
+
+class Gate:
+    """An engine without bytes: no frames, signatures or records, only their count."""
+
+    def __init__(self, environment: int, keyring: dict[int, bytes]) -> None:
+        self.environment = environment
+        self.keyring = keyring  # fingerprint by key id
+        self.policy: Policy | None = None
+        self.state = model.State()
+        self.agents: dict[int, Agent] = {}
+        self.strangers = Agent()
+        self.records = 0
+        self.halted = 0  # a status
+        self.stop = False
+
+    # ---- Frames: each that is taken or refused is one record.
+
+    def record(self, now: int) -> int:
+        self.state.last_now = now
+        self.records += 1
+        return self.records - 1
+
+    def take_policy(self, policy: Policy, now: int) -> None:
+        """Raises model.HaltedNodeMissing (also recorded)."""
+        self.record(now)
+        if self.policy is not None:
+            self.state = model.migrate(self.policy, self.state, policy)
+        before, self.agents = self.agents, {}
+        for agent in policy.chains:
+            kept = self.agents[agent] = before.get(agent, Agent())
+            entries = sorted(kept.book.values(), key=lambda entry: entry.action_id)
+            kept.book = {entry.action_id % policy.book_entries: entry for entry in entries}
+        self.policy = policy
+
+    def take_command(self, verb: int, node: int, now: int) -> bool:
+        """False: refused, the node does not exist."""
+        self.record(now)
+        if self.policy is None or node not in self.policy.index_of:
+            return False
+        if verb == Verb.HALT:
+            self.state.halted.add(node)
+        else:
+            self.state.halted.discard(node)
+        return True
+
+    def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
+        self.record(now)
+        if self.policy is not None:
+            for mark in marks:
+                model.feed(self.policy, self.state, *mark)
+
+    # ---- Orders.
+
+    def sign(
+        self,
+        session: int,
+        order: Order,
+        now: int,
+        *,
+        malformed: Reason = Reason.NONE,
+        unrendered: Reason = Reason.NONE,
+    ) -> Answer:
+        """One order, in the session of an agent."""
+        last = self.state.last_now
+        reasons = self.engine_reasons()
+        if reasons:
+            return self.deny(session, reasons, max(now, last))
+        assert self.policy is not None
+        if now < last - self.policy.clock_tolerance_ns:
+            self.halted = USAGE_STATE
+            self.record(last)
+            return self.deny(session, {Reason.CLOCK}, last)
+        now = max(now, last)
+        if malformed:
+            return self.deny(session, {malformed}, now)
+        reasons = self.agent_reasons(session, order)
+        if reasons:
+            return self.deny(session, reasons, now)
+        reasons = self.id_reasons(order)
+        if reasons:
+            answer = self.deny(session, reasons, now)
+            first = self.agents[order.agent].seen.get(order.action_id, 0)
+            return answer._replace(record=first) if Reason.DUPLICATE in reasons else answer
+        reasons, found = self.look_up(order)
+        if reasons:
+            return self.deny(session, reasons, now)
+        reason, key = self.choose_key(order, found)
+        if key is None:
+            return self.deny(session, {reason}, now)
+        subject = self.subject(order, found, key)
+        decision = model.evaluate(self.policy, self.state, subject, now)
+        if decision.verdict != Verdict.ALLOWED:
+            return self.deny(session, set(decision.reasons), now, decision)
+        if unrendered:
+            return self.deny(session, {unrendered}, now, decision)
+        model.debit(self.policy, self.state, subject, decision, now)
+        number = self.record(now)
+        self.remember(order, found, number)
+        return Answer(Verdict.ALLOWED, frozenset(), True, number, now, decision)
+
+    def deny(
+        self, session: int, reasons: set[int], now: int, decision: model.Decision | None = None
+    ) -> Answer:
+        """Records the denial, or counts it where the agent has used up its attempts."""
+        agent = self.agents.get(session, self.strangers)
+        limit, interval = 0, 0
+        if self.policy is not None:
+            limit, interval = self.policy.attempt_limit, self.policy.attempt_interval_ns
+        if now - agent.since >= interval:
+            if agent.suppressed:
+                self.record(now)
+                agent.suppressed, agent.suppressed_reasons = 0, set()
+                agent.suppressed_first = agent.suppressed_last = 0
+            agent.since, agent.attempts = now, 0
+        if agent.attempts < limit:
+            agent.attempts += 1
+            number = self.record(now)
+            return Answer(Verdict.DENIED, frozenset(reasons), True, number, now, decision)
+        if not agent.suppressed:
+            agent.suppressed_first = now
+        agent.suppressed += 1
+        agent.suppressed_last = now
+        agent.suppressed_reasons |= reasons
+        return Answer(Verdict.DENIED, frozenset(reasons), False, 0, now, decision)
+
+    def engine_reasons(self) -> set[int]:
+        reasons: set[int] = set()
+        if self.halted:
+            reasons.add(Reason.ENGINE_HALTED)
+        if self.stop:
+            reasons.add(Reason.CONTROL_STOP)
+        if self.policy is None:
+            reasons.add(Reason.NO_POLICY)
+        return reasons
+
+    def agent_reasons(self, session: int, order: Order) -> set[int]:
+        assert self.policy is not None
+        reasons: set[int] = set()
+        if order.agent != session:
+            reasons.add(Reason.AGENT_MISMATCH)
+        if session not in self.policy.chains:
+            reasons.add(Reason.AGENT_UNKNOWN)
+        return reasons
+
+    def id_reasons(self, order: Order) -> set[int]:
+        assert self.policy is not None
+        agent = self.agents[order.agent]
+        reasons: set[int] = set()
+        if order.action_id == 0 or order.action_id <= agent.highest - ID_WINDOW:
+            reasons.add(Reason.ID_TOO_OLD)
+        elif order.action_id in agent.seen:
+            reasons.add(Reason.DUPLICATE)
+        if order.parent is not None and order.parent[0] not in self.policy.chains:
+            reasons.add(Reason.PARENT_UNKNOWN)
+        return reasons
+
+    def look_up(self, order: Order) -> tuple[set[int], Found]:
+        assert self.policy is not None
+        policy = self.policy
+        reasons: set[int] = set()
+        entry: Entry | None = None
+        number = order.instrument
+        if order.target is not None and order.target.by == By.ACTION:
+            entry = self.entry(order.agent, order.target.action_id)
+            if entry is None:
+                reasons.add(Reason.TARGET_UNKNOWN)
+            else:
+                number = entry.instrument
+        instrument = policy.instrument_of.get(number)
+        if number and instrument is None:
+            reasons.add(Reason.INSTRUMENT_UNKNOWN)
+        if instrument is not None and instrument.environment != self.environment:
+            reasons.add(Reason.ENVIRONMENT)
+        asset = policy.asset_of.get(order.asset)
+        if order.asset and asset is None:
+            reasons.add(Reason.ASSET_UNKNOWN)
+        if order.action == Action.WITHDRAW:
+            network = policy.network_of.get(order.network)
+            if network is None or network.asset != order.asset:
+                reasons.add(Reason.NETWORK_UNKNOWN)
+        if order.venue and order.venue not in set(Venue):
+            reasons.add(Reason.VENUE_UNKNOWN)
+        if instrument is not None:
+            reasons |= self.step_reasons(order, instrument)
+        venue = instrument.venue if instrument else order.venue
+        return reasons, Found(instrument, asset, entry, venue)
+
+    def step_reasons(self, order: Order, instrument: Instrument) -> set[int]:
+        reasons: set[int] = set()
+        for price in (order.price, order.trigger_price):
+            if price is not None and not is_multiple(price, instrument.tick):
+                reasons.add(Reason.TICK)
+        if order.quantity is not None and not is_multiple(order.quantity, instrument.lot):
+            reasons.add(Reason.LOT)
+        return reasons
+
+    def entry(self, agent: int, action_id: int) -> Entry | None:
+        assert self.policy is not None
+        entry = self.agents[agent].book.get(action_id % self.policy.book_entries)
+        return entry if entry is not None and entry.action_id == action_id else None
+
+    def choose_key(self, order: Order, found: Found) -> tuple[Reason, Key | None]:
+        """The key, or why there is none."""
+        assert self.policy is not None
+        chain = self.policy.chains[order.agent]
+
+        def fits(key: Key) -> bool:
+            if key.node not in chain:
+                return False
+            if order.action == Action.MESSAGE:
+                return key.purpose == Purpose.MESSAGE and key.venue == Venue.NONE
+            if order.action in model.FUNDS:
+                assert found.asset is not None
+                venue_key = key.purpose in (Purpose.VENUE, Purpose.VENUE_MASTER)
+                return venue_key and found.asset.venue in (0, key.venue)
+            return key.purpose == Purpose.VENUE and key.venue == found.venue
+
+        candidates = [key for key in self.policy.keys if fits(key)]
+        if order.key:
+            candidates = [key for key in candidates if key.id == order.key]
+            if not candidates:
+                return Reason.KEY_NOT_GRANTED, None
+        if not candidates:
+            return Reason.KEY_NONE, None
+        if len(candidates) > 1:
+            return Reason.KEY_AMBIGUOUS, None
+        key = candidates[0]
+        if self.keyring.get(key.id) != key.fingerprint:
+            return Reason.KEY_UNAVAILABLE, None
+        return Reason.NONE, key
+
+    def subject(self, order: Order, found: Found, key: Key) -> model.Subject:
+        venue = key.venue if order.action in model.FUNDS else found.venue
+        amended = order.action == Action.AMEND and found.entry is not None
+        return model.Subject(
+            agent=order.agent,
+            action=Action(order.action),
+            venue=venue,
+            instrument=found.instrument,
+            asset=found.asset,
+            side=found.entry.side if amended and found.entry else order.side,
+            type=order.type,
+            tif=order.tif,
+            quantity=order.quantity,
+            quote_quantity=order.quote_quantity,
+            price=order.price,
+            trigger_price=order.trigger_price,
+            amount=order.amount,
+            destination=(order.network, order.address, order.memo) if order.address else None,
+        )
+
+    def remember(self, order: Order, found: Found, number: int) -> None:
+        """The id is used; a place or amend goes into the book."""
+        assert self.policy is not None
+        agent = self.agents[order.agent]
+        agent.highest = max(agent.highest, order.action_id)
+        agent.seen[order.action_id] = number
+        agent.seen = {i: n for i, n in agent.seen.items() if i > agent.highest - ID_WINDOW}
+        if order.action not in (Action.PLACE, Action.AMEND) or found.instrument is None:
+            return
+        client = found.entry.client_record if found.entry else number
+        agent.book[order.action_id % self.policy.book_entries] = Entry(
+            *(order.action_id, number, found.instrument.id),
+            *(found.entry.side if found.entry else order.side, order.type, client),
+        )

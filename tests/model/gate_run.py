@@ -1,0 +1,387 @@
+"""One random scenario at the level of sentinel_gate_sign: frames, keys, ids, books, attempts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from tests.model import build, model, orders, policies
+from tests.model.core_gate import GateCore, Keys, Outcome
+from tests.model.differ import Disagreement, explain, reason_names
+from tests.model.gate import Answer, Gate
+from tests.model.names import (
+    DAY_NS,
+    FORMAT_REFERENCE,
+    ID_WINDOW,
+    PASS,
+    POLICY_SCOPE,
+    POLICY_SIGNATURE,
+    Action,
+    By,
+    Environment,
+    Purpose,
+    Query,
+    Reason,
+    Type,
+    Venue,
+    Verb,
+    Verdict,
+)
+from tests.model.policies import Style, chance
+from tests.model.tables import Decimal, Instrument, Key, Order, Policy, Target
+
+STYLE = Style(venues=(Venue.BINANCE_SPOT, Venue.BINANCE_USDM), lots=True)
+MALFORMED = range(Reason.ORDER_SIZE, Reason.AGENT_UNKNOWN)
+NO_DECISION = model.Decision(Verdict.DENIED, 0, frozenset(), -1, (), ())
+
+
+def some_keys(rng: Random, policy: Policy, keys: Keys) -> tuple[Key, ...]:
+    """Mostly one key per venue; sometimes two, none, a wrong one or one that is not there."""
+    rows = []
+    for number, venue, purpose in (
+        (11, Venue.BINANCE_SPOT, Purpose.VENUE),
+        (12, Venue.BINANCE_SPOT, Purpose.VENUE),
+        (13, Venue.BINANCE_USDM, Purpose.VENUE),
+        (14, Venue.BINANCE_USDM, Purpose.VENUE),
+        (15, Venue.NONE, Purpose.MESSAGE),
+        (16, Venue.BINANCE_SPOT, Purpose.VENUE),
+    ):
+        if not chance(rng, {12: 15, 14: 15, 16: 5}.get(number, 96)):
+            continue
+        fingerprint = keys.fingerprints.get(number, bytes(range(32)))
+        if chance(rng, 4):
+            fingerprint = fingerprint[::-1]
+        node = 0 if chance(rng, 80) else rng.randrange(len(policy.nodes))
+        algorithm = keys.algorithms.get(number, 4)
+        flags = 1 if purpose == Purpose.VENUE else 0
+        rows.append(Key(number, node, venue, purpose, algorithm, fingerprint, 5000, flags))
+    return tuple(rows)
+
+
+def on_step(rng: Random, value: Decimal, step: Decimal) -> Decimal:
+    """The nearest multiple at or below the value, at least one step."""
+    unit = policies.fraction(step)
+    count = max(1, policies.fraction(value) // unit)
+    exact = policies.at_scale(count * unit, step.scale)
+    return exact if chance(rng, 97) else value
+
+
+class GateRun:
+    """An engine in the model and in the core."""
+
+    def __init__(self, rng: Random, counts: Counter[str], keys: Keys) -> None:
+        self.rng, self.counts, self.keys = rng, counts, keys
+        self.world = policies.new_world(rng, STYLE)
+        self.world.policy = self.complete(self.world.policy)
+        start = rng.choice((DAY_NS, 20_000 * DAY_NS, 1_700_000_000 * 10**9))
+        self.now = start + rng.choice((-1, 0))
+        self.core = GateCore(keys, self.now, rng.randrange(2**60))
+        self.model = Gate(Environment.TEST, keys.fingerprints)
+        for _ in range(2):  # genesis and authority
+            self.model.record(self.now)
+        self.load(self.world.policy)
+        self.core.start(self.now)
+        self.model.record(self.now)
+        self.done = False
+        for kind, row in sorted(self.world.typical):
+            if chance(rng, 90):
+                self.take_marks([(kind, row, self.world.typical[kind, row], self.now)])
+
+    def complete(self, policy: Policy) -> Policy:
+        return replace(policy, keys=some_keys(self.rng, policy, self.keys))
+
+    # ---- Steps
+
+    def step(self) -> None:
+        rng = self.rng
+        self.now = orders.next_time(rng, self.world, self.model.state, self.now)
+        draw = rng.randrange(100)
+        if draw < 10:
+            count = rng.choice((1, 3))
+            self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
+        elif draw < (40 if self.model.state.halted else 12):
+            self.command()
+        elif draw < 42 and chance(rng, 8):
+            self.load(self.complete(policies.revised(rng, self.world)))
+        else:
+            self.order()
+        self.compare_state()
+        self.counts["steps"] += 1
+
+    def load(self, policy: Policy) -> None:
+        status = self.core.take_policy(policy, self.now)
+        try:
+            self.model.take_policy(policy, self.now)
+        except model.HaltedNodeMissing:
+            self.expect("status of a version without a halted node", FORMAT_REFERENCE, status)
+            return
+        self.expect("status of a policy", 0, status)
+        self.world.policy = policy
+        self.world.typical = {
+            (kind, row): price
+            for (kind, row), price in self.world.typical.items()
+            if row in (policy.instrument_of if kind == 1 else policy.asset_of)
+        }
+        self.counts["versions"] += 1
+
+    def take_marks(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
+        self.expect("status of a feed", 0, self.core.take_marks(marks, self.now))
+        self.model.take_marks(marks, self.now)
+        self.counts["marks"] += len(marks)
+
+    def command(self) -> None:
+        """Any one operator halts; two resume; a node that does not exist is refused."""
+        halted = sorted(self.model.state.halted)
+        verb = Verb.RESUME if halted else Verb.HALT
+        node = self.rng.choice(halted or [row.id for row in self.world.policy.nodes])
+        if chance(self.rng, 4):
+            node = 9999
+        operators = self.rng.choice((1, 1, 2)) if verb == Verb.HALT or chance(self.rng, 10) else 2
+        status = self.core.take_command(verb, node, self.now, operators)
+        if verb == Verb.RESUME and operators < 2:
+            self.model.record(self.now)
+            self.expect("status of a resume by one operator", POLICY_SIGNATURE, status)
+            return
+        known = self.model.take_command(verb, node, self.now)
+        self.expect("status of a command", 0 if known else POLICY_SCOPE, status)
+        self.counts["halts and resumes"] += 1
+
+    # ---- Orders
+
+    def order(self) -> None:
+        rng = self.rng
+        agent = rng.choice(sorted(self.world.policy.chains))
+        order = self.some_order(agent)
+        marks = orders.marks_for(rng, self.world, order, self.now)
+        if marks and chance(rng, 70):
+            self.take_marks(marks)
+        order = self.aim(order)
+        session = agent
+        if chance(rng, 2):
+            session = rng.choice(sorted(self.world.policy.chains))
+        elif chance(rng, 2) and self.core.sessions:
+            session = rng.choice(sorted(self.core.sessions))  # perhaps of an agent that is gone
+        now = self.now
+        tolerance = self.world.policy.clock_tolerance_ns
+        if chance(rng, 3):
+            now = self.model.state.last_now - rng.choice((tolerance, min(tolerance, 1)))
+        elif chance(rng, 1) and chance(rng, 30):
+            now = self.model.state.last_now - tolerance - 1
+        self.set_stop(chance(rng, 1))
+        data = build.order_bytes(order)
+        wrong = chance(rng, 3)
+        self.ask(session, order, self.corrupt(data) if wrong else data, now, wrong)
+
+    def set_stop(self, stop: bool) -> None:
+        """By the word itself, or by commands that wait."""
+        control = self.core.control
+        control.stop = control.spool_submitted = 0
+        if stop and chance(self.rng, 50):
+            control.stop = 1
+        elif stop:
+            control.spool_submitted = 1
+        self.model.stop = stop
+
+    def corrupt(self, data: bytes) -> bytes:
+        """A form that no version of an order has."""
+        wrong = bytearray(data)
+        match self.rng.randrange(5):
+            case 0:
+                wrong[0] ^= 1 << self.rng.randrange(8)  # version
+            case 1:
+                wrong[4] ^= 1 << self.rng.randrange(8)  # size
+            case 2:
+                wrong[90 + self.rng.randrange(6)] = self.rng.randint(1, 255)  # reserved
+            case 3:
+                wrong[88] = self.rng.choice((0, 2, 3))  # release mode
+            case _:
+                wrong = wrong[: self.rng.randrange(len(wrong))]
+        return bytes(wrong)
+
+    def ask(self, session: int, order: Order, data: bytes, now: int, wrong: bool) -> None:
+        found = self.core.sign(session, data, now)
+        malformed = unrendered = Reason.NONE
+        if wrong:
+            form = sorted(reason for reason in found.decision.reasons if reason in MALFORMED)
+            malformed = Reason(form[0]) if form else Reason.ORDER_FIELDS
+        refused = found.decision.reasons & {Reason.UNSUPPORTED, Reason.RENDER_FAILED}
+        if found.decision.results and refused and not must_render(order):
+            unrendered = Reason(min(refused))
+        policy, state = self.world.policy, self.model.state
+        expected = self.model.sign(session, order, now, malformed=malformed, unrendered=unrendered)
+        self.compare(session, order, now, expected, found, policy, state)
+        self.tally(expected)
+        if self.model.halted:
+            self.done = True
+
+    def some_order(self, agent: int) -> Order:
+        rng, policy = self.rng, self.world.policy
+        held = self.model.agents[agent]
+        order = orders.some_order(rng, self.world, agent, self.some_id(agent))
+        placed = sorted(entry.action_id for entry in held.book.values())
+        if order.action == Action.QUERY and placed and chance(rng, 50):
+            order = replace(order, instrument=0, venue=0, what=Query.ORDER)
+            order = replace(order, target=Target(By.ACTION))
+        if order.target is not None and (order.action != Action.CANCEL or chance(rng, 70)):
+            known = rng.choice(placed) if placed and chance(rng, 85) else order.action_id + 7
+            order = replace(order, instrument=0, side=0, target=Target(By.ACTION, action_id=known))
+        order = self.on_grid(order)
+        if chance(rng, 8):
+            names = [*policy.chains, policy.nodes[0].id, 9999]
+            order = replace(order, parent=(rng.choice(names), rng.randint(1, 9)))
+        if chance(rng, 4):
+            order = replace(order, key=rng.choice((11, 12, 13, 15, 99)))
+        if chance(rng, 1):
+            order = replace(order, instrument=order.instrument and 9999)
+        if chance(rng, 1):
+            order = replace(order, asset=order.asset and 9999)
+        if chance(rng, 1):
+            order = replace(order, network=order.network and 9999)
+        return order
+
+    def some_id(self, agent: int) -> int:
+        """Mostly the next; sometimes used before, or at the edge of the window."""
+        rng, held = self.rng, self.model.agents[agent]
+        highest = held.highest
+        if not chance(rng, 25):
+            return highest + rng.choice((1, 1, 1, 1, 2, 3, 70))
+        edges = [0, highest, highest - ID_WINDOW, highest - ID_WINDOW + 1, highest - ID_WINDOW + 2]
+        edges += [rng.choice(sorted(held.seen))] if held.seen else []
+        edges += [highest - rng.randint(0, ID_WINDOW), highest + ID_WINDOW]
+        return max(0, rng.choice(edges))
+
+    def instrument(self, order: Order) -> Instrument | None:
+        number = order.instrument
+        if order.target is not None and order.target.by == By.ACTION:
+            entry = self.model.entry(order.agent, order.target.action_id)
+            number = entry.instrument if entry else 0
+        return self.world.policy.instrument_of.get(number)
+
+    def on_grid(self, order: Order) -> Order:
+        """Prices and quantities as the instrument has them, mostly."""
+        instrument = self.instrument(order)
+        if instrument is None:
+            return order
+        steps = {
+            "quantity": instrument.lot,
+            "price": instrument.tick,
+            "trigger_price": instrument.tick,
+        }
+        moved: dict[str, Any] = {
+            name: on_step(self.rng, getattr(order, name), step)
+            for name, step in steps.items()
+            if getattr(order, name) is not None
+        }
+        return replace(order, **moved)
+
+    def aim(self, order: Order) -> Order:
+        """Towards an edge of policy, where the order gets that far."""
+        gate = self.model
+        reasons, found = gate.look_up(order)
+        if reasons:
+            return order
+        _, key = gate.choose_key(order, found)
+        if key is None:
+            return order
+        for _ in range(self.rng.choice((0, 1, 1))):
+            subject = gate.subject(order, found, key)
+            order = self.on_grid(
+                orders.aimed(self.rng, self.world, gate.state, order, subject, self.now)
+            )
+        return order
+
+    # ---- Comparing
+
+    def expect(self, what: str, ours: object, core: object) -> None:
+        if ours != core:
+            raise Disagreement(f"{what}: model {ours}, core {core}")
+
+    def compare(
+        self,
+        session: int,
+        order: Order,
+        now: int,
+        expected: Answer,
+        found: Outcome,
+        policy: Policy,
+        state: model.State,
+    ) -> None:
+        policy_part = expected.decision or NO_DECISION
+        ours = policy_part._replace(
+            verdict=expected.verdict, reason=expected.reason, reasons=expected.reasons
+        )
+        core = found.decision._replace(verdict=found.verdict, reason=found.reason)
+        has_record = expected.recorded or Reason.DUPLICATE in expected.reasons
+        parts = {
+            "decision": (ours, core),
+            "recorded": (expected.recorded, found.recorded),
+            "record": (expected.record, found.record if has_record else 0),
+            "time": (expected.now, found.now),
+            "signature": (expected.verdict == Verdict.ALLOWED, self.core.has_signature()),
+        }
+        if all(a == b for a, b in parts.values()):
+            return
+        lines = [f"session {session}, now {now}, last {state.last_now}"]
+        lines += [f"! {name}: model {a}, core {b}" for name, (a, b) in parts.items() if a != b]
+        lines.append(f"model: {reason_names(expected.reasons)}; core: {reason_names(core.reasons)}")
+        if order.agent in policy.chains:
+            instrument = self.instrument(order)
+            shown = replace(order, instrument=instrument.id if instrument else 0)
+            lines.append(explain(policy, state, shown, now, ours, core))
+        raise Disagreement("\n".join(lines))
+
+    def compare_state(self) -> None:
+        ours, core = self.model, self.core.state
+        self.expect("records", ours.records, core.record_count)
+        self.expect("last now", ours.state.last_now, core.last_now_ns)
+        self.expect("engine's halt", ours.halted, core.halted)
+        for index, node in enumerate(self.world.policy.nodes):
+            if node.id not in ours.agents:
+                continue
+            held, row = ours.agents[node.id], self.core.agent(index)
+            seen = sum(1 << (held.highest - number) for number in held.seen)
+            reasons = sum(1 << reason for reason in held.suppressed_reasons)
+            first, last = held.suppressed_first, held.suppressed_last
+            self.expect(
+                f"agent {node.id}: highest, seen, attempts, suppressed, first, last, reasons",
+                (held.highest, seen, held.attempts, held.suppressed, first, last, reasons),
+                (
+                    *(row.id_highest, row.id_seen, row.attempts, row.suppressed),
+                    *(row.suppressed_first_ns, row.suppressed_last_ns),
+                    row.suppressed_reasons[0] | row.suppressed_reasons[1] << 64,
+                ),
+            )
+            for entry in held.book.values():
+                self.compare_entry(index, entry.action_id)
+
+    def compare_entry(self, index: int, action_id: int) -> None:
+        policy = self.world.policy
+        entry = self.model.entry(policy.nodes[index].id, action_id)
+        row = self.core.book(index, action_id)
+        if entry is not None:
+            self.expect(
+                f"book: action, record, instrument, side, client record of {action_id}",
+                (entry.action_id, entry.record, entry.instrument, entry.side, entry.client_record),
+                (row.action_id, row.record, row.instrument, row.side, row.client_record),
+            )
+
+    def tally(self, answer: Answer) -> None:
+        self.counts["decisions"] += 1
+        self.counts["allowed"] += answer.verdict == Verdict.ALLOWED
+        self.counts["suppressed"] += not answer.recorded
+        for reason in answer.reasons:
+            self.counts[f"reason {reason}"] += 1
+        decision = answer.decision or NO_DECISION
+        self.counts["results"] += len(decision.results)
+        for result in decision.results:
+            self.counts["at the edge"] += result.result == PASS and 0 < result.value == result.bound
+        self.world.retries = [time for time in decision.retry_at if time]
+
+
+def must_render(order: Order) -> bool:
+    """What both Binance products have, whatever else they lack."""
+    if order.action == Action.PLACE:
+        return order.type in (Type.LIMIT, Type.MARKET) and order.quantity is not None
+    return order.action in (Action.CANCEL, Action.MESSAGE)

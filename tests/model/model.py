@@ -1,0 +1,565 @@
+"""Deciding, as docs/2-policy.md has it: one order, one policy, one state, one time.
+
+Exact integers; events are kept as lists; nothing is fast. Written from the page and the public
+headers alone, so that a disagreement with the core is a mistake in one of the two or in the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.model.names import (
+    DAY_NS,
+    FAIL,
+    IMPLICIT,
+    INT64_MAX,
+    PASS,
+    SATURATED,
+    UINT128_MAX,
+    UNKNOWN,
+    Action,
+    Contract,
+    Kind,
+    MarkKind,
+    Reason,
+    Side,
+    Type,
+    Unit,
+    Verdict,
+)
+from tests.model.tables import Asset, Constraint, Decimal, Destination, Instrument, Policy
+
+ORDERS = {Action.PLACE, Action.AMEND}
+FUNDS = {Action.WITHDRAW, Action.TRANSFER}
+AT_INSTRUMENTS = {
+    Action.PLACE,
+    Action.AMEND,
+    Action.CANCEL,
+    Action.CANCEL_ALL,
+    Action.CANCEL_ALL_AFTER,
+    Action.QUERY,
+}
+APPLIES_TO: dict[Kind, set[Action]] = {
+    Kind.ACTIONS: set(Action),
+    Kind.VENUES: set(Action),
+    Kind.RATE_LIMIT: set(Action),
+    Kind.INSTRUMENTS: AT_INSTRUMENTS,
+    Kind.ORDER_TYPES: ORDERS,
+    Kind.SIDES: ORDERS,
+    Kind.TIMES_IN_FORCE: ORDERS,
+    Kind.QUANTITY_CAP: ORDERS,
+    Kind.PRICE_COLLAR: ORDERS,
+    Kind.DESTINATIONS: FUNDS,
+    Kind.SANCTIONS: FUNDS,
+    Kind.VALUE_CAP: ORDERS | FUNDS,
+    Kind.DAILY_LIMIT: ORDERS | FUNDS,
+    Kind.ROLLING_CAP: ORDERS | FUNDS,
+}
+NEEDS_VALUE = {Kind.VALUE_CAP, Kind.DAILY_LIMIT, Kind.ROLLING_CAP}
+OWN_REASON: dict[Kind, Reason] = {
+    Kind.ACTIONS: Reason.ACTION_NOT_ALLOWED,
+    Kind.VENUES: Reason.VENUE_NOT_ALLOWED,
+    Kind.INSTRUMENTS: Reason.INSTRUMENT_NOT_ALLOWED,
+    Kind.ORDER_TYPES: Reason.ORDER_TYPE_NOT_ALLOWED,
+    Kind.SIDES: Reason.SIDE_NOT_ALLOWED,
+    Kind.TIMES_IN_FORCE: Reason.TIF_NOT_ALLOWED,
+    Kind.DESTINATIONS: Reason.DESTINATION_NOT_ALLOWED,
+    Kind.SANCTIONS: Reason.SANCTIONED,
+    Kind.VALUE_CAP: Reason.VALUE_CAP,
+    Kind.QUANTITY_CAP: Reason.QUANTITY_CAP,
+    Kind.PRICE_COLLAR: Reason.PRICE_COLLAR,
+    Kind.DAILY_LIMIT: Reason.DAILY_LIMIT,
+    Kind.ROLLING_CAP: Reason.ROLLING_CAP,
+    Kind.RATE_LIMIT: Reason.RATE_LIMIT,
+}
+
+
+class Result(NamedTuple):
+    rule: int
+    kind: int
+    result: int
+    flags: int
+    level: int
+    value: int
+    bound: int
+
+
+class Decision(NamedTuple):
+    verdict: int
+    reason: int
+    reasons: frozenset[int]
+    value: int  # micro-USD; -1 when not known or not needed
+    results: tuple[Result, ...]
+    retry_at: tuple[int, ...]
+
+
+class Mark(NamedTuple):
+    price: Decimal  # normalised
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What policy judges: an order with its rows looked up."""
+
+    agent: int  # id
+    action: Action
+    venue: int
+    instrument: Instrument | None = None
+    asset: Asset | None = None
+    side: int = 0
+    type: int = 0
+    tif: int = 0
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    amount: Decimal | None = None
+    destination: Destination | None = None
+
+
+WindowKey = tuple[int, int]  # constraint id, agent id or 0 where shared
+Events = list[tuple[int, int]]  # (time, amount), oldest first
+
+
+@dataclass
+class State:
+    halted: set[int] = field(default_factory=set)  # node ids
+    marks: dict[tuple[int, int], Mark] = field(default_factory=dict)  # by MarkKind and id
+    windows: dict[WindowKey, Events] = field(default_factory=dict)
+    last_now: int = 0
+
+
+class Overflow(Exception):
+    """A product left 128 bits, or a result 63."""
+
+
+class Unvalued(Exception):
+    """A quantity that policy needs cannot be known; the reason says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def product(*factors: int) -> int:
+    """Left to right in unsigned 128 bits; raises Overflow."""
+    total = 1
+    for factor in factors:
+        total *= factor
+        if total > UINT128_MAX:
+            raise Overflow
+    return total
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator)
+
+
+def at_most_int64(value: int) -> int:
+    if value > INT64_MAX:
+        raise Overflow
+    return value
+
+
+def fresh(mark: Mark | None, max_age: int, now: int) -> Decimal:
+    """The mark's price; raises Unvalued when it is absent or stale."""
+    if mark is None:
+        raise Unvalued(Reason.MARK_ABSENT)
+    if now - mark.time > max_age:
+        raise Unvalued(Reason.MARK_STALE)
+    return mark.price
+
+
+def greatest(*decimals: Decimal) -> Decimal:
+    best = decimals[0]
+    for other in decimals[1:]:
+        if other.mantissa * 10**best.scale > best.mantissa * 10**other.scale:
+            best = other
+    return best
+
+
+# ---- Value ----------------------------------------------------------------
+
+
+def asset_in_usd(policy: Policy, state: State, asset_id: int, now: int) -> Decimal:
+    asset = policy.asset_of[asset_id]
+    if asset.mark_asset != 0:
+        asset = policy.asset_of[asset.mark_asset]
+    if asset.par_micro_usd > 0:
+        return Decimal(asset.par_micro_usd, 6).normalised()
+    return fresh(state.marks.get((MarkKind.ASSET, asset.id)), policy.mark_max_age_ns, now)
+
+
+def price_base(policy: Policy, state: State, subject: Subject, now: int) -> tuple[Decimal, bool]:
+    """The price by which a quantity is valued, and whether the band is added to it."""
+    limit = subject.price.normalised() if subject.price else Decimal(0, 0)
+    trigger = subject.trigger_price.normalised() if subject.trigger_price else Decimal(0, 0)
+
+    def mark() -> Decimal:
+        assert subject.instrument is not None
+        fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
+        return fresh(fed, policy.mark_max_age_ns, now)
+
+    match subject.type, subject.side:
+        case Type.LIMIT, Side.BUY:
+            return limit, False
+        case Type.LIMIT, Side.SELL:
+            return greatest(limit, mark()), False
+        case Type.MARKET, _:
+            return mark(), True
+        case ((Type.STOP_MARKET | Type.TAKE_PROFIT_MARKET), _):
+            return greatest(trigger, mark()), True
+        case _, Side.BUY:
+            return limit, False
+        case _:
+            return greatest(limit, mark(), trigger), False
+
+
+def value_factors(
+    policy: Policy, state: State, subject: Subject, now: int
+) -> tuple[list[Decimal], bool]:
+    """What is multiplied, from left to right, and whether the band comes last."""
+    if subject.action in FUNDS:
+        assert subject.amount is not None
+        assert subject.asset is not None
+        usd = asset_in_usd(policy, state, subject.asset.id, now)
+        return [subject.amount.normalised(), usd], False
+    instrument = subject.instrument
+    assert instrument is not None
+    if instrument.contract in (Contract.QUANTO, Contract.OPTION):
+        raise Unvalued(Reason.UNSUPPORTED)
+    banded = False
+    if subject.quote_quantity is not None:
+        factors = [subject.quote_quantity.normalised()]
+    else:
+        assert subject.quantity is not None
+        factors = [subject.quantity.normalised()]
+        linear_multiplied = instrument.contract == Contract.LINEAR and instrument.unit != Unit.BASE
+        inverse_multiplied = (
+            instrument.contract == Contract.INVERSE and instrument.unit != Unit.QUOTE
+        )
+        if linear_multiplied or inverse_multiplied:
+            factors.append(instrument.multiplier.normalised())
+        if instrument.contract != Contract.INVERSE:
+            price, banded = price_base(policy, state, subject, now)
+            factors.append(price)
+    factors.append(asset_in_usd(policy, state, instrument.quote, now))
+    return factors, banded
+
+
+def order_value(policy: Policy, state: State, subject: Subject, now: int) -> int:
+    """Micro-USD, rounded up; raises Unvalued."""
+    factors, banded = value_factors(policy, state, subject, now)
+    mantissas = [factor.mantissa for factor in factors]
+    scale = sum(factor.scale for factor in factors)
+    if banded:
+        mantissas.append(1_000_000 + policy.market_band_ppm)
+        scale += 6
+    try:
+        total = product(*mantissas)
+        if scale >= 6:
+            return at_most_int64(ceil_div(total, 10 ** (scale - 6)))
+        return at_most_int64(product(total, 10 ** (6 - scale)))
+    except Overflow:
+        raise Unvalued(Reason.VALUE_OVERFLOW) from None
+
+
+# ---- Windows --------------------------------------------------------------
+
+
+def bucket_width(window_ns: int) -> int:
+    return ceil_div(window_ns, 64)
+
+
+def counted(constraint: Constraint, events: Events, now: int) -> Events:
+    """The events that count at `now`."""
+    if constraint.kind == Kind.DAILY_LIMIT:
+        return [event for event in events if event[0] // DAY_NS == now // DAY_NS]
+    if constraint.kind == Kind.ROLLING_CAP:
+        width = bucket_width(constraint.window_ns)
+        oldest = (now - constraint.window_ns + 1) // width
+        return [event for event in events if event[0] // width >= oldest]
+    return [event for event in events if now - event[0] < constraint.window_ns]
+
+
+def rolling_retry(constraint: Constraint, events: Events, value: int) -> int:
+    """The first time at which enough buckets have ceased to count for this value."""
+    width = bucket_width(constraint.window_ns)
+    rest = sum(amount for _, amount in events)
+    for bucket in sorted({time // width for time, _ in events}):
+        rest -= sum(amount for time, amount in events if time // width == bucket)
+        if rest + value <= constraint.bound:
+            return (bucket + 1) * width + constraint.window_ns - 1
+    return 0
+
+
+# ---- One constraint -------------------------------------------------------
+
+
+class Judged(NamedTuple):
+    """One constraint's result, with the reason that a FAIL adds."""
+
+    passed: bool
+    value: int
+    bound: int
+    reason: Reason
+    flags: int = 0
+    retry_at: int = 0
+
+
+def quantity_at(policy: Policy, state: State, subject: Subject, scale: int, now: int) -> int:
+    """The quantity in 10^-scale units, rounded up; raises Unvalued and Overflow."""
+    if subject.quote_quantity is None:
+        assert subject.quantity is not None
+        quantity = subject.quantity.normalised()
+        return at_most_int64(ceil_div(quantity.mantissa * 10**scale, 10**quantity.scale))
+    assert subject.instrument is not None
+    fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
+    mark = fresh(fed, policy.mark_max_age_ns, now)
+    quote = subject.quote_quantity.normalised()
+    shift = scale + mark.scale - quote.scale
+    numerator = product(quote.mantissa, 1_000_000, 10 ** max(shift, 0))
+    denominator = product(mark.mantissa, 1_000_000 - policy.market_band_ppm, 10 ** max(-shift, 0))
+    return at_most_int64(ceil_div(numerator, denominator))
+
+
+def deviation(price: Decimal, mark: Decimal) -> int:
+    """Parts per million of the mark, rounded up; raises Overflow."""
+    price, mark = price.normalised(), mark.normalised()
+    scale = max(price.scale, mark.scale)
+    p = product(price.mantissa, 10 ** (scale - price.scale))
+    m = product(mark.mantissa, 10 ** (scale - mark.scale))
+    return at_most_int64(ceil_div(product(abs(p - m), 1_000_000), m))
+
+
+def judge_list(policy: Policy, constraint: Constraint, subject: Subject) -> Judged:
+    """Allowlists and the sanctions list."""
+    reason = OWN_REASON[constraint.kind]
+    if constraint.kind == Kind.INSTRUMENTS:
+        instrument = subject.instrument.id if subject.instrument else 0
+        listed = instrument in constraint.instruments
+        return Judged(listed, instrument, len(constraint.instruments), reason)
+    if constraint.kind == Kind.DESTINATIONS:
+        assert subject.destination is not None
+        on_list = canonical(subject.destination) in map(canonical, constraint.destinations)
+        return Judged(on_list, int(on_list), 1, reason)
+    if constraint.kind == Kind.SANCTIONS:
+        assert subject.destination is not None
+        on_list = subject.destination[1].lower() in policy.sanctioned
+        return Judged(not on_list, int(on_list), 0, reason)
+    number = {
+        Kind.ACTIONS: subject.action,
+        Kind.VENUES: subject.venue,
+        Kind.ORDER_TYPES: subject.type,
+        Kind.SIDES: subject.side,
+        Kind.TIMES_IN_FORCE: subject.tif,
+    }[constraint.kind]
+    return Judged(bool(constraint.mask >> number & 1), int(number), constraint.mask, reason)
+
+
+def canonical(destination: Destination) -> Destination:
+    network, address, memo = destination
+    return network, address.lower() if address.startswith("0x") else address, memo
+
+
+def judge_measure(
+    policy: Policy, state: State, constraint: Constraint, subject: Subject, now: int
+) -> Judged:
+    """Quantity cap and price collar."""
+    reason = OWN_REASON[constraint.kind]
+    try:
+        if constraint.kind == Kind.QUANTITY_CAP:
+            value = quantity_at(policy, state, subject, constraint.bound_scale, now)
+        else:
+            assert subject.instrument is not None
+            fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
+            mark = fresh(fed, constraint.max_age_ns, now)
+            prices = [p for p in (subject.price, subject.trigger_price) if p is not None]
+            value = max((deviation(price, mark) for price in prices), default=0)
+    except Unvalued as unvalued:
+        return Judged(False, INT64_MAX, constraint.bound, unvalued.reason, UNKNOWN)
+    except Overflow:
+        return Judged(False, INT64_MAX, constraint.bound, reason, SATURATED)
+    return Judged(value <= constraint.bound, value, constraint.bound, reason)
+
+
+def judge_value(constraint: Constraint, events: Events, value: int | Reason, now: int) -> Judged:
+    """Value cap, daily limit, rolling cap."""
+    bound = constraint.bound
+    if isinstance(value, Reason):
+        flag = SATURATED if value == Reason.VALUE_OVERFLOW else UNKNOWN
+        return Judged(False, INT64_MAX, bound, value, flag)
+    live = counted(constraint, events, now) if constraint.kind != Kind.VALUE_CAP else []
+    total = sum(amount for _, amount in live) + value
+    reason = OWN_REASON[constraint.kind]
+    if total <= bound:
+        return Judged(True, total, bound, reason)
+    retry_at = 0
+    if value <= bound and constraint.kind == Kind.DAILY_LIMIT:
+        retry_at = (now // DAY_NS + 1) * DAY_NS
+    elif value <= bound and constraint.kind == Kind.ROLLING_CAP:
+        retry_at = rolling_retry(constraint, live, value)
+    if total > INT64_MAX:
+        return Judged(False, INT64_MAX, bound, reason, SATURATED, retry_at)
+    return Judged(False, total, bound, reason, 0, retry_at)
+
+
+def judge_rate(constraint: Constraint, events: Events, now: int) -> Judged:
+    live = counted(constraint, events, now)
+    passed = len(live) + 1 <= constraint.bound
+    retry_at = 0
+    if not passed and constraint.bound > 0:
+        retry_at = live[0][0] + constraint.window_ns
+    return Judged(passed, len(live) + 1, constraint.bound, Reason.RATE_LIMIT, 0, retry_at)
+
+
+# ---- The decision ---------------------------------------------------------
+
+
+def applies(constraint: Constraint, subject: Subject) -> bool:
+    if not constraint.actions >> subject.action & 1 or not constraint.venues >> subject.venue & 1:
+        return False
+    instrument = subject.instrument.id if subject.instrument else 0
+    if constraint.instrument not in (0, instrument):
+        return False
+    if constraint.kind in (Kind.DESTINATIONS, Kind.SANCTIONS) and subject.destination is None:
+        return False
+    return subject.action in APPLIES_TO[constraint.kind]
+
+
+def applicable(policy: Policy, subject: Subject) -> Iterator[tuple[int, int, Constraint]]:
+    """Depth of the node, row and constraint, firm first."""
+    for depth, node in enumerate(policy.chains[subject.agent]):
+        for row, constraint in policy.rows_of.get(node, ()):
+            if applies(constraint, subject):
+                yield depth, row, constraint
+
+
+def window_key(constraint: Constraint, agent: int) -> WindowKey:
+    return constraint.id, agent if constraint.each_agent else 0
+
+
+def kill_switch(policy: Policy, state: State, agent: int) -> tuple[Result, bool]:
+    chain = [policy.nodes[index].id for index in policy.chains[agent]]
+    halted = [depth for depth, node in enumerate(chain) if node in state.halted]
+    level = halted[0] if halted else len(chain) - 1
+    verdict = FAIL if halted else PASS
+    return Result(IMPLICIT, Kind.KILL_SWITCH, verdict, 0, level, len(halted), 0), bool(halted)
+
+
+def no_grant(policy: Policy, subject: Subject, kinds: set[Kind]) -> Result | None:
+    depth = len(policy.chains[subject.agent]) - 1
+    if Kind.ACTIONS not in kinds:
+        return Result(IMPLICIT, Kind.ACTIONS, FAIL, 0, depth, int(subject.action), 0)
+    if subject.destination is not None and Kind.DESTINATIONS not in kinds:
+        return Result(IMPLICIT, Kind.DESTINATIONS, FAIL, 0, depth, 0, 1)
+    return None
+
+
+def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decision:
+    """Evaluates every constraint that applies; changes nothing."""
+    rows = list(applicable(policy, subject))
+    reasons: set[int] = set()
+    switch, halted = kill_switch(policy, state, subject.agent)
+    results, retry_at = [switch], [0]
+    if halted:
+        reasons.add(Reason.KILL_SWITCH)
+
+    value: int | Reason = -1
+    if any(constraint.kind in NEEDS_VALUE for _, _, constraint in rows):
+        try:
+            value = order_value(policy, state, subject, now)
+        except Unvalued as unvalued:
+            value = unvalued.reason
+
+    for depth, row, constraint in rows:
+        events = state.windows.get(window_key(constraint, subject.agent), [])
+        if constraint.kind in NEEDS_VALUE:
+            judged = judge_value(constraint, events, value, now)
+        elif constraint.kind == Kind.RATE_LIMIT:
+            judged = judge_rate(constraint, events, now)
+        elif constraint.kind in (Kind.QUANTITY_CAP, Kind.PRICE_COLLAR):
+            judged = judge_measure(policy, state, constraint, subject, now)
+        else:
+            judged = judge_list(policy, constraint, subject)
+        if not judged.passed:
+            reasons.add(judged.reason)
+        outcome = PASS if judged.passed else FAIL
+        results.append(
+            Result(row, constraint.kind, outcome, judged.flags, depth, judged.value, judged.bound)
+        )
+        retry_at.append(judged.retry_at)
+
+    ungranted = no_grant(policy, subject, {constraint.kind for _, _, constraint in rows})
+    if ungranted is not None:
+        reasons.add(Reason.NO_GRANT)
+        results.append(ungranted)
+        retry_at.append(0)
+    return Decision(
+        Verdict.DENIED if reasons else Verdict.ALLOWED,
+        min(reasons, default=Reason.NONE),
+        frozenset(reasons),
+        -1 if isinstance(value, Reason) else value,
+        tuple(results),
+        tuple(retry_at),
+    )
+
+
+def debit(policy: Policy, state: State, subject: Subject, decision: Decision, now: int) -> None:
+    """Charges an allowed order to every window that applies."""
+    for _, _, constraint in applicable(policy, subject):
+        if constraint.kind not in (Kind.DAILY_LIMIT, Kind.ROLLING_CAP, Kind.RATE_LIMIT):
+            continue
+        key = window_key(constraint, subject.agent)
+        events = state.windows.get(key, [])
+        if constraint.kind == Kind.RATE_LIMIT:
+            events = [*events, (now, 1)][-constraint.bound :]
+        else:
+            events = [*counted(constraint, events, now), (now, decision.value)]
+        state.windows[key] = events
+
+
+# ---- Marks, halts, new versions -------------------------------------------
+
+
+def feed(policy: Policy, state: State, kind: int, row: int, price: Decimal, time: int) -> None:
+    """Takes one mark; one of an unknown row, or older than what it would replace, is skipped."""
+    known = policy.instrument_of if kind == MarkKind.INSTRUMENT else policy.asset_of
+    held = state.marks.get((kind, row))
+    if row in known and (held is None or time >= held.time):
+        state.marks[kind, row] = Mark(price.normalised(), time)
+
+
+class HaltedNodeMissing(Exception):
+    """A bundle leaves out a node that is halted."""
+
+
+def migrate(old: Policy, state: State, new: Policy) -> State:
+    """The state under a new version; raises HaltedNodeMissing."""
+    if not state.halted <= set(new.index_of):
+        raise HaltedNodeMissing
+    fresh_state = State(halted=set(state.halted), last_now=state.last_now)
+    for (kind, row), mark in state.marks.items():
+        if row in (new.instrument_of if kind == MarkKind.INSTRUMENT else new.asset_of):
+            fresh_state.marks[kind, row] = mark
+    before = {constraint.id: constraint for constraint in old.constraints}
+    after = {constraint.id: constraint for constraint in new.constraints}
+    for (constraint_id, agent), events in state.windows.items():
+        was, now_is = before[constraint_id], after.get(constraint_id)
+        if now_is is None or (was.kind, was.each_agent) != (now_is.kind, now_is.each_agent):
+            continue
+        if was.each_agent and agent not in new.chains:
+            continue
+        fresh_state.windows[constraint_id, agent] = carried(was, now_is, events, state.last_now)
+    return fresh_state
+
+
+def carried(was: Constraint, now_is: Constraint, events: Events, last_now: int) -> Events:
+    if was.kind == Kind.RATE_LIMIT:
+        return events[-now_is.bound :] if now_is.bound > 0 else []
+    if was.kind == Kind.ROLLING_CAP and was.window_ns != now_is.window_ns:
+        return [(last_now, sum(amount for _, amount in counted(was, events, last_now)))]
+    return list(events)

@@ -1,0 +1,371 @@
+"""Random policies and their next versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+from tests.model import model
+from tests.model.names import (
+    INT64_MAX,
+    Contract,
+    Environment,
+    Kind,
+    MarkKind,
+    NodeKind,
+    Type,
+    Unit,
+    Venue,
+)
+from tests.model.tables import (
+    Asset,
+    Constraint,
+    Decimal,
+    Destination,
+    Instrument,
+    Network,
+    Node,
+    Policy,
+)
+
+ALL_ACTIONS = 0x3FE
+ALL_VENUES = 0x7F
+ADDRESSES = ("0xAbCdEf01", "0xabcdef02", "bc1qOne", "bc1qTwo", "TRON-9", "sub_1", "sub_2")
+MEMOS = ("", "7", "memo.A")
+MASKS = {  # kind: bits that exist
+    Kind.ACTIONS: range(1, 10),
+    Kind.VENUES: range(7),
+    Kind.ORDER_TYPES: range(1, 7),
+    Kind.SIDES: range(1, 3),
+    Kind.TIMES_IN_FORCE: range(6),
+}
+GRANTS = {Kind.ACTIONS, Kind.DESTINATIONS}
+
+
+@dataclass(frozen=True)
+class Style:
+    """What one level of the comparison wants of a policy."""
+
+    venues: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    contracts: tuple[Contract, ...] = (*Contract, *(3 * [Contract.SPOT, Contract.LINEAR]))
+    types: tuple[Type, ...] = tuple(Type)
+    lots: bool = False  # orders go through the gate: ticks, lots, keys and books matter
+
+
+@dataclass
+class World:
+    """A policy as it changes, and what the generator remembers beside it."""
+
+    policy: Policy
+    style: Style
+    unit_ns: int  # windows and steps of time are small multiples of it
+    money: int  # micro-USD; caps are near it
+    typical: dict[tuple[int, int], Decimal]  # prices, by MarkKind and id
+    next_id: int
+    retries: list[int] = field(default_factory=list)  # times that denials named
+
+
+def chance(rng: Random, percent: int) -> bool:
+    return rng.randrange(100) < percent
+
+
+def some_decimal(rng: Random) -> Decimal:
+    return Decimal(rng.randint(1, 10 ** rng.randint(1, 6)), rng.randint(0, 5))
+
+
+def padded(rng: Random, value: Decimal) -> Decimal:
+    """The same value, sometimes with trailing zeros."""
+    zeros = rng.choice((0, 0, 0, 1, 3))
+    if value.scale + zeros > 18 or value.mantissa * 10**zeros > INT64_MAX:
+        return value
+    return Decimal(value.mantissa * 10**zeros, value.scale + zeros)
+
+
+def at_scale(value: Fraction, scale: int, ulps: int = 0) -> Decimal:
+    """The value rounded down to a scale, moved by some units of the last place; at least 1."""
+    while scale > 0 and value * 10**scale >= INT64_MAX:
+        scale -= 1
+    return Decimal(min(max(int(value * 10**scale) + ulps, 1), INT64_MAX), scale)
+
+
+def fraction(value: Decimal) -> Fraction:
+    return Fraction(value.mantissa, 10**value.scale)
+
+
+# ---- Policies --------------------------------------------------------------
+
+
+def new_world(rng: Random, style: Style) -> World:
+    world = World(
+        policy=Policy((), (), (), (), (), ()),
+        style=style,
+        unit_ns=rng.choice((1, 1, 1000, 10**9, 60 * 10**9)),
+        money=10 ** rng.randint(6, 13),
+        typical={},
+        next_id=1,
+    )
+    assets = some_assets(rng, world)
+    instruments = some_instruments(rng, world, assets)
+    nodes = some_nodes(rng, world)
+    networks = tuple(
+        Network(10 + number, rng.choice(assets).id, f"NET{number}") for number in range(3)
+    )
+    policy = Policy(
+        nodes=nodes,
+        assets=assets,
+        networks=networks,
+        instruments=instruments,
+        keys=(),
+        constraints=(),
+        sanctions=frozenset(rng.sample(ADDRESSES, rng.choice((0, 1, 2)))),
+        mark_max_age_ns=some_window(rng, world),
+        market_band_ppm=rng.choice((0, 1, 5000, 100_000, 999_999)),
+        attempt_limit=rng.choice((1, 3, 20, 4_000_000)),
+        attempt_interval_ns=some_window(rng, world),
+        clock_tolerance_ns=rng.choice((0, 1, 1000, 10**9)),
+        book_entries=rng.choice((64, 64, 128)),
+    )
+    world.policy = policy
+    world.policy = replace(policy, constraints=some_constraints(rng, world))
+    return world
+
+
+def some_window(rng: Random, world: World) -> int:
+    window = world.unit_ns * rng.choice((1, 2, 5, 63, 64, 65, 100, 1000, 86_400))
+    return max(1, min(window + rng.choice((-1, 0, 0, 1)), 34_560_000_000_000_000))
+
+
+def some_assets(rng: Random, world: World) -> tuple[Asset, ...]:
+    """A dollar at par, one at an odd par, two that are fed, one that takes another's mark."""
+    rows = [
+        Asset(1, "USD", par_micro_usd=1_000_000),
+        Asset(2, "USDX", par_micro_usd=rng.choice((999_999, 1_010_000, 7, INT64_MAX))),
+        Asset(3, "BTC", venue=rng.choice((0, *world.style.venues))),
+        Asset(4, "ETH", mark_asset=rng.choice((0, 1, 3))),
+        Asset(5, "WBTC", mark_asset=rng.choice((3, 4))),
+    ]
+    for row in rows:
+        world.typical[MarkKind.ASSET, row.id] = some_decimal(rng)
+    return tuple(rows)
+
+
+def some_instruments(
+    rng: Random, world: World, assets: tuple[Asset, ...]
+) -> tuple[Instrument, ...]:
+    rows = []
+    for number in range(rng.randint(2, 5)):
+        venue = rng.choice(world.style.venues)
+        contract = rng.choice(world.style.contracts)
+        if world.style.lots:
+            contract = Contract.SPOT if venue == Venue.BINANCE_SPOT else Contract.LINEAR
+        units = {
+            Contract.SPOT: (Unit.BASE,),
+            Contract.INVERSE: (Unit.CONTRACTS, Unit.QUOTE),
+        }.get(contract, (Unit.BASE, Unit.CONTRACTS))
+        unit = Unit.BASE if world.style.lots else rng.choice(units)
+        row = Instrument(
+            id=20 + 3 * number,
+            venue=venue,
+            contract=contract,
+            base=3,
+            quote=rng.choice((1, 1, 1, *(asset.id for asset in assets))),
+            settle=1,
+            unit=unit,
+            symbol=f"SYM{number}",
+            environment=Environment.TEST,
+            multiplier=Decimal(1, 0) if contract == Contract.SPOT else some_decimal(rng),
+            tick=rng.choice((Decimal(1, 2), Decimal(5, 1), Decimal(1, 8), Decimal(10, 4))),
+            lot=rng.choice((Decimal(1, 3), Decimal(1, 8), Decimal(1, 12), Decimal(30, 9))),
+            strike=Decimal(100, 0) if contract == Contract.OPTION else Decimal(0, 0),
+            expiry_ms=1_900_000_000_000 if contract == Contract.OPTION else 0,
+        )
+        if world.style.lots and chance(rng, 8):
+            row = replace(row, environment=Environment.LIVE)
+        rows.append(row)
+        priced = Decimal(rng.randint(100, 10**7), 2) if world.style.lots else some_decimal(rng)
+        world.typical[MarkKind.INSTRUMENT, row.id] = priced
+    return tuple(rows)
+
+
+def some_nodes(rng: Random, world: World) -> tuple[Node, ...]:
+    """A firm, groups nested up to four deep, and agents anywhere below."""
+    nodes = [Node(fresh_id(world), NodeKind.FIRM, None)]
+    inner = [0]
+    for _ in range(rng.randint(0, 3)):
+        nodes.append(Node(fresh_id(world), NodeKind.GROUP, rng.choice(inner[-2:])))
+        inner.append(len(nodes) - 1)
+    for _ in range(rng.randint(1, 4)):
+        nodes.append(Node(fresh_id(world), NodeKind.AGENT, rng.choice(inner)))
+    return tuple(nodes)
+
+
+def fresh_id(world: World) -> int:
+    world.next_id += 1
+    return world.next_id
+
+
+def some_constraints(rng: Random, world: World) -> tuple[Constraint, ...]:
+    rows: list[Constraint] = []
+    for index in range(len(world.policy.nodes)):
+        kinds = [rng.choice(list(Kind)[1:]) for _ in range(rng.choice((0, 0, 1, 2, 3)))]
+        if index == 0:
+            kinds += [Kind.ACTIONS] * chance(rng, 95) + [Kind.DESTINATIONS] * chance(rng, 85)
+            kinds += [rng.choice((Kind.RATE_LIMIT, Kind.ROLLING_CAP, Kind.DAILY_LIMIT))]
+            rng.shuffle(kinds)
+        rows += [some_constraint(rng, world, index, kind) for kind in kinds]
+    return tuple(rows)
+
+
+def some_constraint(rng: Random, world: World, node: int, kind: Kind) -> Constraint:
+    row = Constraint(fresh_id(world), node, kind)
+    if node == 0 and kind in GRANTS and chance(rng, 90):
+        return replace(row, **terms(rng, world, kind))  # what grants, so that orders can pass
+    if chance(rng, 30):
+        row = replace(row, actions=rng.randrange(1, 512) << 1)
+    if chance(rng, 15):
+        row = replace(row, venues=rng.randrange(1, 128))
+    if chance(rng, 20) or kind == Kind.QUANTITY_CAP:
+        row = replace(row, instrument=rng.choice(world.policy.instruments).id)
+    return replace(row, **terms(rng, world, kind))
+
+
+def terms(rng: Random, world: World, kind: Kind) -> dict[str, Any]:
+    """What is particular to a kind."""
+    money = rng.choice((world.money, world.money * 10, rng.randint(0, 10 * world.money)))
+    if chance(rng, 4):
+        money = rng.choice((0, INT64_MAX, INT64_MAX - 1))
+    if kind in MASKS:
+        bits = MASKS[kind]
+        kept = [bit for bit in bits if chance(rng, 75)] if chance(rng, 25) else list(bits)
+        return {"mask": sum(1 << bit for bit in kept) or 1 << bits[-1]}
+    match kind:
+        case Kind.INSTRUMENTS:
+            ids = [row.id for row in world.policy.instruments]
+            return {
+                "instruments": tuple(rng.sample(ids, rng.randint(max(1, len(ids) - 1), len(ids))))
+            }
+        case Kind.DESTINATIONS:
+            pool = destinations(world)
+            return {"destinations": tuple(rng.sample(pool, rng.randint(len(pool) // 2, len(pool))))}
+        case Kind.VALUE_CAP:
+            return {"bound": money}
+        case Kind.QUANTITY_CAP:
+            return {
+                "bound": rng.choice((1, 1000, 10**9, INT64_MAX)),
+                "bound_scale": rng.randint(0, 8),
+            }
+        case Kind.PRICE_COLLAR:
+            return {
+                "bound": rng.choice((0, 1, 5000, 50_000, 500_000)),
+                "max_age_ns": some_window(rng, world),
+            }
+        case Kind.DAILY_LIMIT:
+            return {"bound": money, "each_agent": chance(rng, 50)}
+        case Kind.ROLLING_CAP:
+            return {
+                "bound": money,
+                "each_agent": chance(rng, 50),
+                "window_ns": some_window(rng, world),
+            }
+        case Kind.RATE_LIMIT:
+            return {
+                "bound": rng.choice((0, 1, 2, 3, 5, 8, 40)),
+                "each_agent": chance(rng, 50),
+                "window_ns": some_window(rng, world),
+            }
+    return {}
+
+
+def destinations(world: World) -> list[Destination]:
+    """Every destination that orders may name."""
+    pool = [
+        (network.id, address, memo)
+        for network in world.policy.networks
+        for address in ADDRESSES
+        for memo in MEMOS
+    ]
+    seen: dict[Destination, Destination] = {}
+    for destination in pool + [(0, address, "") for address in ADDRESSES]:
+        seen.setdefault(model.canonical(destination), destination)
+    return list(seen.values())
+
+
+def revised(rng: Random, world: World) -> Policy:
+    """The next version: some of its rows changed, gone, moved or new."""
+    policy = world.policy
+    nodes, constraints = list(policy.nodes), list(policy.constraints)
+    instruments = policy.instruments
+    for _ in range(rng.randint(1, 3)):
+        match rng.randrange(7):
+            case 0 if constraints and (row := rng.choice(constraints)).kind not in GRANTS:
+                constraints.remove(row)
+            case 1:
+                node = rng.randrange(len(nodes))
+                constraints.append(some_constraint(rng, world, node, rng.choice(list(Kind)[1:])))
+            case 2 if constraints:
+                at = rng.randrange(len(constraints))
+                constraints[at] = changed(rng, world, constraints[at])
+            case 3:
+                inner = [i for i, node in enumerate(nodes) if node.kind != NodeKind.AGENT]
+                nodes.append(Node(fresh_id(world), NodeKind.AGENT, rng.choice(inner)))
+            case 4 if len([n for n in nodes if n.kind == NodeKind.AGENT]) > 1 and chance(rng, 50):
+                agents = [i for i, node in enumerate(nodes) if node.kind == NodeKind.AGENT]
+                nodes, constraints = without_node(nodes, constraints, rng.choice(agents))
+            case 5 if len(instruments) > 2 and chance(rng, 50):
+                gone = rng.choice(instruments)
+                instruments = tuple(row for row in instruments if row != gone)
+                constraints = [without_instrument(c, gone.id, instruments) for c in constraints]
+            case _:
+                pass
+    constraints.sort(key=lambda row: row.node)  # stable: the rows of a node stand together
+    keys = tuple(key for key in policy.keys if key.node < len(nodes))
+    return replace(
+        policy,
+        nodes=tuple(nodes),
+        constraints=tuple(constraints),
+        instruments=instruments,
+        keys=keys,
+        mark_max_age_ns=some_window(rng, world) if chance(rng, 20) else policy.mark_max_age_ns,
+        book_entries=rng.choice((64, 128, policy.book_entries)),
+        attempt_limit=rng.choice((policy.attempt_limit, 2)),
+    )
+
+
+def changed(rng: Random, world: World, row: Constraint) -> Constraint:
+    """The same id with other terms; sometimes of another kind."""
+    if chance(rng, 20) and row.kind not in GRANTS:
+        kinds = (Kind.DAILY_LIMIT, Kind.ROLLING_CAP, Kind.RATE_LIMIT, Kind.VALUE_CAP)
+        other = some_constraint(rng, world, row.node, rng.choice(kinds))
+        return replace(other, id=row.id)
+    fresh_terms = terms(rng, world, row.kind)
+    names = sorted(fresh_terms)
+    kept = rng.sample(names, rng.randint(1, len(names))) if names else []
+    return replace(row, **{name: fresh_terms[name] for name in kept})
+
+
+def without_node(
+    nodes: list[Node], constraints: list[Constraint], gone: int
+) -> tuple[list[Node], list[Constraint]]:
+    """Only for agents: nothing is below them."""
+    kept = [node for index, node in enumerate(nodes) if index != gone]
+    moved = [
+        replace(
+            node, parent=node.parent - (node.parent > gone) if node.parent is not None else None
+        )
+        for node in kept
+    ]
+    rows = [replace(c, node=c.node - (c.node > gone)) for c in constraints if c.node != gone]
+    return moved, rows
+
+
+def without_instrument(row: Constraint, gone: int, left: tuple[Instrument, ...]) -> Constraint:
+    listed = tuple(i for i in row.instruments if i != gone)
+    if row.kind == Kind.INSTRUMENTS and not listed:
+        listed = (left[0].id,)
+    return replace(
+        row,
+        instrument=left[0].id if row.instrument == gone else row.instrument,
+        instruments=listed,
+    )

@@ -1,0 +1,147 @@
+"""One random scenario at the level of sentinel_policy_evaluate and sentinel_policy_debit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from tests.model import model, orders, policies
+from tests.model.core import PolicyCore, Refused
+from tests.model.differ import Disagreement, explain
+from tests.model.names import DAY_NS, FORMAT_REFERENCE, PASS, Action, Venue, Verdict
+from tests.model.policies import Style, chance
+from tests.model.tables import Decimal, Order, Policy
+
+
+def subject_of(policy: Policy, order: Order, venue: int) -> model.Subject:
+    """An order with its rows looked up; `venue` is that of the key of a withdrawal or transfer."""
+    instrument = policy.instrument_of.get(order.instrument)
+    if order.action == Action.MESSAGE:
+        venue = Venue.NONE
+    elif order.action not in model.FUNDS:
+        venue = instrument.venue if instrument else order.venue
+    return model.Subject(
+        agent=order.agent,
+        action=Action(order.action),
+        venue=venue,
+        instrument=instrument,
+        asset=policy.asset_of.get(order.asset),
+        side=order.side,
+        type=order.type,
+        tif=order.tif,
+        quantity=order.quantity,
+        quote_quantity=order.quote_quantity,
+        price=order.price,
+        trigger_price=order.trigger_price,
+        amount=order.amount,
+        destination=(order.network, order.address, order.memo) if order.address else None,
+    )
+
+
+class PolicyRun:
+    """A policy, its state in the model and in the core, and a clock."""
+
+    def __init__(self, rng: Random, counts: Counter[str]) -> None:
+        self.rng = rng
+        self.counts = counts
+        self.world = policies.new_world(rng, Style())
+        self.state = model.State()
+        self.core = PolicyCore(self.world.policy)
+        self.action_id = 0
+        start = rng.choice((0, 0, DAY_NS, 20_000 * DAY_NS, 1_700_000_000 * 10**9))
+        self.now = max(0, start + rng.choice((-1, 0, 1, 5 * self.world.unit_ns)))
+        for kind, row in sorted(self.world.typical):
+            if chance(rng, 90):
+                self.take_marks([(kind, row, self.world.typical[kind, row], self.now)])
+
+    def step(self) -> None:
+        rng = self.rng
+        self.now = orders.next_time(rng, self.world, self.state, self.now)
+        self.state.last_now = self.now
+        self.core.set_last_now(self.now)
+        draw = rng.randrange(100)
+        if draw < 14:
+            count = rng.choice((1, 3))
+            self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
+        elif draw < (40 if self.state.halted else 16):
+            self.halt_or_resume()
+        elif draw < 42 and chance(rng, 8):
+            self.load_next_version()
+        else:
+            self.decide()
+        self.counts["steps"] += 1
+
+    def take_marks(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
+        for mark in marks:
+            model.feed(self.world.policy, self.state, *mark)
+        self.core.feed(marks)
+        self.counts["marks"] += len(marks)
+
+    def halt_or_resume(self) -> None:
+        if self.state.halted:
+            node = self.rng.choice(sorted(self.state.halted))
+            self.state.halted.discard(node)
+        else:
+            node = self.rng.choice(self.world.policy.nodes).id
+            self.state.halted.add(node)
+            if chance(self.rng, 30):  # a second one, so that two levels are halted
+                self.core.halt(node, True, self.now)
+                node = self.rng.choice(self.world.policy.nodes).id
+                self.state.halted.add(node)
+        self.core.halt(node, node in self.state.halted, self.now)
+        self.counts["halts and resumes"] += 1
+
+    def load_next_version(self) -> None:
+        """The next version; one that lacks a halted node must be refused by both."""
+        policy = policies.revised(self.rng, self.world)
+        self.counts["versions"] += 1
+        try:
+            state = model.migrate(self.world.policy, self.state, policy)
+        except model.HaltedNodeMissing:
+            try:
+                PolicyCore(policy, self.core)
+            except Refused as refused:
+                if refused.status == FORMAT_REFERENCE:
+                    return
+            raise Disagreement("a version without a halted node was not refused") from None
+        self.core = PolicyCore(policy, self.core)
+        self.world.policy, self.state = policy, state
+        known = policy.instrument_of
+        self.world.typical = {
+            (kind, row): price
+            for (kind, row), price in self.world.typical.items()
+            if row in (known if kind == 1 else policy.asset_of)
+        }
+
+    def decide(self) -> None:
+        rng, policy = self.rng, self.world.policy
+        self.action_id += 1
+        agent = rng.choice(sorted(policy.chains))
+        order = orders.some_order(rng, self.world, agent, self.action_id)
+        if chance(rng, 70) and (marks := orders.marks_for(rng, self.world, order, self.now)):
+            self.take_marks(marks)
+        asset = policy.asset_of.get(order.asset)
+        venue = asset.venue if asset and asset.venue else rng.randint(1, 6)
+        subject = subject_of(policy, order, venue)
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            order = orders.aimed(rng, self.world, self.state, order, subject, self.now)
+            subject = subject_of(policy, order, venue)
+        expected = model.evaluate(policy, self.state, subject, self.now)
+        self.core.set_subject(order, subject)
+        found = self.core.evaluate(self.now)
+        if found != expected:
+            raise Disagreement(explain(policy, self.state, order, self.now, expected, found))
+        if expected.verdict == Verdict.ALLOWED:
+            model.debit(policy, self.state, subject, expected, self.now)
+            self.core.debit(self.now)
+        self.tally(expected)
+
+    def tally(self, decision: model.Decision) -> None:
+        self.counts["decisions"] += 1
+        self.counts["allowed"] += decision.verdict == Verdict.ALLOWED
+        self.counts["results"] += len(decision.results)
+        for result in decision.results:
+            self.counts["at the edge"] += result.result == PASS and 0 < result.value == result.bound
+        for reason in decision.reasons:
+            self.counts[f"reason {reason}"] += 1
+        self.world.retries = [time for time in decision.retry_at if time]
