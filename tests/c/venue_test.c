@@ -1,0 +1,117 @@
+/* The joint of rendering: which venue, whose key, messages, client ids, and
+ * that a request is finished once, with the right signature, or not at all. */
+#include "venue_scene.h"
+
+static void test_refuses_keys_of_another_kind_and_rows_of_another_venue(void) {
+    for (uint8_t purpose = 0; purpose < SENTINEL_PURPOSE_COUNT; purpose++) {
+        set_scene(SPOT, SENTINEL_ACTION_PLACE);
+        s.key.purpose = purpose;
+        CHECK_EQ(render(), purpose == SENTINEL_PURPOSE_VENUE ? SENTINEL_REASON_NONE
+                                                             : SENTINEL_REASON_UNSUPPORTED);
+        set_scene(SPOT, SENTINEL_ACTION_MESSAGE);
+        s.key.purpose = purpose;
+        CHECK_EQ(render(), purpose == SENTINEL_PURPOSE_MESSAGE ? SENTINEL_REASON_NONE
+                                                               : SENTINEL_REASON_UNSUPPORTED);
+    }
+    for (uint8_t algorithm = 0; algorithm <= SENTINEL_ALGORITHM_COUNT; algorithm++) {
+        set_scene(USDM, SENTINEL_ACTION_PLACE);
+        s.key.algorithm = algorithm;
+        CHECK_EQ(render(), algorithm == HMAC || algorithm == ED25519
+                               ? SENTINEL_REASON_NONE
+                               : SENTINEL_REASON_UNSUPPORTED);
+    }
+    for (uint16_t venue = 0; venue < SENTINEL_VENUE_COUNT + 2; venue++) {
+        set_scene(SPOT, SENTINEL_ACTION_PLACE);
+        s.key.venue = venue; /* the instrument is of spot */
+        CHECK_EQ(render(), venue == SPOT ? SENTINEL_REASON_NONE : SENTINEL_REASON_UNSUPPORTED);
+        s.instrument.venue = venue;
+        s.instrument.contract = venue == USDM ? SENTINEL_CONTRACT_LINEAR : SENTINEL_CONTRACT_SPOT;
+        CHECK_EQ(render(), venue == SPOT || venue == USDM ? SENTINEL_REASON_NONE
+                                                          : SENTINEL_REASON_UNSUPPORTED);
+        set_scene(SPOT, SENTINEL_ACTION_MESSAGE);
+        s.key.venue = venue;
+        CHECK_EQ(render(), venue == 0 ? SENTINEL_REASON_NONE : SENTINEL_REASON_UNSUPPORTED);
+    }
+}
+
+static void test_finishes_only_a_rendered_request_once_with_its_keys_signature(void) {
+    sentinel_signature signature = {.algorithm = HMAC, .size = 32};
+    set_scene(SPOT, SENTINEL_ACTION_PLACE);
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED); /* nothing was rendered */
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    signature.algorithm = ED25519;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    signature.algorithm = HMAC;
+    signature.size = 64;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    signature.size = 32;
+    s.request.overflow = 1;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    s.request.overflow = 0;
+    s.key.venue = SENTINEL_VENUE_OKX;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    s.key.venue = SPOT;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature), SENTINEL_REASON_NONE);
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    s.request.text_size = SENTINEL_REQUEST_TEXT_BYTES - 75; /* "&signature=" and 64 digits */
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature), SENTINEL_REASON_NONE);
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    s.request.text_size = SENTINEL_REQUEST_TEXT_BYTES - 74;
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature),
+             SENTINEL_REASON_RENDER_FAILED);
+    CHECK_EQ(s.request.overflow, 1);
+}
+
+static void test_frames_messages_so_that_they_can_never_be_an_order(void) {
+    set_scene(SPOT, SENTINEL_ACTION_MESSAGE);
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    CHECK_EQ(s.request.method, SENTINEL_METHOD_NONE);
+    CHECK_EQ(s.request.header_count, 0);
+    CHECK_EQ(s.request.host.size + s.request.path.size + s.request.query.size, 0);
+    CHECK_EQ(s.request.string_to_sign.size, 28);
+    CHECK_BYTES(s.request.text + s.request.string_to_sign.offset,
+                "sentinel-message-v1\0\x04\0\0\0test", 28);
+    memset(s.order.message.text, 'x', SENTINEL_MESSAGE_BYTES_MAX);
+    s.order.message.text_size = SENTINEL_MESSAGE_BYTES_MAX;
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    CHECK_EQ(s.request.string_to_sign.size, 24 + SENTINEL_MESSAGE_BYTES_MAX);
+    sentinel_signature signature = {.algorithm = HMAC, .size = 32};
+    CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature), SENTINEL_REASON_NONE);
+    CHECK_EQ(s.request.string_to_sign.size, 24 + SENTINEL_MESSAGE_BYTES_MAX);
+}
+
+static void test_derives_client_ids_from_engine_epoch_and_record(void) {
+    char text[SENTINEL_CLIENT_ID_BYTES];
+    uint8_t engine[32] = {0xde, 0xad, 0xbe, 0xef, 0x11};
+    sentinel_client_id(text, engine, 0x01020304, 0xa1b2c3d4e5f60718);
+    CHECK_BYTES(text, "deadbeef01020304a1b2c3d4e5f60718", 32);
+    sentinel_client_id(text, engine, 0, 1);
+    CHECK_BYTES(text, "deadbeef000000000000000000000001", 32);
+}
+
+static void test_names_every_venue(void) {
+    static const char *const names[] = {"none", "binance_spot", "binance_usdm", "bybit",
+                                        "okx",  "deribit",      "hyperliquid"};
+    for (uint16_t venue = 0; venue < SENTINEL_VENUE_COUNT; venue++) {
+        CHECK(strcmp(sentinel_venue_name(venue), names[venue]) == 0);
+    }
+    CHECK(sentinel_venue_name(SENTINEL_VENUE_COUNT) == NULL);
+    CHECK(sentinel_venue_name(0xffff) == NULL);
+}
+
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    RUN(test_refuses_keys_of_another_kind_and_rows_of_another_venue);
+    RUN(test_finishes_only_a_rendered_request_once_with_its_keys_signature);
+    RUN(test_frames_messages_so_that_they_can_never_be_an_order);
+    RUN(test_derives_client_ids_from_engine_epoch_and_record);
+    RUN(test_names_every_venue);
+    return test_end();
+}
