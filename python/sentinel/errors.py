@@ -357,11 +357,11 @@ _REASON_NUMBER: Final[dict[str, int]] = {code: number for number, code in REASON
 
 
 def _status_name(status: int | None) -> str:
-    return Status(status).name if status in STATUS_TEXT else ""
+    return Status(status).name if status is not None and status in STATUS_TEXT else ""
 
 
 def _reason_name(reason: int | None) -> str:
-    return Reason(reason).name if reason in REASON_TEXT else ""
+    return Reason(reason).name if reason is not None and reason in REASON_TEXT else ""
 
 
 def exception_of(status: int) -> type[SentinelError]:

@@ -1,0 +1,261 @@
+"""The core's enumerations and limits (types.h, frame.h, policy.h), once.
+
+In text (policies, orders, output) a member is its name in lower case: "binance_spot".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+
+class Environment(IntEnum):
+    """What an engine may trade on."""
+
+    LIVE = 1
+    TEST = 2
+    LAB = 3
+
+
+class Venue(IntEnum):
+    """Where an action goes; NONE is for messages."""
+
+    NONE = 0
+    BINANCE_SPOT = 1
+    BINANCE_USDM = 2
+    BYBIT = 3
+    OKX = 4
+    DERIBIT = 5
+    HYPERLIQUID = 6
+
+
+class Action(IntEnum):
+    """What an order does."""
+
+    PLACE = 1
+    AMEND = 2
+    CANCEL = 3
+    CANCEL_ALL = 4
+    CANCEL_ALL_AFTER = 5
+    QUERY = 6
+    WITHDRAW = 7
+    TRANSFER = 8
+    MESSAGE = 9
+
+
+class Side(IntEnum):
+    """Buy or sell."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    """Types of orders."""
+
+    LIMIT = 1
+    MARKET = 2
+    STOP_MARKET = 3
+    STOP_LIMIT = 4
+    TAKE_PROFIT_MARKET = 5
+    TAKE_PROFIT_LIMIT = 6
+
+
+class TimeInForce(IntEnum):
+    """How long an order stands; NONE is for orders without a limit price."""
+
+    NONE = 0
+    GTC = 1
+    IOC = 2
+    FOK = 3
+    POST_ONLY = 4
+    GTD = 5
+
+
+class Contract(IntEnum):
+    """Kinds of instruments."""
+
+    SPOT = 1
+    LINEAR = 2
+    INVERSE = 3
+    QUANTO = 4
+    OPTION = 5
+
+
+class Unit(IntEnum):
+    """What an instrument's quantities count."""
+
+    BASE = 1
+    CONTRACTS = 2
+    QUOTE = 3
+
+
+class Algorithm(IntEnum):
+    """Signature algorithms."""
+
+    ED25519 = 1
+    ECDSA_SECP256K1 = 2
+    BIP340 = 3
+    HMAC_SHA256 = 4
+
+
+class Purpose(IntEnum):
+    """What a key was made for."""
+
+    VENUE = 1
+    VENUE_MASTER = 2
+    MESSAGE = 3
+    RECEIPT = 4
+    CHAIN = 5
+    AUTHORITY = 6
+
+
+class NodeKind(IntEnum):
+    """Firm, group or agent."""
+
+    FIRM = 1
+    GROUP = 2
+    AGENT = 3
+
+
+class Rule(IntEnum):
+    """Kinds of constraints."""
+
+    KILL_SWITCH = 1
+    ACTIONS = 2
+    VENUES = 3
+    INSTRUMENTS = 4
+    ORDER_TYPES = 5
+    SIDES = 6
+    TIMES_IN_FORCE = 7
+    DESTINATIONS = 8
+    SANCTIONS = 9
+    VALUE_CAP = 10
+    QUANTITY_CAP = 11
+    PRICE_COLLAR = 12
+    DAILY_LIMIT = 13
+    ROLLING_CAP = 14
+    RATE_LIMIT = 15
+
+
+class Section(IntEnum):
+    """Tables of a policy bundle."""
+
+    NODES = 0
+    ASSETS = 1
+    NETWORKS = 2
+    INSTRUMENTS = 3
+    KEYS = 4
+    CONSTRAINTS = 5
+    IDS = 6
+    DESTINATIONS = 7
+    SANCTIONS = 8
+    TEXT = 9
+
+
+class Power(IntEnum):
+    """Powers of authority keys; bits of their row."""
+
+    POLICY = 0
+    LIMIT = 1
+    OPERATOR = 2
+    APPROVER = 3
+    FEED_MARK = 4
+    FEED_EXECUTION = 5
+    FEED_POSITION = 6
+    PERMIT = 7
+    WITNESS = 8
+    AGENT = 9
+
+
+class Command(IntEnum):
+    """Verbs of commands."""
+
+    HALT = 1
+    RESUME = 2
+
+
+class MarkKind(IntEnum):
+    """What a mark is of."""
+
+    INSTRUMENT = 1
+    ASSET = 2
+
+
+SEMANTICS_VERSION: Final = 1
+NODES_MAX: Final = 131_072
+DEPTH_MAX: Final = 10
+ASSETS_MAX: Final = 4096
+NETWORKS_MAX: Final = 8192
+INSTRUMENTS_MAX: Final = 16_384
+KEYS_MAX: Final = 256
+CONSTRAINTS_MAX: Final = 262_144
+CHAIN_CONSTRAINTS_MAX: Final = 126
+IDS_MAX: Final = 1_048_576
+DESTINATIONS_MAX: Final = 65_536
+SANCTIONS_MAX: Final = 4_194_304
+TEXT_MAX: Final = 4_194_304
+RATE_EVENTS_MAX: Final = 131_072
+BOOK_ENTRIES_MAX: Final = 65_536
+WINDOW_NS_MAX: Final = 34_560_000_000_000_000
+NODE_NONE: Final = 0xFFFFFFFF
+AUTHORITY_KEYS_MAX: Final = 64
+ROOT_KEYS_MAX: Final = 8
+FEED_MARKS_MAX: Final = 64
+PROOFS_MAX: Final = 16
+ID_BYTES_MAX: Final = 64
+ADDRESS_BYTES_MAX: Final = 128
+MEMO_BYTES_MAX: Final = 64
+
+VALUE_ACTIONS: Final = (Action.PLACE, Action.AMEND, Action.WITHDRAW, Action.TRANSFER)
+ORDER_ACTIONS: Final = (Action.PLACE, Action.AMEND)
+CANCEL_ACTIONS: Final = (Action.CANCEL, Action.CANCEL_ALL, Action.CANCEL_ALL_AFTER)
+FUND_ACTIONS: Final = (Action.WITHDRAW, Action.TRANSFER)
+INSTRUMENT_ACTIONS: Final = (*ORDER_ACTIONS, *CANCEL_ACTIONS, Action.QUERY)
+VENUE_ACTIONS: Final = (*INSTRUMENT_ACTIONS, *FUND_ACTIONS)
+
+RULE_ACTIONS: Final[dict[Rule, tuple[Action, ...]]] = {
+    Rule.ACTIONS: tuple(Action),
+    Rule.VENUES: tuple(Action),
+    Rule.INSTRUMENTS: INSTRUMENT_ACTIONS,
+    Rule.ORDER_TYPES: ORDER_ACTIONS,
+    Rule.SIDES: ORDER_ACTIONS,
+    Rule.TIMES_IN_FORCE: ORDER_ACTIONS,
+    Rule.DESTINATIONS: FUND_ACTIONS,
+    Rule.SANCTIONS: FUND_ACTIONS,
+    Rule.VALUE_CAP: VALUE_ACTIONS,
+    Rule.QUANTITY_CAP: ORDER_ACTIONS,
+    Rule.PRICE_COLLAR: ORDER_ACTIONS,
+    Rule.DAILY_LIMIT: VALUE_ACTIONS,
+    Rule.ROLLING_CAP: VALUE_ACTIONS,
+    Rule.RATE_LIMIT: tuple(Action),
+}
+"""Actions to which a kind of constraint can apply (docs/2-policy.md)."""
+
+MASK_ENUMS: Final[dict[Rule, type[IntEnum]]] = {
+    Rule.ACTIONS: Action,
+    Rule.VENUES: Venue,
+    Rule.ORDER_TYPES: OrderType,
+    Rule.SIDES: Side,
+    Rule.TIMES_IN_FORCE: TimeInForce,
+}
+"""What the bits of an allowlist's mask mean."""
+
+
+def label(member: IntEnum) -> str:
+    """The name of a member as it stands in text."""
+    return member.name.lower()
+
+
+def mask_of(members: Iterable[int]) -> int:
+    """Bit n for each n."""
+    mask = 0
+    for member in members:
+        mask |= 1 << member
+    return mask
+
+
+def members_of(mask: int, kind: type[IntEnum]) -> tuple[IntEnum, ...]:
+    """The members whose bit is set."""
+    return tuple(member for member in kind if mask >> member & 1)

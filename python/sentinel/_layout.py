@@ -1,0 +1,369 @@
+"""The core's layouts as bytes, and the signed frames that are made of them.
+
+A frame is built in three steps: a function of this module gives its *signed part*; the keys
+sign `proof_message(kind, frame_hash(signed_part))`; `attach_proofs` joins both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ._enums import (
+    AUTHORITY_KEYS_MAX,
+    FEED_MARKS_MAX,
+    PROOFS_MAX,
+    ROOT_KEYS_MAX,
+    Command,
+    Environment,
+    MarkKind,
+    Power,
+)
+from ._frame import FrameKind
+from ._status import Status
+from .errors import UsageError, raise_status
+
+Decimal = tuple[int, int]
+"""Mantissa and scale."""
+
+
+class Layout:
+    """One C struct: `"name:format ..."` with the formats of `struct`, `D` for a decimal, and
+    `_:n` for n reserved bytes, which are zero and checked.
+    """
+
+    __slots__ = ("_fields", "_reserved", "_struct", "name", "offsets", "size")
+
+    def __init__(self, name: str, size: int, fields: str) -> None:
+        self.name = name
+        self._fields: list[tuple[str, str]] = []
+        self._reserved: list[tuple[int, int]] = []
+        self.offsets: dict[str, int] = {}
+        codes = "<"
+        for field in fields.split():
+            label, _, code = field.partition(":")
+            at = struct.calcsize(codes)
+            if label == "_":
+                self._reserved.append((at, int(code)))
+                codes += f"{code}x"
+                continue
+            if code == "D":
+                self._reserved.append((at + 9, 7))
+            codes += "qB7x" if code == "D" else code
+            self._fields.append((label, code))
+            self.offsets[label] = at
+        self._struct = struct.Struct(codes)
+        self.size = self._struct.size
+        if self.size != size:
+            raise AssertionError(f"{name} has {self.size} bytes, not {size}")
+
+    def pack(self, **values: Any) -> bytes:
+        """The struct's bytes; a field that is not given is zero.
+
+        Raises UsageError for an unknown field or one that does not fit.
+        """
+        flat: list[Any] = []
+        for field, code in self._fields:
+            value = values.pop(field, None)
+            if code == "D":
+                flat += value or (0, 0)
+            elif code.endswith("s"):
+                text = value if value is not None else b""
+                if len(text) > int(code[:-1] or 1):
+                    raise UsageError(f"{self.name}.{field}: {len(text)} bytes do not fit")
+                flat.append(text)
+            elif code[:-1].isdigit():
+                flat += value or [0] * int(code[:-1])
+            else:
+                flat.append(value or 0)
+        if values:
+            raise UsageError(f"{self.name} has no field {sorted(values)}")
+        try:
+            return self._struct.pack(*flat)
+        except struct.error as error:
+            raise UsageError(f"{self.name}: {error}") from None
+
+    def unpack(self, data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
+        """The fields of the struct at an offset.
+
+        Raises PolicyInvalid: FORMAT_SIZE, FORMAT_RESERVED.
+        """
+        if offset < 0 or len(data) - offset < self.size:
+            raise_status(Status.FORMAT_SIZE, self.name)
+        for at, count in self._reserved:
+            if any(data[offset + at : offset + at + count]):
+                raise_status(Status.FORMAT_RESERVED, f"{self.name}, byte {at}")
+        flat = iter(self._struct.unpack_from(data, offset))
+        out: dict[str, Any] = {}
+        for field, code in self._fields:
+            if code == "D":
+                out[field] = (next(flat), next(flat))
+            elif code[:-1].isdigit() and not code.endswith("s"):
+                out[field] = [next(flat) for _ in range(int(code[:-1]))]
+            else:
+                out[field] = next(flat)
+        return out
+
+
+FRAME_HEADER: Final = Layout(
+    "frame_header",
+    96,
+    "magic:8s version:H kind:H environment:B _:3 size_bytes:I _:4 engine_id32:32s sequence:Q"
+    " issued_ns:q expires_ns:q _:16",
+)
+PROOF: Final = Layout("proof", 8, "key:I scheme:H size:H")
+AUTHORITY_KEY: Final = Layout(
+    "authority_key",
+    64,
+    "id:I powers:I node:I scheme:H _:2 expires_ns:q public_key32:32s _:8",
+)
+AUTHORITY: Final = Layout("authority", 24, "key_count:I _:4 threshold:16s")
+GENESIS: Final = Layout(
+    "genesis",
+    352,
+    "magic:8s version:H environment:B root_threshold:B root_count:B _:3 created_ns:q random32:32s"
+    " identity_key32:32s root_keys:256s _:8",
+)
+COMMAND: Final = Layout(
+    "command",
+    64,
+    "verb:H scope:H node:I reason_size:H severity:B _:5 reason_digest32:32s _:16",
+)
+FEED: Final = Layout("feed", 8, "kind:H count:H _:4")
+MARK: Final = Layout("mark", 32, "kind:H _:2 id:I price:D time_ns:q")
+
+POLICY: Final = Layout(
+    "policy",
+    176,
+    "semantics_version:I attempt_limit:I attempt_interval_ns:q clock_tolerance_ns:q"
+    " mark_max_age_ns:q market_band_ppm:I book_entries:I source_digest32:32s sections:20I _:24",
+)
+NODE: Final = Layout(
+    "node",
+    32,
+    "id:I parent:I kind:B depth:B name_size:H name:I constraint_first:I constraint_count:I _:8",
+)
+ASSET: Final = Layout(
+    "asset",
+    64,
+    "id:I venue:H decimals:B code_size:B code:24s mark_asset:I _:4 par_micro_usd:q _:16",
+)
+NETWORK: Final = Layout("network", 64, "id:I asset:I decimals:B code_size:B code:38s _:16")
+INSTRUMENT: Final = Layout(
+    "instrument",
+    160,
+    "id:I venue:H environment:B contract:B base:I quote:I settle:I venue_index:I quantity_unit:B"
+    " symbol_size:B market:B _:5 symbol:48s multiplier:D tick:D lot:D expiry_ms:q strike:D _:8",
+)
+KEY: Final = Layout(
+    "key",
+    64,
+    "id:I node:I venue:H purpose:B algorithm:B expiry_ms:I flags:I _:4 fingerprint32:32s _:8",
+)
+CONSTRAINT: Final = Layout(
+    "constraint",
+    96,
+    "id:I node:I kind:B each:B bound_scale:B _:1 actions:I venues:I instrument:I mask:I"
+    " list_first:I list_count:I name:I bound:q window_ns:q max_age_ns:q name_size:H _:30",
+)
+
+FRAME_MAGIC: Final = b"SENTINEL"
+GENESIS_MAGIC: Final = b"SENTGENE"
+PROOF_ED25519: Final = 1
+_PREFIX: Final = {
+    FrameKind.AUTHORITY: "sentinel-authority-v1",
+    FrameKind.POLICY: "sentinel-policy-v1",
+    FrameKind.COMMAND: "sentinel-command-v1",
+    FrameKind.FEED: "sentinel-feed-v1",
+}
+
+
+def pad8(data: bytes) -> bytes:
+    """The bytes, with zeros up to a multiple of 8."""
+    return data + bytes(-len(data) % 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTerms:
+    """What every frame names. Times in Unix nanoseconds; it is refused at `expires_ns`."""
+
+    engine_id: bytes
+    environment: Environment
+    sequence: int
+    issued_ns: int
+    expires_ns: int
+
+
+def frame(kind: FrameKind, payload: bytes, terms: FrameTerms) -> bytes:
+    """The signed part of a frame. Raises UsageError."""
+    if len(terms.engine_id) != 32:
+        raise UsageError("an engine's id has 32 bytes")
+    if terms.sequence < 1 or not 0 <= terms.issued_ns < terms.expires_ns:
+        raise UsageError("a frame's sequence starts at 1, and it expires after it is issued")
+    body = pad8(payload)
+    return (
+        FRAME_HEADER.pack(
+            magic=FRAME_MAGIC,
+            version=1,
+            kind=kind,
+            environment=terms.environment,
+            size_bytes=FRAME_HEADER.size + len(body),
+            engine_id32=terms.engine_id,
+            sequence=terms.sequence,
+            issued_ns=terms.issued_ns,
+            expires_ns=terms.expires_ns,
+        )
+        + body
+    )
+
+
+def frame_hash(signed_part: bytes) -> bytes:
+    """SHA-256 of the signed part: the frame's name everywhere."""
+    return hashlib.sha256(signed_part).digest()
+
+
+def proof_prefix(kind: FrameKind) -> str:
+    """What a proof is over begins with this text (`sentinel_sign_frame` takes it)."""
+    return _PREFIX[kind]
+
+
+def proof_message(kind: FrameKind, digest: bytes) -> bytes:
+    """The bytes that a key signs: prefix, zero byte, frame hash."""
+    return _PREFIX[kind].encode() + b"\0" + digest
+
+
+def attach_proofs(signed_part: bytes, proofs: Sequence[tuple[int, bytes]]) -> bytes:
+    """The whole frame: signed part and proofs (key id, Ed25519 signature).
+
+    Raises UsageError.
+    """
+    if len(signed_part) % 8 or len(proofs) > PROOFS_MAX:
+        raise UsageError(f"a frame has at most {PROOFS_MAX} proofs, and its signed part is padded")
+    out = bytearray(signed_part)
+    out += struct.pack("<II", len(proofs), 0)
+    for key, signature in proofs:
+        if len(signature) != 64:
+            raise UsageError("an Ed25519 signature has 64 bytes")
+        out += PROOF.pack(key=key, scheme=PROOF_ED25519, size=64) + signature
+    return bytes(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityKey:
+    """A key of an authority bundle. `node` is set for an agent's own key only."""
+
+    id: int
+    powers: frozenset[Power]
+    public_key: bytes
+    expires_ns: int
+    node: int = 0
+
+
+def authority_bundle(
+    keys: Iterable[AuthorityKey], thresholds: Mapping[Power, int], terms: FrameTerms
+) -> bytes:
+    """The signed part of an authority bundle. Raises UsageError."""
+    rows = sorted(keys, key=lambda key: key.id)
+    if not 0 < len(rows) <= AUTHORITY_KEYS_MAX:
+        raise UsageError(f"an authority bundle has 1 to {AUTHORITY_KEYS_MAX} keys")
+    if any(key.id == 0 for key in rows) or len({key.id for key in rows}) != len(rows):
+        raise UsageError("authority keys have ids of their own, above 0")
+    counts = {power: sum(power in key.powers for key in rows) for power in Power}
+    for power in Power:
+        if not (bool(counts[power]) <= thresholds.get(power, 0) <= counts[power]):
+            raise UsageError(f"the threshold of {power.name} is not from 1 to {counts[power]}")
+    payload = AUTHORITY.pack(
+        key_count=len(rows), threshold=bytes(thresholds.get(power, 0) for power in Power)
+    )
+    for key in rows:
+        payload += AUTHORITY_KEY.pack(
+            id=key.id,
+            powers=sum(1 << power for power in key.powers),
+            node=key.node,
+            scheme=PROOF_ED25519,
+            expires_ns=key.expires_ns,
+            public_key32=key.public_key,
+        )
+    return frame(FrameKind.AUTHORITY, payload, terms)
+
+
+def command(
+    verb: Command, node: int, reason: str, terms: FrameTerms, *, severity: int = 0
+) -> bytes:
+    """The signed part of a command on a node. The reason is 1 to 4,096 bytes of UTF-8.
+
+    Raises UsageError.
+    """
+    text = reason.encode()
+    if not 0 < len(text) <= 4096:
+        raise UsageError("a command needs a reason of 1 to 4096 bytes")
+    if not 0 <= severity <= 3:
+        raise UsageError("a severity is from 0 to 3")
+    payload = COMMAND.pack(
+        verb=verb,
+        scope=1,
+        node=node,
+        reason_size=len(text),
+        severity=severity,
+        reason_digest32=hashlib.sha256(text).digest(),
+    )
+    return frame(FrameKind.COMMAND, payload, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class FedMark:
+    """A price to feed: of an instrument in its quote asset, or of an asset in USD."""
+
+    kind: MarkKind
+    id: int
+    price: Decimal
+    time_ns: int
+
+
+def mark_feed(marks: Sequence[FedMark], terms: FrameTerms) -> bytes:
+    """The signed part of a feed of 1 to 64 marks. Raises UsageError."""
+    if not 0 < len(marks) <= FEED_MARKS_MAX:
+        raise UsageError(f"a feed has 1 to {FEED_MARKS_MAX} marks")
+    payload = FEED.pack(kind=1, count=len(marks))
+    for mark in marks:
+        if mark.price[0] <= 0:
+            raise UsageError("a mark's price is above 0")
+        if mark.time_ns > terms.issued_ns:
+            raise UsageError("a mark's time is not after its frame's")
+        payload += MARK.pack(kind=mark.kind, id=mark.id, price=mark.price, time_ns=mark.time_ns)
+    return frame(FrameKind.FEED, payload, terms)
+
+
+def genesis(
+    *,
+    environment: Environment,
+    root_threshold: int,
+    root_keys: Sequence[bytes],
+    identity_key: bytes,
+    created_ns: int,
+    random32: bytes,
+) -> bytes:
+    """The genesis record's subject. Raises UsageError."""
+    if not 0 < root_threshold <= len(root_keys) <= ROOT_KEYS_MAX:
+        raise UsageError(f"a root has 1 to {ROOT_KEYS_MAX} keys and a threshold of 1 to as many")
+    if any(len(key) != 32 for key in [*root_keys, identity_key, random32]):
+        raise UsageError("keys and the random value have 32 bytes")
+    return GENESIS.pack(
+        magic=GENESIS_MAGIC,
+        version=1,
+        environment=environment,
+        root_threshold=root_threshold,
+        root_count=len(root_keys),
+        created_ns=created_ns,
+        random32=random32,
+        identity_key32=identity_key,
+        root_keys=b"".join(root_keys),
+    )
+
+
+def engine_id(genesis_bytes: bytes) -> bytes:
+    """SHA-256 of the genesis record's subject."""
+    return hashlib.sha256(genesis_bytes).digest()
