@@ -1,0 +1,38 @@
+#!/bin/sh
+# What tools can say about the sources. Changes nothing; `make format` does.
+set -eu
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+
+echo "lint: ruff"
+$bin/ruff check --quiet .
+$bin/ruff format --quiet --check . || {
+    $bin/ruff format --diff . || true
+    exit 1
+}
+
+echo "lint: mypy, strict"
+$bin/mypy
+
+echo "lint: the stub of sentinel._core against the module"
+$bin/python -m mypy.stubtest sentinel._core --ignore-disjoint-bases \
+    --allowlist scripts/stubtest.allow >build/stubtest.log 2>&1 || {
+    tail -n 40 build/stubtest.log
+    exit 1
+}
+
+echo "lint: clang-format"
+find core tests examples bench -name '*.[ch]' -exec $bin/clang-format --dry-run -Werror {} +
+
+echo "lint: clang-tidy"
+find core/src -name '*.c' -print0 | xargs -0 -n 1 -P "$(nproc)" sh -c '
+    clang-tidy --quiet "$1" -- -std=c11 -Icore/include -Icore/src -D_POSIX_C_SOURCE=200809L \
+        -D_DEFAULT_SOURCE 2>/dev/null' tidy
+
+echo "lint: what is generated is up to date"
+$bin/python scripts/docs.py --check
+$bin/python tests/golden/make_status.py --check
+
+for script in scripts/*.sh .ci/run; do
+    bash -n "$script"
+done
