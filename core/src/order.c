@@ -16,11 +16,11 @@
 
 /* What a row demands of its bytes. A field that is not present is zero. */
 enum {
-    KIND_ZERO, /* reserved bytes; or, with a presence bit, any value if present */
-    KIND_NUMBER, /* from low to high, little-endian, 1 to 8 bytes */
+    KIND_ZERO,    /* reserved bytes; or, with a presence bit, any value if present */
+    KIND_NUMBER,  /* from low to high, little-endian, 1 to 8 bytes */
     KIND_DECIMAL, /* above zero, scale in range */
-    KIND_ID, /* size byte at `size_at`; identifier characters, zeros after */
-    KIND_TEXT /* the same, with a size of two bytes, in UTF-8 */
+    KIND_ID,      /* size byte at `size_at`; identifier characters, zeros after */
+    KIND_TEXT     /* the same, with a size of two bytes, in UTF-8 */
 };
 
 typedef struct rule {
@@ -29,23 +29,26 @@ typedef struct rule {
     uint16_t size_at; /* texts: where their size stands */
     uint8_t kind;
     uint32_t present; /* presence bit; 0: always there */
-    uint64_t low; /* texts: the least size */
+    uint64_t low;     /* texts: the least size */
     uint64_t high;
 } rule;
 
 #define FIELD(type, field) (uint16_t) offsetof(type, field), (uint16_t)sizeof(((type *)0)->field)
-#define ZERO(type, field) {FIELD(type, field), 0, KIND_ZERO, 0, 0, 0}
-#define ANY(type, field, bit) {FIELD(type, field), 0, KIND_ZERO, bit, 0, 0}
-#define NUMBER(type, field, bit, low, high) {FIELD(type, field), 0, KIND_NUMBER, bit, low, high}
-#define DECIMAL(type, field, bit) {FIELD(type, field), 0, KIND_DECIMAL, bit, 0, 0}
+#define ZERO(type, field) \
+    { FIELD(type, field), 0, KIND_ZERO, 0, 0, 0 }
+#define ANY(type, field, bit) \
+    { FIELD(type, field), 0, KIND_ZERO, bit, 0, 0 }
+#define NUMBER(type, field, bit, low, high) \
+    { FIELD(type, field), 0, KIND_NUMBER, bit, low, high }
+#define DECIMAL(type, field, bit) \
+    { FIELD(type, field), 0, KIND_DECIMAL, bit, 0, 0 }
 #define ID(type, field, field_size, bit, low) \
-    {FIELD(type, field), (uint16_t)offsetof(type, field_size), KIND_ID, bit, low, 0}
+    { FIELD(type, field), (uint16_t)offsetof(type, field_size), KIND_ID, bit, low, 0 }
 /* Times are Unix milliseconds above zero, within int64. */
 #define TIME(type, field, bit) NUMBER(type, field, bit, 1, INT64_MAX)
 
 /* The target's own consistency is checked by check_target. */
-#define TARGET(type)                                            \
-    ZERO(type, target.reserved), ID(type, target.id, target.id_size, 0, 0)
+#define TARGET(type) ZERO(type, target.reserved), ID(type, target.id, target.id_size, 0, 0)
 
 static const rule header_rules[] = {
     ANY(sentinel_order_header, parent_action_id, SENTINEL_PRESENT_PARENT),
@@ -143,8 +146,8 @@ static const rule transfer_rules[] = {
 
 static const rule message_rules[] = {
     ZERO(sentinel_order_message, reserved),
-    {FIELD(sentinel_order_message, text), offsetof(sentinel_order_message, text_size), KIND_TEXT,
-     0, 1, 0},
+    {FIELD(sentinel_order_message, text), offsetof(sentinel_order_message, text_size), KIND_TEXT, 0,
+     1, 0},
 };
 
 /* What a row cannot say, as one reason per action; NONE when all is well. */
@@ -180,8 +183,7 @@ static sentinel_reason check_place(const sentinel_order *order) {
     int trigger_fields = place->trigger_by != 0 || place->trigger_direction != 0 ||
                          has(order, SENTINEL_PRESENT_CLOSE_ON_TRIGGER);
     return first(check_terms(order, place->type, place->time_in_force),
-                 need(place->instrument != 0 &&
-                      quote != has(order, SENTINEL_PRESENT_QUANTITY) &&
+                 need(place->instrument != 0 && quote != has(order, SENTINEL_PRESENT_QUANTITY) &&
                       (!quote || place->type == SENTINEL_TYPE_MARKET) &&
                       (!trigger_fields || has_trigger(place->type))));
 }
@@ -206,8 +208,8 @@ static sentinel_reason check_amend(const sentinel_order *order) {
     sentinel_reason reason = check_target(&amend->target, amend->instrument);
     int by_action = amend->target.by == SENTINEL_TARGET_ACTION;
     reason = first(reason, check_terms(order, amend->type, amend->time_in_force));
-    return first(reason, need((amend->side == 0) == by_action &&
-                              has(order, SENTINEL_PRESENT_QUANTITY)));
+    return first(reason,
+                 need((amend->side == 0) == by_action && has(order, SENTINEL_PRESENT_QUANTITY)));
 }
 
 static sentinel_reason check_cancel(const sentinel_order *order) {
@@ -231,10 +233,9 @@ static sentinel_reason check_query(const sentinel_order *order) {
     int start = has(order, SENTINEL_PRESENT_START), end = has(order, SENTINEL_PRESENT_END);
     int window = start || end || has(order, SENTINEL_PRESENT_LIMIT);
     if (query->what == SENTINEL_QUERY_ORDER) {
-        return query->target.by == 0
-                   ? SENTINEL_REASON_ORDER_FIELDS
-                   : first(check_target(&query->target, query->instrument),
-                           need(query->venue == 0 && !window));
+        return query->target.by == 0 ? SENTINEL_REASON_ORDER_FIELDS
+                                     : first(check_target(&query->target, query->instrument),
+                                             need(query->venue == 0 && !window));
     }
     if (!bytes_are_zero(&query->target, sizeof query->target)) {
         return SENTINEL_REASON_ORDER_RESERVED;
@@ -267,10 +268,10 @@ typedef struct form {
     sentinel_reason (*fields)(const sentinel_order *order);
 } form;
 
-#define FORM(action, present)                                                              \
-    {                                                                                      \
-        sizeof(sentinel_order_##action), present, action##_rules,                          \
-            sizeof action##_rules / sizeof *action##_rules, check_##action                 \
+#define FORM(action, present)                                              \
+    {                                                                      \
+        sizeof(sentinel_order_##action), present, action##_rules,          \
+            sizeof action##_rules / sizeof *action##_rules, check_##action \
     }
 static const form forms[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_PLACE] =
@@ -354,8 +355,8 @@ static sentinel_reason check_text(const rule *row, const uint8_t *order) {
 static sentinel_reason check_row(const rule *row, const uint8_t *order, uint32_t present) {
     const uint8_t *field = order + row->offset;
     if (row->present == 0 ? row->kind == KIND_ZERO : (present & row->present) == 0) {
-        int zero = bytes_are_zero(field, row->size) &&
-                   (row->size_at == 0 || order[row->size_at] == 0);
+        int zero =
+            bytes_are_zero(field, row->size) && (row->size_at == 0 || order[row->size_at] == 0);
         return zero ? SENTINEL_REASON_NONE : SENTINEL_REASON_ORDER_RESERVED;
     }
     if (row->kind == KIND_NUMBER) {
@@ -425,9 +426,9 @@ static sentinel_reason check(const sentinel_order *order, size_t size, uint8_t e
         check_rows(header_rules, sizeof header_rules / sizeof *header_rules, order);
     reason = first(reason, check_rows(own->rules, own->rule_count, order));
     reason = first(reason, own->fields(order));
-    reason = first(reason, need((header->present & ~(own->present | PRESENT_ANY)) == 0 &&
-                                (!has(order, SENTINEL_PRESENT_LAB_CLIENT_ID) ||
-                                 header->tag_size != 0)));
+    reason =
+        first(reason, need((header->present & ~(own->present | PRESENT_ANY)) == 0 &&
+                           (!has(order, SENTINEL_PRESENT_LAB_CLIENT_ID) || header->tag_size != 0)));
     if (environment != SENTINEL_ENVIRONMENT_LAB && needs_lab(order)) {
         reason = first(reason, SENTINEL_REASON_ORDER_LAB_ONLY);
     }

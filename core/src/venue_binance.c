@@ -21,7 +21,7 @@ typedef struct market {
     const char *test_host;
     const char *order;
     const char *open_orders; /* those of a symbol or of the account */
-    const char *cancel_all; /* those of a symbol */
+    const char *cancel_all;  /* those of a symbol */
     const char *fills;
     uint8_t contract;
 } market;
@@ -233,8 +233,7 @@ static sentinel_reason cancel_all(sentinel_request *request, const sentinel_rend
 }
 
 static sentinel_reason cancel_all_after(sentinel_request *request, const sentinel_render *render) {
-    if (!is_usdm(render) || render->instrument == NULL ||
-        !has(render, SENTINEL_PRESENT_TIMEOUT)) {
+    if (!is_usdm(render) || render->instrument == NULL || !has(render, SENTINEL_PRESENT_TIMEOUT)) {
         return UNSUPPORTED;
     }
     begin(request, render, SENTINEL_METHOD_POST, "/fapi/v1/countdownCancelAll");
@@ -303,9 +302,9 @@ static sentinel_reason withdraw(sentinel_request *request, const sentinel_render
 
 static sentinel_reason transfer(sentinel_request *request, const sentinel_render *render) {
     static const char *const wallets[SENTINEL_ACCOUNT_COUNT] = {
-        [SENTINEL_ACCOUNT_SPOT] = "MAIN",      [SENTINEL_ACCOUNT_FUNDING] = "FUNDING",
-        [SENTINEL_ACCOUNT_USDM] = "UMFUTURE",  [SENTINEL_ACCOUNT_COINM] = "CMFUTURE",
-        [SENTINEL_ACCOUNT_MARGIN] = "MARGIN",  [SENTINEL_ACCOUNT_OPTION] = "OPTION",
+        [SENTINEL_ACCOUNT_SPOT] = "MAIN",     [SENTINEL_ACCOUNT_FUNDING] = "FUNDING",
+        [SENTINEL_ACCOUNT_USDM] = "UMFUTURE", [SENTINEL_ACCOUNT_COINM] = "CMFUTURE",
+        [SENTINEL_ACCOUNT_MARGIN] = "MARGIN", [SENTINEL_ACCOUNT_OPTION] = "OPTION",
     };
     const sentinel_order_transfer *order = &render->order->transfer;
     const char *from = wallets[order->from_account], *to = wallets[order->to_account];

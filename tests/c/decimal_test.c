@@ -40,14 +40,22 @@ static void test_reads_canonical_decimals_only(void) {
         const char *text;
         sentinel_status status;
     } texts[] = {
-        {"", SENTINEL_FORMAT_TEXT},      {".", SENTINEL_FORMAT_TEXT},
-        {".5", SENTINEL_FORMAT_TEXT},    {"5.", SENTINEL_FORMAT_TEXT},
-        {"00", SENTINEL_FORMAT_TEXT},    {"01", SENTINEL_FORMAT_TEXT},
-        {"00.1", SENTINEL_FORMAT_TEXT},  {"-1", SENTINEL_FORMAT_TEXT},
-        {"+1", SENTINEL_FORMAT_TEXT},    {"1e3", SENTINEL_FORMAT_TEXT},
-        {"1..2", SENTINEL_FORMAT_TEXT},  {"1.2.3", SENTINEL_FORMAT_TEXT},
-        {" 1", SENTINEL_FORMAT_TEXT},    {"1,5", SENTINEL_FORMAT_TEXT},
-        {"/", SENTINEL_FORMAT_TEXT},     {":", SENTINEL_FORMAT_TEXT},
+        {"", SENTINEL_FORMAT_TEXT},
+        {".", SENTINEL_FORMAT_TEXT},
+        {".5", SENTINEL_FORMAT_TEXT},
+        {"5.", SENTINEL_FORMAT_TEXT},
+        {"00", SENTINEL_FORMAT_TEXT},
+        {"01", SENTINEL_FORMAT_TEXT},
+        {"00.1", SENTINEL_FORMAT_TEXT},
+        {"-1", SENTINEL_FORMAT_TEXT},
+        {"+1", SENTINEL_FORMAT_TEXT},
+        {"1e3", SENTINEL_FORMAT_TEXT},
+        {"1..2", SENTINEL_FORMAT_TEXT},
+        {"1.2.3", SENTINEL_FORMAT_TEXT},
+        {" 1", SENTINEL_FORMAT_TEXT},
+        {"1,5", SENTINEL_FORMAT_TEXT},
+        {"/", SENTINEL_FORMAT_TEXT},
+        {":", SENTINEL_FORMAT_TEXT},
         {"9223372036854775808", SENTINEL_FORMAT_RANGE},
         {"99999999999999999999999999", SENTINEL_FORMAT_RANGE},
         {"18446744073709551617", SENTINEL_FORMAT_RANGE},
@@ -105,13 +113,13 @@ static void test_has_a_name_and_a_sentence_for_every_status_and_reason(void) {
         reasons += strcmp(code, "unknown") != 0;
     }
     int table_statuses = 0, table_reasons = 0;
-#define SENTINEL_STATUS(name, number, text)                                          \
-    table_statuses++;                                                                \
+#define SENTINEL_STATUS(name, number, text) \
+    table_statuses++;                       \
     CHECK(strcmp(sentinel_status_text((sentinel_status)(number)), text) == 0);
 #include <sentinel/status.def>
 #undef SENTINEL_STATUS
-#define SENTINEL_REASON(name, number, code, text)                                    \
-    table_reasons++;                                                                 \
+#define SENTINEL_REASON(name, number, code, text) \
+    table_reasons++;                              \
     CHECK(strcmp(sentinel_reason_text((sentinel_reason)(number)), text) == 0);
 #include <sentinel/reason.def>
 #undef SENTINEL_REASON

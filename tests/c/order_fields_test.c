@@ -16,8 +16,8 @@ static void test_wants_price_trigger_and_time_in_force_as_the_type_says(void) {
                 int good = type == 1 || (type > 2 && type % 2 == 0) ? tif != 0 : tif == 0;
                 want |= tif == SENTINEL_TIF_GTD ? 4u : 0u;
                 sentinel_order order = place_of(type, tif, present);
-                CHECK_EQ(check_order(&order), good && set == want ? SENTINEL_REASON_NONE
-                                                                  : SENTINEL_REASON_ORDER_FIELDS);
+                CHECK_EQ(check_order(&order),
+                         good && set == want ? SENTINEL_REASON_NONE : SENTINEL_REASON_ORDER_FIELDS);
             }
         }
     }
@@ -239,9 +239,8 @@ static void test_wants_asset_network_and_two_different_accounts(void) {
 }
 
 static void test_takes_lab_fields_in_lab_only(void) {
-    static const uint32_t bits[] = {
-        SENTINEL_PRESENT_LAB_CLIENT_ID, SENTINEL_PRESENT_LAB_NONCE, SENTINEL_PRESENT_LAB_EXPIRY,
-        SENTINEL_PRESENT_LAB_WAIVE};
+    static const uint32_t bits[] = {SENTINEL_PRESENT_LAB_CLIENT_ID, SENTINEL_PRESENT_LAB_NONCE,
+                                    SENTINEL_PRESENT_LAB_EXPIRY, SENTINEL_PRESENT_LAB_WAIVE};
     for (uint16_t action = 1; action < SENTINEL_ACTION_COUNT; action++) {
         for (int i = 0; i < 4; i++) {
             sentinel_order order = valid(action);

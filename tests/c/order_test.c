@@ -77,7 +77,8 @@ typedef struct place_in {
     uint16_t action; /* 0: every action */
     uint16_t offset, size;
 } place_in;
-#define IN(action, type, field) {action, (uint16_t)offsetof(type, field), sizeof(((type *)0)->field)}
+#define IN(action, type, field) \
+    { action, (uint16_t)offsetof(type, field), sizeof(((type *)0)->field) }
 #define RESERVED_OF_TARGET(action, type) IN(action, type, target.reserved)
 #define RESERVED_OF_DECIMAL(action, type, field) IN(action, type, field.reserved)
 
@@ -245,8 +246,10 @@ static void test_denies_a_field_that_is_not_present_but_set(void) {
 static void test_denies_presence_bits_without_a_meaning_and_of_other_actions(void) {
     /* Which bits each action may have, written down again. */
     static const uint32_t own[SENTINEL_ACTION_COUNT] = {
-        [SENTINEL_ACTION_PLACE] = 0x7f, [SENTINEL_ACTION_AMEND] = 0x1d,
-        [SENTINEL_ACTION_CANCEL_ALL_AFTER] = 0x6000, [SENTINEL_ACTION_QUERY] = 0x1c00,
+        [SENTINEL_ACTION_PLACE] = 0x7f,
+        [SENTINEL_ACTION_AMEND] = 0x1d,
+        [SENTINEL_ACTION_CANCEL_ALL_AFTER] = 0x6000,
+        [SENTINEL_ACTION_QUERY] = 0x1c00,
         [SENTINEL_ACTION_WITHDRAW] = 0x200,
     };
     const uint32_t any = 0x78000180, known = 0x78007fff;
@@ -283,8 +286,8 @@ static void test_denies_every_number_one_past_its_range(void) {
         {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, margin_mode), 0, 0, 3},
         {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, trigger_by), 0, 0, 3},
         {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, trigger_direction), 0, 0, 2},
-        {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, reduce_only),
-         SENTINEL_PRESENT_REDUCE_ONLY, 0, 1},
+        {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, reduce_only), SENTINEL_PRESENT_REDUCE_ONLY,
+         0, 1},
         {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, close_on_trigger),
          SENTINEL_PRESENT_CLOSE_ON_TRIGGER, 0, 1},
         {IN(SENTINEL_ACTION_PLACE, sentinel_order_place, expire_ms), SENTINEL_PRESENT_EXPIRE, 1,
@@ -292,8 +295,8 @@ static void test_denies_every_number_one_past_its_range(void) {
         {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, side), 0, 0, 2},
         {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, type), 0, 1, 6},
         {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, time_in_force), 0, 0, 5},
-        {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, reduce_only),
-         SENTINEL_PRESENT_REDUCE_ONLY, 0, 1},
+        {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, reduce_only), SENTINEL_PRESENT_REDUCE_ONLY,
+         0, 1},
         {IN(SENTINEL_ACTION_AMEND, sentinel_order_amend, target.by), 0, 1, 3},
         {IN(SENTINEL_ACTION_CANCEL, sentinel_order_cancel, target.by), 0, 1, 3},
         {IN(SENTINEL_ACTION_CANCEL_ALL, sentinel_order_cancel_all, venue), 0, 0, 6},
@@ -355,9 +358,9 @@ static void test_denies_decimals_that_are_not_positive_or_too_fine(void) {
         sentinel_decimal decimal;
         int good;
     } values[] = {
-        {{1, 0, {0}}, 1},          {{INT64_MAX, 18, {0}}, 1}, {{1, 18, {0}}, 1},
-        {{1, 19, {0}}, 0},         {{1, 255, {0}}, 0},        {{0, 0, {0}}, 0},
-        {{0, 3, {0}}, 0},          {{-1, 0, {0}}, 0},         {{INT64_MIN, 0, {0}}, 0},
+        {{1, 0, {0}}, 1},  {{INT64_MAX, 18, {0}}, 1}, {{1, 18, {0}}, 1},
+        {{1, 19, {0}}, 0}, {{1, 255, {0}}, 0},        {{0, 0, {0}}, 0},
+        {{0, 3, {0}}, 0},  {{-1, 0, {0}}, 0},         {{INT64_MIN, 0, {0}}, 0},
     };
     for (size_t d = 0; d < sizeof decimals / sizeof *decimals; d++) {
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
@@ -372,15 +375,15 @@ static void test_denies_decimals_that_are_not_positive_or_too_fine(void) {
             }
             CHECK_EQ(check_order(&order), SENTINEL_REASON_NONE);
             memcpy((char *)&order + decimals[d].at.offset, &values[v].decimal, 16);
-            CHECK_EQ(check_order(&order), values[v].good ? SENTINEL_REASON_NONE
-                                                         : SENTINEL_REASON_ORDER_DECIMAL);
+            CHECK_EQ(check_order(&order),
+                     values[v].good ? SENTINEL_REASON_NONE : SENTINEL_REASON_ORDER_DECIMAL);
         }
     }
 }
 
 static int is_id_character(int c) {
-    return c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
-                            c) != NULL;
+    return c != 0 &&
+           strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", c) != NULL;
 }
 
 static void test_allows_letters_digits_dot_underscore_and_dash_in_ids_only(void) {

@@ -24,8 +24,7 @@ static void test_renders_every_type_of_spot_order(void) {
         {3, 0, Q | T, "&type=STOP_LOSS&quantity=1&stopPrice=4"},
         {4, 1, Q | P | T, "&type=STOP_LOSS_LIMIT&timeInForce=GTC&quantity=1&price=3&stopPrice=4"},
         {5, 0, Q | T, "&type=TAKE_PROFIT&quantity=1&stopPrice=4"},
-        {6, 2, Q | P | T,
-         "&type=TAKE_PROFIT_LIMIT&timeInForce=IOC&quantity=1&price=3&stopPrice=4"},
+        {6, 2, Q | P | T, "&type=TAKE_PROFIT_LIMIT&timeInForce=IOC&quantity=1&price=3&stopPrice=4"},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         char query[256];
@@ -79,7 +78,8 @@ static void test_renders_the_fields_that_only_usdm_has(void) {
         s.order.place.position_side = side;
         s.order.place.reduce_only = side % 2;
         snprintf(query, sizeof query,
-                 "symbol=BTCUSDT&side=BUY&type=MARKET&positionSide=%s&reduceOnly=%s&quantity=1" TAIL,
+                 "symbol=BTCUSDT&side=BUY&type=MARKET&positionSide=%s&reduceOnly=%s"
+                 "&quantity=1" TAIL,
                  sides[side], side % 2 ? "true" : "false");
         CHECK_REQUEST(POST, "/fapi/v1/order", query);
     }
@@ -126,8 +126,7 @@ static void test_refuses_fields_that_the_venue_does_not_have(void) {
                 place->trigger_direction = SENTINEL_TRIGGER_RISE;
                 break;
             case 2:
-                set_terms(SENTINEL_TYPE_STOP_MARKET, 0,
-                          Q | T | SENTINEL_PRESENT_CLOSE_ON_TRIGGER);
+                set_terms(SENTINEL_TYPE_STOP_MARKET, 0, Q | T | SENTINEL_PRESENT_CLOSE_ON_TRIGGER);
                 break;
             case 3:
                 set_terms(SENTINEL_TYPE_STOP_MARKET, 0, Q | T);
@@ -180,8 +179,7 @@ static void test_cancels_and_queries_by_the_id_that_is_known(void) {
         set_venue_id(&s.order.cancel.target, "28457");
         CHECK_REQUEST(DELETE, paths[usdm], "symbol=BTCUSDT&orderId=28457" TAIL);
         set_target_client_id("agent-7_close.1");
-        CHECK_REQUEST(DELETE, paths[usdm],
-                      "symbol=BTCUSDT&origClientOrderId=agent-7_close.1" TAIL);
+        CHECK_REQUEST(DELETE, paths[usdm], "symbol=BTCUSDT&origClientOrderId=agent-7_close.1" TAIL);
         set_scene(usdm ? USDM : SPOT, SENTINEL_ACTION_QUERY);
         set_venue_id(&s.order.query.target, "28457");
         CHECK_REQUEST(GET, paths[usdm], "symbol=BTCUSDT&orderId=28457" TAIL);
@@ -283,9 +281,9 @@ static void test_withdraws_by_the_spot_host(void) {
     s.order.withdraw.from_account = SENTINEL_ACCOUNT_SPOT;
     s.network.code_size = 0; /* the coin's default network */
     s.order.header.present = 0;
-    CHECK_REQUEST(POST, "/sapi/v1/capital/withdraw/apply",
-                  "coin=USDT&address=0xAbc&amount=24.500000&withdrawOrderId=wd0001&walletType=0"
-                  TAIL);
+    CHECK_REQUEST(
+        POST, "/sapi/v1/capital/withdraw/apply",
+        "coin=USDT&address=0xAbc&amount=24.500000&withdrawOrderId=wd0001&walletType=0" TAIL);
     s.network.code_size = 3;
     s.network.code[1] = '&'; /* as a name with such a character would be sent */
     CHECK_REQUEST(POST, "/sapi/v1/capital/withdraw/apply",
@@ -301,8 +299,8 @@ static void test_withdraws_by_the_spot_host(void) {
 }
 
 static void test_transfers_between_the_wallets_that_the_venue_joins(void) {
-    static const char *const names[] = {"",         "MAIN",   "FUNDING", "UMFUTURE", "CMFUTURE",
-                                        "MARGIN",   "",       "OPTION",  ""};
+    static const char *const names[] = {"",       "MAIN", "FUNDING", "UMFUTURE", "CMFUTURE",
+                                        "MARGIN", "",     "OPTION",  ""};
     int rendered = 0;
     for (uint8_t from = 1; from < SENTINEL_ACCOUNT_COUNT; from++) {
         for (uint8_t to = 1; to < SENTINEL_ACCOUNT_COUNT; to++) {
@@ -365,8 +363,8 @@ static void test_refuses_actions_and_lab_fields_that_binance_lacks(void) {
             CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
             set_scene(usdm ? USDM : SPOT, action);
             s.order.header.present |= SENTINEL_PRESENT_LAB_CLIENT_ID;
-            int named = action == SENTINEL_ACTION_PLACE ||
-                        (action == SENTINEL_ACTION_WITHDRAW && !usdm);
+            int named =
+                action == SENTINEL_ACTION_PLACE || (action == SENTINEL_ACTION_WITHDRAW && !usdm);
             CHECK_EQ(render(), named ? SENTINEL_REASON_NONE : SENTINEL_REASON_UNSUPPORTED);
         }
     }
@@ -452,8 +450,8 @@ static void set_official_order(void) {
 static void test_puts_the_signature_of_the_venues_own_example_last(void) {
     set_official_order();
     CHECK_REQUEST(POST, "/api/v3/order", OFFICIAL);
-    sentinel_signature signature = signature_of(
-        HMAC, "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j");
+    sentinel_signature signature =
+        signature_of(HMAC, "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j");
     CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature), SENTINEL_REASON_NONE);
     CHECK_SPAN(s.request.string_to_sign, OFFICIAL);
     CHECK_SPAN(s.request.query,
@@ -465,8 +463,8 @@ static void test_writes_ed25519_signatures_in_percent_encoded_base64(void) {
     set_official_order();
     s.key.algorithm = ED25519;
     CHECK_EQ(render(), SENTINEL_REASON_NONE);
-    sentinel_signature signature = signature_of(
-        ED25519, "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+    sentinel_signature signature =
+        signature_of(ED25519, "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
     CHECK_EQ(sentinel_venue_finish(&s.request, &s.render, &signature), SENTINEL_REASON_NONE);
     CHECK_SPAN(s.request.query,
                OFFICIAL "&signature=3fhuDZ9nYMviDQ5OEtJBJS11jUZDTRzRQ%2BTQMarm%2BLErFiJvUiVPQjTz"

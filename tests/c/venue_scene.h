@@ -36,8 +36,8 @@ static void set_scene(uint16_t venue, uint16_t action) {
     set_id(s.asset.code, &s.asset.code_size, "USDT");
     set_id(s.network.code, &s.network.code_size, "ETH");
     s.key.venue = action == SENTINEL_ACTION_MESSAGE ? SENTINEL_VENUE_NONE : venue;
-    s.key.purpose = action == SENTINEL_ACTION_MESSAGE ? SENTINEL_PURPOSE_MESSAGE
-                                                      : SENTINEL_PURPOSE_VENUE;
+    s.key.purpose =
+        action == SENTINEL_ACTION_MESSAGE ? SENTINEL_PURPOSE_MESSAGE : SENTINEL_PURPOSE_VENUE;
     s.key.algorithm = HMAC;
     set_id(s.key.api_key, &s.key.api_key_size, "Key-1");
     int wallet = action == SENTINEL_ACTION_WITHDRAW || action == SENTINEL_ACTION_TRANSFER;
@@ -60,24 +60,24 @@ static int span_is(sentinel_span span, const char *text) {
     return span.size == strlen(text) && memcmp(s.request.text + span.offset, text, span.size) == 0;
 }
 
-#define CHECK_SPAN(span, expected)                                                       \
-    do {                                                                                 \
-        if (!span_is(span, expected)) {                                                  \
+#define CHECK_SPAN(span, expected)                                                            \
+    do {                                                                                      \
+        if (!span_is(span, expected)) {                                                       \
             printf("    \"%.*s\"\n    \"%s\"\n", (span).size, s.request.text + (span).offset, \
-                   expected);                                                            \
-        }                                                                                \
-        CHECK(span_is(span, expected));                                                  \
+                   expected);                                                                 \
+        }                                                                                     \
+        CHECK(span_is(span, expected));                                                       \
     } while (0)
 
 /* Renders, and compares method, path and query. */
-#define CHECK_REQUEST(method_, path_, query_)                     \
-    do {                                                          \
-        CHECK_EQ(render(), SENTINEL_REASON_NONE);                 \
-        CHECK_EQ(s.request.method, SENTINEL_METHOD_##method_);    \
-        CHECK_SPAN(s.request.path, path_);                        \
-        CHECK_SPAN(s.request.query, query_);                      \
-        CHECK_SPAN(s.request.string_to_sign, query_);             \
-        CHECK_EQ(s.request.body.size, 0);                         \
+#define CHECK_REQUEST(method_, path_, query_)                  \
+    do {                                                       \
+        CHECK_EQ(render(), SENTINEL_REASON_NONE);              \
+        CHECK_EQ(s.request.method, SENTINEL_METHOD_##method_); \
+        CHECK_SPAN(s.request.path, path_);                     \
+        CHECK_SPAN(s.request.query, query_);                   \
+        CHECK_SPAN(s.request.string_to_sign, query_);          \
+        CHECK_EQ(s.request.body.size, 0);                      \
     } while (0)
 
 static void set_terms(uint8_t type, uint8_t tif, uint32_t present) {

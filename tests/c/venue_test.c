@@ -16,9 +16,8 @@ static void test_refuses_keys_of_another_kind_and_rows_of_another_venue(void) {
     for (uint8_t algorithm = 0; algorithm <= SENTINEL_ALGORITHM_COUNT; algorithm++) {
         set_scene(USDM, SENTINEL_ACTION_PLACE);
         s.key.algorithm = algorithm;
-        CHECK_EQ(render(), algorithm == HMAC || algorithm == ED25519
-                               ? SENTINEL_REASON_NONE
-                               : SENTINEL_REASON_UNSUPPORTED);
+        CHECK_EQ(render(), algorithm == HMAC || algorithm == ED25519 ? SENTINEL_REASON_NONE
+                                                                     : SENTINEL_REASON_UNSUPPORTED);
     }
     for (uint16_t venue = 0; venue < SENTINEL_VENUE_COUNT + 2; venue++) {
         set_scene(SPOT, SENTINEL_ACTION_PLACE);
