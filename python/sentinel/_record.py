@@ -1,0 +1,272 @@
+"""Records and hashes in plain Python: what an auditor needs without our C.
+
+Layouts: `docs/4-audit.md` and `sentinel/audit.h`. Everything is checked when it is taken apart.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import sha256
+from typing import Final
+
+from .errors import AuditCorrupt
+
+RECORD_BYTES_MAX: Final = 24_576
+HEADER_BYTES: Final = 320
+RESULT_BYTES: Final = 24
+OUTCOME_BYTES: Final = 96
+SALT_BYTES: Final = 16
+RULE_IMPLICIT: Final = 0xFFFFFFFF
+RESULTS_MAX: Final = 128
+SUBJECT_BYTES_MAX: Final = 20_480
+
+_HEADER = struct.Struct("<HHIQQ32sqIBBHQQIIQHHHHI4s32s32s32s96s8s")
+_RESULT = struct.Struct("<IBBBBqq")
+_ORDER_BYTES_MAX: Final = 384
+
+
+class RecordType(IntEnum):
+    """What a record is about."""
+
+    GENESIS = 1
+    START = 2
+    BUNDLE = 3
+    COMMAND = 4
+    FEED = 5
+    ORDER = 6
+    SUMMARY = 7
+    SNAPSHOT = 8
+    REFUSED = 9
+    HALT = 10
+
+
+class Verdict(IntEnum):
+    """What the gate said; zero is no verdict."""
+
+    NONE = 0
+    ALLOWED = 1
+    DENIED = 2
+    PENDING = 3
+    FAILED = 4
+
+
+class RecordFlag(IntEnum):
+    """Marks of a record, as bits."""
+
+    ENDPOINT_OPEN = 1
+    ENDPOINT_GRANT = 2
+    UNPROVEN = 4
+    CLOCK_HELD = 8
+    LAB = 16
+
+
+class ResultFlag(IntEnum):
+    """Marks of a result, as bits."""
+
+    SATURATED = 1
+    UNKNOWN = 2
+
+
+# Sizes of subjects that have one size only.
+_SUBJECT_BYTES: Final = {
+    RecordType.GENESIS: 352,
+    RecordType.START: 32,
+    RecordType.BUNDLE: 56,
+    RecordType.SUMMARY: 40,
+    RecordType.SNAPSHOT: 40,
+    RecordType.REFUSED: 48,
+    RecordType.HALT: 8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """One constraint as a record holds it; `rule` is its row in the policy of the record."""
+
+    rule: int
+    kind: int
+    passed: bool
+    flags: int
+    level: int
+    value: int
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, taken apart and checked. Hashes are bytes, times Unix nanoseconds."""
+
+    raw: bytes
+    hash: bytes
+    type: RecordType
+    number: int
+    epoch: int
+    prev_hash: bytes
+    now_ns: int
+    agent: int
+    verdict: Verdict
+    release_mode: int
+    reason: int
+    reasons: int
+    semantics_version: int
+    key: int
+    key_counter: int
+    flags: int
+    policy_hash: bytes
+    limit_hash: bytes
+    authority_hash: bytes
+    subject: bytes
+    results: tuple[RecordResult, ...]
+    payload_digest: bytes
+    signature_digest: bytes
+    decision_digest: bytes
+
+    def has(self, flag: RecordFlag) -> bool:
+        """Whether the record carries a mark."""
+        return bool(self.flags & flag)
+
+    @property
+    def reason_numbers(self) -> tuple[int, ...]:
+        """All reasons that apply, in precedence."""
+        return tuple(n for n in range(128) if self.reasons >> n & 1)
+
+
+def record_hash(header: bytes) -> bytes:
+    """SHA-256(0x00 || header): the record's hash and its RFC 6962 leaf hash."""
+    return sha256(b"\0" + header).digest()
+
+
+def _corrupt(what: str) -> AuditCorrupt:
+    return AuditCorrupt(f"the record is not intact: {what}")
+
+
+def parse_record(raw: bytes) -> Record:
+    """Takes one record apart; checks sizes, ranges, reserved bytes, commitments, digests.
+
+    Raises AuditCorrupt.
+    """
+    if not HEADER_BYTES + 3 * SALT_BYTES <= len(raw) <= RECORD_BYTES_MAX:
+        raise _corrupt("size")
+    (version, kind, size, number, epoch, prev_hash, now_ns, agent, verdict, release_mode, reason,
+     reasons_low, reasons_high, semantics, key, key_counter, subject_size, result_count,
+     outcome_size, reserved0, flags, reserved1, policy_hash, limit_hash, authority_hash,
+     commitments, reserved2) = _HEADER.unpack_from(raw)  # fmt: skip
+    if version != 1:
+        raise _corrupt("version")
+    if kind not in RecordType.__members__.values():
+        raise _corrupt("type")
+    if verdict not in Verdict.__members__.values() or now_ns < 0 or flags >= 32 or reason >= 128:
+        raise _corrupt("range")
+    if reserved0 or any(reserved1) or any(reserved2):
+        raise _corrupt("reserved bytes")
+    is_order = kind == RecordType.ORDER
+    if outcome_size != (OUTCOME_BYTES if is_order else 0) or result_count > RESULTS_MAX:
+        raise _corrupt("outcome or results")
+    if subject_size != _SUBJECT_BYTES.get(RecordType(kind), subject_size):
+        raise _corrupt("subject size")
+    if subject_size > (_ORDER_BYTES_MAX if is_order else SUBJECT_BYTES_MAX):
+        raise _corrupt("subject size")
+    sizes = (subject_size, result_count * RESULT_BYTES, outcome_size, 3 * SALT_BYTES)
+    if size != len(raw) or HEADER_BYTES + sum(sizes) != size:
+        raise _corrupt("size")
+    parts: list[bytes] = []
+    at = HEADER_BYTES
+    for part_size in sizes:
+        parts.append(raw[at : at + part_size])
+        at += part_size
+    subject, results, outcome, salts = parts
+    for index, part in enumerate((subject, results, outcome)):
+        salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
+        expected = sha256(
+            b"sentinel-part-v1\0" + bytes([index]) + salt + sha256(part).digest()
+        ).digest()
+        if commitments[index * 32 : index * 32 + 32] != expected:
+            raise _corrupt(f"commitment to the {('subject', 'results', 'outcome')[index]}")
+    decision = outcome[64:96]
+    if is_order and decision != sha256(
+        b"sentinel-decision-v1\0" + struct.pack("<Iq", semantics, now_ns)
+        + sha256(subject).digest() + policy_hash + limit_hash + authority_hash
+        + struct.pack("<BH", verdict, reason) + sha256(results).digest()
+    ).digest():  # fmt: skip
+        raise _corrupt("decision digest")
+    return Record(
+        raw=raw, hash=record_hash(raw[:HEADER_BYTES]), type=RecordType(kind), number=number,
+        epoch=epoch, prev_hash=prev_hash, now_ns=now_ns, agent=agent, verdict=Verdict(verdict),
+        release_mode=release_mode, reason=reason, reasons=reasons_low | reasons_high << 64,
+        semantics_version=semantics, key=key, key_counter=key_counter, flags=flags,
+        policy_hash=policy_hash, limit_hash=limit_hash, authority_hash=authority_hash,
+        subject=subject, results=_results(results), payload_digest=outcome[:32],
+        signature_digest=outcome[32:64], decision_digest=decision,
+    )  # fmt: skip
+
+
+def _results(data: bytes) -> tuple[RecordResult, ...]:
+    rows = []
+    for rule, kind, result, flags, level, value, bound in _RESULT.iter_unpack(data):
+        if result not in (1, 2):
+            raise _corrupt("result")
+        rows.append(RecordResult(rule, kind, result == 1, flags, level, value, bound))
+    return tuple(rows)
+
+
+# ---- RFC 6962, section 2.1 ----------------------------------------------------------------------
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()
+
+
+def _split(count: int) -> int:
+    """The largest power of two below count."""
+    return 1 << (count - 1).bit_length() - 1
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes; SHA-256 of nothing for none."""
+    if not leaves:
+        return sha256(b"").digest()
+    level = list(leaves)
+    while len(level) > 1:
+        paired = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        level = paired + level[len(level) & ~1 :]
+    return level[0]
+
+
+def tree_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The inclusion path of a leaf, from the leaf up."""
+    path: list[bytes] = []
+    first, count = 0, len(leaves)
+    if not 0 <= index < count:
+        raise IndexError(index)
+    while count > 1:
+        left = _split(count)
+        if index - first < left:
+            path.append(tree_root(leaves[first + left : first + count]))
+            count = left
+        else:
+            path.append(tree_root(leaves[first : first + left]))
+            first, count = first + left, count - left
+    return path[::-1]
+
+
+def tree_root_from_path(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that a path leads to (RFC 9162, 2.1.3.2); None when the path has no such shape."""
+    if not 0 <= index < count:
+        return None
+    node, last, hash_ = index, count - 1, leaf
+    for step in path:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            hash_ = _node(step, hash_)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            hash_ = _node(hash_, step)
+        node >>= 1
+        last >>= 1
+    return hash_ if last == 0 else None

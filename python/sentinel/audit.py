@@ -1,0 +1,629 @@
+"""Reading, verifying and replaying an engine's log.
+
+    report = verify_log("engine")       # plain Python: needs no key and none of our C
+    assert report.ok, report.findings
+    for record in read_log("engine"):
+        print(record.number, record.type.name, record.verdict.name)
+    differences = list(replay("engine").differences)    # every decision, made again by the core
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from . import _core
+from ._frame import (
+    Authority,
+    FrameKind,
+    Genesis,
+    Power,
+    parse_authority,
+    parse_genesis,
+    unsafe_parse_frame,
+    verify_power,
+    verify_root,
+)
+from ._record import Record, RecordType, Verdict, parse_record, tree_root
+from ._types import EngineState
+from .errors import AuditCorrupt, AuditError, SentinelError, StorageError
+
+__all__ = [
+    "Difference",
+    "Finding",
+    "LogReport",
+    "Record",
+    "RecordType",
+    "Replay",
+    "Verdict",
+    "find_record",
+    "last_record",
+    "read_log",
+    "replay",
+    "restore",
+    "verify_log",
+]
+
+_SEGMENT = struct.Struct("<8sH6s32sQQ")
+_HEAD = struct.Struct("<QQQQ32s32s")
+_HEAD_PAGE_BYTES: Final = 4096
+_HEAD_SLOTS: Final = (0, 2048)
+_FRAME_BYTES_MIN: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and where.
+
+    `kind`: "torn" (uncommitted bytes at the end; the next start sets them aside), "corrupt",
+    "truncated", "foreign", "missing", "chain", "signature". `record` is the number of the record
+    there (or that should be there), `offset` is in bytes from the file's beginning.
+    """
+
+    kind: str
+    file: str
+    text: str
+    record: int | None = None
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        """One line."""
+        place = self.file
+        if self.offset is not None:
+            place += f", offset {self.offset}"
+        if self.record is not None:
+            place += f", record {self.record}"
+        return f"{self.kind}: {place}: {self.text}"
+
+
+@dataclass(slots=True)
+class LogReport:
+    """What a log says, and everything that is wrong with it."""
+
+    directory: str
+    engine_id: bytes = b""
+    environment: int = 0
+    records: int = 0
+    epochs: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    last_hash: bytes = bytes(32)
+    root: bytes = b""
+    writer_alive: bool = False
+    types: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    policy_versions: list[int] = field(default_factory=list)
+    signatures_verified: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing at all is wrong."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    record: Record
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadSlot:
+    count: int
+    generation: int
+    last_hash: bytes
+
+
+class _Walk:
+    """One pass over the segments. Ends at the first record that is not intact."""
+
+    def __init__(self, directory: Path, findings: list[Finding], engine_id: bytes | None) -> None:
+        self.log = directory / "log"
+        self.findings = findings
+        self.engine_id = engine_id
+        self.writer_alive = writer_is_alive(directory)
+        self.count = 0
+        self.last_hash = bytes(32)
+        self.broken = False
+        self.head = self._read_head()
+
+    def _add(
+        self, kind: str, file: Path, text: str, *, record: int | None = None,
+        offset: int | None = None,
+    ) -> None:  # fmt: skip
+        self.findings.append(Finding(kind, f"log/{file.name}", text, record, offset))
+
+    def _read_head(self) -> _HeadSlot | None:
+        path = self.log / "head"
+        try:
+            page = path.read_bytes()
+        except FileNotFoundError:
+            self._add("missing", path, "the head page is missing")
+            return None
+        if len(page) != _HEAD_PAGE_BYTES:
+            self._add("corrupt", path, f"{len(page)} bytes, not {_HEAD_PAGE_BYTES}")
+        rest = bytearray(page)
+        slots: list[_HeadSlot] = []
+        for offset in _HEAD_SLOTS:
+            raw = page[offset : offset + _HEAD.size]
+            rest[offset : offset + _HEAD.size] = bytes(len(raw))
+            if not any(raw) or len(raw) != _HEAD.size:
+                continue
+            count, _synced, _epoch, generation, last_hash, check = _HEAD.unpack(raw)
+            if sha256(raw[:64]).digest() == check:
+                slots.append(_HeadSlot(count, generation, last_hash))
+            elif not self.writer_alive:
+                self._add("corrupt", path, "a slot of the head is not intact", offset=offset)
+        if any(rest):
+            at = next(i for i, byte in enumerate(rest) if byte)
+            self._add("corrupt", path, "a byte that must be zero is not", offset=at)
+        if not slots:
+            self._add("corrupt", path, "no slot of the head is intact")
+        return max(slots, key=lambda slot: slot.generation, default=None)
+
+    def records(self) -> Iterator[_Located]:
+        """Every record up to the first that is not intact."""
+        segments = sorted(self.log.glob("*.log"))
+        if not segments:
+            self.findings.append(Finding("missing", "log", "there is no segment"))
+        for path in segments:
+            if self.broken:
+                break
+            yield from self._segment(path, is_last=path == segments[-1])
+        self._compare_with_head()
+
+    def _segment(self, path: Path, *, is_last: bool) -> Iterator[_Located]:
+        data = path.read_bytes()
+        self._check_segment_header(path, data)
+        at = _SEGMENT.size
+        while not self.broken and at + 8 <= len(data):
+            size = int.from_bytes(data[at : at + 8], "little")
+            if size == 0:
+                break
+            located = self._frame(path, data, at, size, is_last=is_last)
+            if located is not None:
+                yield located
+                at += 16 + size + -size % 8
+        tail = data[at:].lstrip(b"\0")
+        if tail and not self.broken and not (is_last and self.writer_alive):
+            offset = len(data) - len(tail)
+            kind = "torn" if is_last else "corrupt"
+            self._add(kind, path, "bytes behind the last record", record=self.count, offset=offset)
+
+    def _check_segment_header(self, path: Path, data: bytes) -> None:
+        if len(data) < _SEGMENT.size:
+            self._add("corrupt", path, "the segment is cut short", record=self.count, offset=0)
+            self.broken = True
+            return
+        magic, version, reserved, engine_id, first, size = _SEGMENT.unpack_from(data)
+        if magic != b"SENTSEGM" or version != 1 or any(reserved):
+            self._add("corrupt", path, "the segment's header is not intact", offset=0)
+        if self.engine_id is None:
+            self.engine_id = engine_id
+        elif engine_id != self.engine_id:
+            self._add("foreign", path, f"the segment is of engine {engine_id.hex()}", offset=16)
+        if first != self.count or path.name != f"{first:020d}.log":
+            self._add(
+                "corrupt", path, f"the segment begins with record {first}, {self.count} is due",
+                record=self.count, offset=48,
+            )  # fmt: skip
+        if size != len(data):
+            self._add("corrupt", path, f"{len(data)} bytes, not {size}", offset=56)
+
+    def _frame(
+        self, path: Path, data: bytes, at: int, size: int, *, is_last: bool
+    ) -> _Located | None:
+        end = at + 8 + size
+        padded = end + -size % 8
+        problem = ""
+        if size > _core.RECORD_BYTES_MAX or padded + 8 > len(data):
+            problem = "the length of the record is not intact"
+        elif sha256(data[at:end]).digest()[:8] != data[padded : padded + 8]:
+            problem = "the record differs from its commit word"
+        elif any(data[end:padded]):
+            problem = "padding is not zero"
+        else:
+            try:
+                record = parse_record(data[at + 8 : end])
+            except AuditCorrupt as error:
+                problem = error.message
+            else:
+                if record.number != self.count:
+                    problem = f"the record says that it is number {record.number}"
+                elif record.prev_hash != self.last_hash:
+                    problem = "the record does not follow the one before"
+        if problem:
+            self._break(path, at, problem, is_last=is_last)
+            return None
+        self.count += 1
+        self.last_hash = record.hash
+        return _Located(record, f"log/{path.name}", at)
+
+    def _break(self, path: Path, at: int, problem: str, *, is_last: bool) -> None:
+        self.broken = True
+        committed = self.head is None or self.count < self.head.count or not is_last
+        if not committed and self.writer_alive:
+            return  # It is being written right now.
+        kind = "corrupt" if committed else "torn"
+        self._add(kind, path, problem, record=self.count, offset=at)
+
+    def _compare_with_head(self) -> None:
+        if self.head is not None and not self.broken and self.count < self.head.count:
+            self._add(
+                "truncated", self.log / "head",
+                f"the head counts {self.head.count} records, the log has {self.count}",
+                record=self.count,
+            )  # fmt: skip
+
+
+def writer_is_alive(directory: str | os.PathLike[str]) -> bool:
+    """Whether some process holds the engine's lock."""
+    try:
+        handle = os.open(Path(directory) / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def read_log(directory: str | os.PathLike[str], first: int = 0) -> Iterator[Record]:
+    """Records from `first` on, each checked by the core's reader and again here.
+
+    Raises AuditCorrupt at the first record that is not intact.
+    """
+    reader = _open_reader(directory, first)
+    for raw in reader or ():
+        yield parse_record(raw.bytes)
+
+
+def _open_reader(directory: str | os.PathLike[str], first: int) -> _core.LogReader | None:
+    log = Path(directory) / "log"
+    if not log.is_dir():
+        raise StorageError(
+            f"{directory}: there is no engine here", cause="--dir or ZCP_DIR names another place",
+            next_step="make one with zcp init, or name the engine's directory",
+        )  # fmt: skip
+    try:
+        return _core.LogReader(log, first=first)
+    except AuditError as error:
+        if error.status == 0x0405:  # The log has no such record yet.
+            return None
+        raise
+
+
+def find_record(directory: str | os.PathLike[str], number: int) -> Record:
+    """One record by its number. Raises AuditError when the log has none such."""
+    for record in read_log(directory, number):
+        return record
+    raise AuditError(
+        f"{directory}: there is no record {number}", next_step="zcp audit verify shows how many"
+    )
+
+
+def last_record(directory: str | os.PathLike[str]) -> Record:
+    """The last record of a log."""
+    first = max(_core.log_head(Path(directory) / "log").count - 1, 0)
+    last: Record | None = None
+    for record in read_log(directory, first):
+        last = record
+    if last is None:
+        raise AuditError(f"{directory}: the log is empty")
+    return last
+
+
+# ---- verify -------------------------------------------------------------------------------------
+
+
+class _Verifier:
+    """What the chain does not prove by itself: signatures, bundles, epochs, counters."""
+
+    def __init__(self, directory: Path, report: LogReport, genesis: Genesis | None) -> None:
+        self.directory = directory
+        self.report = report
+        self.genesis = genesis
+        self.authority: Authority | None = None
+        self.policy_hash = bytes(32)
+        self.authority_hash = bytes(32)
+        self.epoch = 0
+        self.now_ns = 0
+        self.counters: dict[int, int] = {}
+
+    def step(self, located: _Located) -> None:
+        record = located.record
+        problems = list(self._header(record))
+        try:
+            self._subject(record)
+        except SentinelError as error:
+            problems.append(("signature", error.message))
+        except OSError as error:
+            problems.append(("missing", f"a bundle cannot be read: {error.strerror}"))
+        for kind, text in problems:
+            self.report.findings.append(
+                Finding(kind, located.file, text, record.number, located.offset)
+            )
+
+    def _header(self, record: Record) -> Iterator[tuple[str, str]]:
+        start = record.type is RecordType.START
+        if record.epoch != self.epoch + start:
+            yield "chain", f"epoch {record.epoch} after epoch {self.epoch}"
+        self.epoch = record.epoch
+        if record.now_ns < self.now_ns:
+            yield "chain", "the time is before that of the record before"
+        self.now_ns = record.now_ns
+        if (record.number == 0) != (record.type is RecordType.GENESIS):
+            yield "chain", "the first record, and no other, is the genesis record"
+        if record.policy_hash != self.policy_hash or record.authority_hash != self.authority_hash:
+            yield "chain", "the bundles in force are not those that were taken last"
+        if record.key_counter:
+            if record.key_counter != self.counters.get(record.key, 0) + 1:
+                yield "chain", f"the counter of key {record.key} does not grow by one"
+            self.counters[record.key] = record.key_counter
+
+    def _subject(self, record: Record) -> None:
+        if record.type is RecordType.GENESIS:
+            if self.genesis is not None and record.subject != self.genesis.raw:
+                raise AuditError("the genesis record is not that of the file genesis")
+            self.genesis = parse_genesis(record.subject)
+        elif record.type is RecordType.BUNDLE:
+            self._bundle(record)
+        elif record.type is RecordType.COMMAND:
+            frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
+            halts = frame.payload[:2] == b"\1\0"
+            verify_power(frame, self._known(), Power.OPERATOR, record.now_ns, 1 if halts else 0)
+            self.report.signatures_verified += 1
+        elif record.type is RecordType.FEED:
+            frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+            verify_power(frame, self._known(), Power.FEED_MARK, record.now_ns)
+            self.report.signatures_verified += 1
+        elif record.type is RecordType.SNAPSHOT:
+            self._snapshot(record)
+
+    def _known(self) -> Authority:
+        if self.authority is None:
+            raise AuditError("no authority was loaded before")
+        return self.authority
+
+    def _bundle(self, record: Record) -> None:
+        kind, _, sequence, size, hash_ = struct.unpack("<H6sQQ32s", record.subject)
+        raw = (self.directory / "bundles" / hash_.hex()).read_bytes()
+        frame = unsafe_parse_frame(raw, FrameKind(kind))
+        if len(raw) != size or frame.hash != hash_ or frame.sequence != sequence:
+            raise AuditError(f"bundles/{hash_.hex()} is not the bundle that was taken")
+        if self.genesis is None or frame.engine_id != self.genesis.engine_id:
+            raise AuditError(f"bundles/{hash_.hex()} is of another engine")
+        # From here on it is what counts; a bad signature is named once, not at each record.
+        if frame.kind is FrameKind.AUTHORITY:
+            self.authority_hash = hash_
+            verify_root(frame, self.genesis)
+            self.authority = parse_authority(frame.payload)
+        else:
+            self.policy_hash = hash_
+            self.report.policy_versions.append(sequence)
+            verify_power(frame, self._known(), Power.POLICY, record.now_ns)
+        self.report.signatures_verified += 1
+
+    def _snapshot(self, record: Record) -> None:
+        size, digest = struct.unpack("<Q32s", record.subject)
+        path = self.directory / "snapshots" / f"{record.number:020d}"
+        try:
+            state = path.read_bytes()
+        except FileNotFoundError:
+            return  # Only the last two are kept.
+        if len(state) != size or sha256(state).digest() != digest:
+            self.report.findings.append(
+                Finding("corrupt", f"snapshots/{path.name}", "not the state that was recorded",
+                        record.number)
+            )  # fmt: skip
+
+
+def verify_log(
+    directory: str | os.PathLike[str], *, engine_id: bytes | None = None
+) -> LogReport:
+    """Checks everything that public inputs can prove about an engine's directory.
+
+    Frames, chain and commitments of every record; signatures of bundles, commands and feeds up to
+    the genesis record; snapshots, texts, the head. `engine_id`: which engine it must be; None
+    takes the directory's own word. Raises StorageError when there is nothing to read; whatever
+    is wrong is a finding.
+    """
+    top = Path(directory)
+    if not (top / "log").is_dir():
+        raise StorageError(
+            f"{directory}: there is no engine here",
+            next_step="name the engine's directory with --dir or ZCP_DIR",
+        )
+    report = LogReport(str(directory))
+    genesis = _read_genesis(top, report)
+    walk = _Walk(top, report.findings, genesis.engine_id if genesis else None)
+    verifier = _Verifier(top, report, genesis)
+    leaves: list[bytes] = []
+    for located in walk.records():
+        record = located.record
+        leaves.append(record.hash)
+        if walk.head is not None and walk.count == walk.head.count:
+            if record.hash != walk.head.last_hash:
+                report.findings.append(
+                    Finding("corrupt", "log/head", "the head names another last record",
+                            record.number)
+                )  # fmt: skip
+        report.types[record.type.name.lower()] += 1
+        if record.type is RecordType.ORDER:
+            report.verdicts[record.verdict.name.lower()] += 1
+        report.first_ns = report.first_ns if len(leaves) > 1 else record.now_ns
+        report.last_ns, report.epochs = record.now_ns, record.epoch
+        verifier.step(located)
+    report.records, report.last_hash, report.root = len(leaves), walk.last_hash, tree_root(leaves)
+    report.writer_alive = walk.writer_alive
+    if verifier.genesis is not None:
+        report.engine_id = verifier.genesis.engine_id
+        report.environment = verifier.genesis.environment
+    if engine_id is not None and report.engine_id != engine_id:
+        report.findings.append(
+            Finding("foreign", "genesis", f"this is engine {report.engine_id.hex()}", 0)
+        )
+    _check_texts(top, report)
+    return report
+
+
+def _read_genesis(directory: Path, report: LogReport) -> Genesis | None:
+    try:
+        return parse_genesis((directory / "genesis").read_bytes())
+    except FileNotFoundError:
+        report.findings.append(Finding("missing", "genesis", "the file is missing"))
+    except SentinelError as error:
+        report.findings.append(Finding("corrupt", "genesis", error.message))
+    return None
+
+
+def _check_texts(directory: Path, report: LogReport) -> None:
+    for folder, digest_of in (("texts", lambda raw: sha256(raw).hexdigest()),):
+        for path in sorted((directory / folder).glob("*")):
+            if path.is_file() and digest_of(path.read_bytes()) != path.name:
+                report.findings.append(
+                    Finding("corrupt", f"{folder}/{path.name}", "not the text of this digest")
+                )
+
+
+# ---- replay -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A record that comes out otherwise when it is decided again."""
+
+    record: int
+    field: str
+
+
+@dataclass(slots=True)
+class Replay:
+    """A log, decided again by the core. Iterate over `differences` to run it."""
+
+    context: _core.Context
+    records: int = 0
+    decisions: int = 0
+    _differences: Iterator[Difference] | None = None
+
+    @property
+    def differences(self) -> Iterator[Difference]:
+        """Runs the replay; ends at the first difference, for nothing after it means anything."""
+        assert self._differences is not None
+        return self._differences
+
+    @property
+    def state(self) -> EngineState:
+        """The state as far as the replay has come."""
+        return self.context.state()
+
+
+def _context(directory: Path, hashes: Sequence[str], keyring: _core.Keyring | None,
+             receipt_key: int) -> _core.Context:  # fmt: skip
+    """A context with room for each of these policies."""
+    bundle_bytes, state_bytes = 1 << 16, 1 << 20
+    for name in hashes:
+        raw = (directory / "bundles" / name).read_bytes()
+        layout, state = _core.bundle_memory(raw)
+        bundle_bytes = max(bundle_bytes, len(raw) + layout + 64)
+        state_bytes = max(state_bytes, state)
+    return _core.Context(
+        (directory / "genesis").read_bytes(), keyring, receipt_key=receipt_key,
+        bundle_bytes=bundle_bytes, state_bytes=state_bytes,
+    )  # fmt: skip
+
+
+def _policy_files(directory: Path) -> list[str]:
+    """Names of the policy bundles that are kept; others are of no size that matters."""
+    names = []
+    for path in sorted((directory / "bundles").glob("*")):
+        with path.open("rb") as file:
+            head = file.read(12)
+        if head[10:12] == b"\2\0":
+            names.append(path.name)
+    return names
+
+
+def replay(
+    directory: str | os.PathLike[str],
+    *,
+    keyring: _core.Keyring | None = None,
+    receipt_key: int = 0,
+) -> Replay:
+    """Decides every record of a log again, from the genesis record on.
+
+    With a keyring (`keys/engine`) each request is rendered again too and must give the digest
+    that the record holds. Nothing is changed.
+    """
+    top = Path(directory)
+    walk = Replay(_context(top, _policy_files(top), keyring, receipt_key))
+    walk._differences = _replay(walk, top, 0)
+    return walk
+
+
+def _replay(walk: Replay, directory: Path, first: int) -> Iterator[Difference]:
+    for raw in _open_reader(directory, first) or ():
+        kind = struct.unpack_from("<H", raw.bytes, 2)[0]
+        bundle = b""
+        if kind == RecordType.BUNDLE:
+            path = directory / "bundles" / raw.bytes[320 + 24 : 320 + 56].hex()
+            bundle = path.read_bytes() if path.exists() else b""
+        try:
+            difference = walk.context.replay(raw.bytes, bundle)
+        except SentinelError as error:
+            difference = error.message
+        if difference is not None:
+            yield Difference(raw.number, difference)
+            return
+        walk.records += 1
+        walk.decisions += kind == RecordType.ORDER
+
+
+def restore(directory: str | os.PathLike[str]) -> _core.Context:
+    """The engine's present state, from the last snapshot and the records after it.
+
+    Reads only, so it works beside a writer and without a key. Raises AuditError where the
+    records cannot be decided again.
+    """
+    top = Path(directory)
+    hashes = _policy_files(top)
+    walk: Replay | None = None
+    for path in sorted((top / "snapshots").glob("[0-9]*"), reverse=True):
+        try:
+            walk = _restore_from(top, path, hashes)
+            break
+        except (SentinelError, OSError, ValueError):
+            continue  # An older one, or the whole log, gives the same state.
+    if walk is None:
+        walk = replay(top)
+    for difference in walk.differences:
+        raise AuditError(
+            f"{directory}: record {difference.record} is decided otherwise: {difference.field}",
+            next_step="zcp audit verify, then zcp audit replay",
+        )
+    return walk.context
+
+
+def _restore_from(top: Path, snapshot: Path, hashes: Sequence[str]) -> Replay:
+    number = int(snapshot.name)
+    record = find_record(top, number)
+    bundles = top / "bundles"
+    walk = Replay(_context(top, hashes, None, 0))
+    walk.context.restore(
+        record.raw, (bundles / record.authority_hash.hex()).read_bytes(),
+        (bundles / record.policy_hash.hex()).read_bytes(), snapshot.read_bytes(),
+    )  # fmt: skip
+    walk._differences = _replay(walk, top, number + 1)
+    return walk
