@@ -1,4 +1,6 @@
-"""The one extension, sentinel._core: the C core compiled in, and the system's three C libraries.
+"""The extensions, each with the C core compiled in and the system's three C libraries beside it:
+sentinel._core, and sentinel._bench, which only measures. The core has no globals, so two copies of
+it do not disturb each other.
 
 Switches, from the environment, each with any value but the empty one:
 
@@ -42,21 +44,25 @@ if version is None:
     raise SystemExit(f"{HEADER}: no SENTINEL_VERSION")
 
 headers = [*Path("core/include/sentinel").glob("*"), *Path("core/src").glob("*.h")]
-extension = Extension(
-    "sentinel._core",
-    sources=["python/sentinel/_core.pyx", *sorted(map(str, Path("core/src").glob("*.c")))],
-    depends=sorted(map(str, headers)),
-    include_dirs=["core/include", "core/src"],
-    libraries=LIBRARIES,
-    define_macros=macros,
-    extra_compile_args=compile_args,
-    extra_link_args=link_args,
-)
+core = sorted(map(str, Path("core/src").glob("*.c")))
+extensions = [
+    Extension(
+        f"sentinel.{name}",
+        sources=[f"python/sentinel/{name}.pyx", *core],
+        depends=sorted(map(str, headers)),
+        include_dirs=["core/include", "core/src"],
+        libraries=LIBRARIES,
+        define_macros=macros,
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    )
+    for name in ("_core", "_bench")
+]
 
 setup(
     version=version[1],
     ext_modules=cythonize(
-        [extension],
+        extensions,
         build_dir="build/cython",
         include_path=["python"],
         compiler_directives={"language_level": 3, "embedsignature": True},
