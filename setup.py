@@ -1,5 +1,5 @@
-"""The extensions, each with the C core compiled in and the system's three C libraries beside it:
-sentinel._core, and sentinel._bench, which only measures. The core has no globals, so two copies of
+"""The extensions: sentinel._core, and sentinel._bench, which only measures. Each has the C core
+compiled in and the system's three C libraries beside it. The core has no globals, so two copies of
 it do not disturb each other.
 
 Switches, from the environment, each with any value but the empty one:
@@ -11,12 +11,15 @@ Switches, from the environment, each with any value but the empty one:
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 LIBRARIES = ["sodium", "secp256k1", "crypto"]
+INCLUDES = ["core/include", "core/src"]
 HEADER = Path("core/include/sentinel/sentinel.h")
 
 compile_args = ["-std=c11", "-O2", "-g", "-fvisibility=hidden", "-fstack-protector-strong"]
@@ -43,14 +46,41 @@ version = re.search(r'^#define SENTINEL_VERSION "(.+)"$', HEADER.read_text(), re
 if version is None:
     raise SystemExit(f"{HEADER}: no SENTINEL_VERSION")
 
-headers = [*Path("core/include/sentinel").glob("*"), *Path("core/src").glob("*.h")]
 core = sorted(map(str, Path("core/src").glob("*.c")))
+headers = sorted(map(str, [*Path(HEADER).parent.glob("*"), *Path("core/src").glob("*.h")]))
+
+
+class BuildOnce(build_ext):
+    """Compiles the core once for all extensions, on every processor, and only what changed."""
+
+    def build_extensions(self) -> None:
+        newest = max(os.stat(path).st_mtime for path in [*headers, __file__])
+
+        def compile_one(source: str) -> str:
+            target = Path(self.build_temp, source).with_suffix(".o")
+            if not target.exists() or target.stat().st_mtime < max(newest, os.stat(source).st_mtime):
+                self.compiler.compile(
+                    [source],
+                    output_dir=self.build_temp,
+                    macros=macros,
+                    include_dirs=INCLUDES,
+                    extra_postargs=compile_args,
+                )
+            return str(target)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compile_one, core))
+        for extension in self.extensions:
+            extension.extra_objects = objects
+        super().build_extensions()
+
+
 extensions = [
     Extension(
         f"sentinel.{name}",
-        sources=[f"python/sentinel/{name}.pyx", *core],
-        depends=sorted(map(str, headers)),
-        include_dirs=["core/include", "core/src"],
+        sources=[f"python/sentinel/{name}.pyx"],
+        depends=[*headers, *core, __file__],
+        include_dirs=INCLUDES,
         libraries=LIBRARIES,
         define_macros=macros,
         extra_compile_args=compile_args,
@@ -67,4 +97,5 @@ setup(
         include_path=["python"],
         compiler_directives={"language_level": 3, "embedsignature": True},
     ),
+    cmdclass={"build_ext": BuildOnce},
 )

@@ -155,7 +155,7 @@ fi
 
 # --- the core and the extension -----------------------------------------------------------------
 
-step "C core" make -s -C core lib
+step "C core" make -s -j"$(nproc)" -C core lib
 
 stamp="$(pwd) $(cat pyproject.toml setup.py | cksum)"
 extension=$(find python/sentinel -name '_core.*.so' | head -n 1)
@@ -164,6 +164,6 @@ if [ "$(cat build/stamp/package 2>/dev/null)" != "$stamp" ] || [ ! -x .venv/bin/
         --no-input --no-deps --no-build-isolation -e .
     echo "$stamp" >build/stamp/package
 elif [ -z "$extension" ] ||
-    [ -n "$(find core/src core/include python/sentinel/_core.p* -newer "$extension")" ]; then
-    step "extension sentinel._core" $venv setup.py -q build_ext --inplace
+    [ -n "$(find core/src core/include python/sentinel/_*.p?[xd] setup.py -newer "$extension")" ]; then
+    step "extensions of the package" $venv setup.py -q build_ext --inplace
 fi
