@@ -167,12 +167,14 @@ static int has_trigger(uint8_t type) {
     return type >= SENTINEL_TYPE_STOP_MARKET;
 }
 
-/* Prices, time in force and expiry follow from the type. */
+/* Prices, time in force and expiry follow from the type. In `lab` a limit
+ * order may leave the time in force to the venue. */
 static sentinel_reason check_terms(const sentinel_order *order, uint8_t type, uint8_t tif) {
     int limit = type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
                 type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
     return need(has(order, SENTINEL_PRESENT_PRICE) == limit &&
-                (tif != SENTINEL_TIF_NONE) == limit &&
+                ((tif != SENTINEL_TIF_NONE) == limit ||
+                 (limit && has(order, SENTINEL_PRESENT_LAB_WAIVE))) &&
                 has(order, SENTINEL_PRESENT_TRIGGER_PRICE) == has_trigger(type) &&
                 has(order, SENTINEL_PRESENT_EXPIRE) == (tif == SENTINEL_TIF_GTD));
 }

@@ -23,6 +23,18 @@ static void test_wants_price_trigger_and_time_in_force_as_the_type_says(void) {
     }
 }
 
+static void test_may_leave_out_the_time_in_force_in_lab_only(void) {
+    sentinel_order order = place_of(SENTINEL_TYPE_LIMIT, SENTINEL_TIF_NONE,
+                                    SENTINEL_PRESENT_QUANTITY | SENTINEL_PRESENT_PRICE);
+    CHECK_EQ(check_as(&order, LAB), SENTINEL_REASON_ORDER_FIELDS);
+    order.header.present |= SENTINEL_PRESENT_LAB_WAIVE;
+    CHECK_EQ(check_as(&order, LAB), SENTINEL_REASON_NONE);
+    CHECK_EQ(check_as(&order, LIVE), SENTINEL_REASON_ORDER_LAB_ONLY);
+    order = place_of(SENTINEL_TYPE_MARKET, SENTINEL_TIF_IOC, SENTINEL_PRESENT_QUANTITY);
+    order.header.present |= SENTINEL_PRESENT_LAB_WAIVE; /* which has none to leave out */
+    CHECK_EQ(check_as(&order, LAB), SENTINEL_REASON_ORDER_FIELDS);
+}
+
 static void test_wants_one_quantity_and_quote_quantity_for_market_orders_only(void) {
     const uint32_t base = SENTINEL_PRESENT_QUANTITY, quote = SENTINEL_PRESENT_QUOTE_QUANTITY;
     sentinel_order order = place_of(SENTINEL_TYPE_MARKET, 0, quote);
@@ -295,6 +307,7 @@ static void test_names_the_first_reason_when_several_apply(void) {
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_wants_price_trigger_and_time_in_force_as_the_type_says);
+    RUN(test_may_leave_out_the_time_in_force_in_lab_only);
     RUN(test_wants_one_quantity_and_quote_quantity_for_market_orders_only);
     RUN(test_wants_trigger_details_with_triggers_only);
     RUN(test_takes_ids_of_the_venue_in_cancels_and_lab_only);
