@@ -1,4 +1,4 @@
-"""The core's enumerations and limits (types.h, frame.h, policy.h), once.
+"""The core's enumerations and limits (types.h, order.h, frame.h, policy.h), once.
 
 In text (policies, orders, output) a member is its name in lower case: "binance_spot".
 """
@@ -6,7 +6,7 @@ In text (policies, orders, output) a member is its name in lower case: "binance_
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final
 
 
@@ -71,6 +71,97 @@ class TimeInForce(IntEnum):
     FOK = 3
     POST_ONLY = 4
     GTD = 5
+
+
+class PositionSide(IntEnum):
+    """Which position of a hedged account."""
+
+    LONG = 1
+    SHORT = 2
+    BOTH = 3
+
+
+class MarginMode(IntEnum):
+    """What secures a position."""
+
+    CASH = 1
+    CROSS = 2
+    ISOLATED = 3
+
+
+class TriggerBy(IntEnum):
+    """The price that a trigger watches."""
+
+    LAST = 1
+    MARK = 2
+    INDEX = 3
+
+
+class TriggerDirection(IntEnum):
+    """Which way the price must cross a trigger."""
+
+    RISE = 1
+    FALL = 2
+
+
+class Account(IntEnum):
+    """Wallets of one venue account."""
+
+    SPOT = 1
+    FUNDING = 2
+    USDM = 3
+    COINM = 4
+    MARGIN = 5
+    UNIFIED = 6
+    OPTION = 7
+    SUBACCOUNT = 8
+
+
+class ReleaseMode(IntEnum):
+    """Who gets the signed bytes; TO_SUBMITTER is reserved."""
+
+    TO_AGENT = 1
+    TO_SUBMITTER = 2
+
+
+class TargetBy(IntEnum):
+    """How an order names an earlier one."""
+
+    ACTION = 1
+    VENUE_ID = 2
+    CLIENT_ID = 3
+
+
+class QueryWhat(IntEnum):
+    """What a query asks for."""
+
+    ORDER = 1
+    OPEN_ORDERS = 2
+    FILLS = 3
+
+
+class Present(IntFlag):
+    """Presence bits of an order's header."""
+
+    QUANTITY = 1 << 0
+    QUOTE_QUANTITY = 1 << 1
+    PRICE = 1 << 2
+    TRIGGER_PRICE = 1 << 3
+    REDUCE_ONLY = 1 << 4
+    CLOSE_ON_TRIGGER = 1 << 5
+    EXPIRE = 1 << 6
+    PARENT = 1 << 7
+    REASONS = 1 << 8
+    MEMO = 1 << 9
+    START = 1 << 10
+    END = 1 << 11
+    LIMIT = 1 << 12
+    TIMEOUT = 1 << 13
+    AT = 1 << 14
+    LAB_CLIENT_ID = 1 << 27
+    LAB_NONCE = 1 << 28
+    LAB_EXPIRY = 1 << 29
+    LAB_WAIVE = 1 << 30
 
 
 class Contract(IntEnum):
@@ -204,9 +295,13 @@ AUTHORITY_KEYS_MAX: Final = 64
 ROOT_KEYS_MAX: Final = 8
 FEED_MARKS_MAX: Final = 64
 PROOFS_MAX: Final = 16
+ORDER_VERSION: Final = 1
+ORDER_BYTES_MAX: Final = 384
+TAG_BYTES_MAX: Final = 64
 ID_BYTES_MAX: Final = 64
 ADDRESS_BYTES_MAX: Final = 128
 MEMO_BYTES_MAX: Final = 64
+MESSAGE_BYTES_MAX: Final = 216
 
 VALUE_ACTIONS: Final = (Action.PLACE, Action.AMEND, Action.WITHDRAW, Action.TRANSFER)
 ORDER_ACTIONS: Final = (Action.PLACE, Action.AMEND)
