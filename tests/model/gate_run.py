@@ -104,7 +104,7 @@ class GateRun:
         elif draw < (40 if self.model.state.halted else 12):
             self.command()
         elif draw < 42 and chance(rng, 8):
-            self.load(self.complete(policies.revised(rng, self.world)))
+            self.load(self.complete(policies.revised(rng, self.world, self.model.state)))
         else:
             self.order()
         self.compare_state()

@@ -139,9 +139,8 @@ def some_price(rng: Random, world: World, instrument: int) -> Decimal:
     if chance(rng, 4):
         return Decimal(rng.randint(1, INT64_MAX), rng.randint(0, 18))
     typical = fraction(world.typical[MarkKind.INSTRUMENT, instrument])
-    factor = Fraction(
-        rng.choice((990_000, 999_999, 1_000_000, 1_000_000, 1_000_001, 1_010_000)), 10**6
-    )
+    ppm = rng.choice((990_000, 999_999, 1_000_000, 1_000_000, 1_000_001, 1_010_000))
+    factor = Fraction(ppm, 10**6)
     return padded(rng, at_scale(typical * factor, rng.randint(4, 8)))
 
 
@@ -292,8 +291,10 @@ def next_time(rng: Random, world: World, state: model.State, now: int) -> int:
             for row in world.policy.constraints
             if row.kind == Kind.PRICE_COLLAR
         ]
-    if chance(rng, 10):
+    if chance(rng, 4):
         edges = [(now // DAY_NS + 1) * DAY_NS]
     later = [edge + rng.choice((-1, 0)) for edge in edges]
     later = [edge for edge in later if now <= edge < now + 400 * DAY_NS]
-    return rng.choice(later) if later else now + world.unit_ns
+    if not later:
+        return now + world.unit_ns
+    return min(rng.choice(later) for _ in range(4))  # near ones, so that windows stay filled

@@ -292,20 +292,27 @@ def destinations(world: World) -> list[Destination]:
     return list(seen.values())
 
 
-def revised(rng: Random, world: World) -> Policy:
-    """The next version: some of its rows changed, gone, moved or new."""
+def revised(rng: Random, world: World, state: model.State) -> Policy:
+    """The next version: some of its rows changed, gone or new; most often rows with events."""
+    by_id = {row.id: row for row in world.policy.constraints}
+    live = {
+        constraint
+        for (constraint, _), events in state.windows.items()
+        if model.counted(by_id[constraint], events, state.last_now)
+    }
     policy = world.policy
     nodes, constraints = list(policy.nodes), list(policy.constraints)
     instruments = policy.instruments
     for _ in range(rng.randint(1, 3)):
-        match rng.randrange(7):
+        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5)):
             case 0 if constraints and (row := rng.choice(constraints)).kind not in GRANTS:
                 constraints.remove(row)
             case 1:
                 node = rng.randrange(len(nodes))
                 constraints.append(some_constraint(rng, world, node, rng.choice(list(Kind)[1:])))
             case 2 if constraints:
-                at = rng.randrange(len(constraints))
+                stateful = [i for i, row in enumerate(constraints) if row.id in live]
+                at = rng.choice(stateful or range(len(constraints)))
                 constraints[at] = changed(rng, world, constraints[at])
             case 3:
                 inner = [i for i, node in enumerate(nodes) if node.kind != NodeKind.AGENT]
@@ -340,6 +347,11 @@ def changed(rng: Random, world: World, row: Constraint) -> Constraint:
         other = some_constraint(rng, world, row.node, rng.choice(kinds))
         return replace(other, id=row.id)
     fresh_terms = terms(rng, world, row.kind)
+    if row.window_ns and chance(rng, 70):
+        near = row.window_ns * rng.choice((1, 2, 3)) // rng.choice((1, 2)) + rng.choice((-1, 0, 1))
+        fresh_terms["window_ns"] = max(1, near)
+    if row.kind == Kind.RATE_LIMIT and chance(rng, 70):
+        fresh_terms["bound"] = max(1, row.bound + rng.choice((-2, -1, 1)))
     names = sorted(fresh_terms)
     kept = rng.sample(names, rng.randint(1, len(names))) if names else []
     return replace(row, **{name: fresh_terms[name] for name in kept})

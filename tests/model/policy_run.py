@@ -48,6 +48,7 @@ class PolicyRun:
         self.state = model.State()
         self.core = PolicyCore(self.world.policy)
         self.action_id = 0
+        self.calm = 0
         start = rng.choice((0, 0, DAY_NS, 20_000 * DAY_NS, 1_700_000_000 * 10**9))
         self.now = max(0, start + rng.choice((-1, 0, 1, 5 * self.world.unit_ns)))
         for kind, row in sorted(self.world.typical):
@@ -56,16 +57,20 @@ class PolicyRun:
 
     def step(self) -> None:
         rng = self.rng
-        self.now = orders.next_time(rng, self.world, self.state, self.now)
+        if self.calm:  # what a new version carried over still counts
+            self.calm -= 1
+            self.now += rng.choice((0, 0, 1, self.world.unit_ns))
+        else:
+            self.now = orders.next_time(rng, self.world, self.state, self.now)
         self.state.last_now = self.now
         self.core.set_last_now(self.now)
-        draw = rng.randrange(100)
+        draw = 99 if self.calm else rng.randrange(100)
         if draw < 14:
             count = rng.choice((1, 3))
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
         elif draw < (40 if self.state.halted else 16):
             self.halt_or_resume()
-        elif draw < 42 and chance(rng, 8):
+        elif draw < 42 and chance(rng, 12):
             self.load_next_version()
         else:
             self.decide()
@@ -93,7 +98,7 @@ class PolicyRun:
 
     def load_next_version(self) -> None:
         """The next version; one that lacks a halted node must be refused by both."""
-        policy = policies.revised(self.rng, self.world)
+        policy = policies.revised(self.rng, self.world, self.state)
         self.counts["versions"] += 1
         try:
             state = model.migrate(self.world.policy, self.state, policy)
@@ -106,6 +111,7 @@ class PolicyRun:
             raise Disagreement("a version without a halted node was not refused") from None
         self.core = PolicyCore(policy, self.core)
         self.world.policy, self.state = policy, state
+        self.calm = 8
         known = policy.instrument_of
         self.world.typical = {
             (kind, row): price
