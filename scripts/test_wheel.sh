@@ -35,7 +35,7 @@ PYTHON
 cat >"$scratch/hidden.sh" <<'EOS'
 set -eu
 : >"$1/empty"
-for library in $(ldconfig -p | sed -n 's|.*=> \(/.*/\(libsodium\|libsecp256k1\|libcrypto\)\.so.*\)|\1|p' |
+for library in $(ldconfig -p | grep -oE '/.*/(libsodium|libsecp256k1|libcrypto)\.so.*' |
     xargs -r -n 1 readlink -f | sort -u); do
     mount --bind "$1/empty" "$library"
 done
