@@ -4,7 +4,7 @@
  *
  * subject:  the order's struct; or a frame (COMMAND, FEED); or
  *           sentinel_bundle_ref, sentinel_start, sentinel_summary,
- *           sentinel_snapshot_ref, sentinel_genesis
+ *           sentinel_snapshot_ref, sentinel_genesis; a multiple of 8 long
  * results:  result_count x sentinel_result
  * outcome:  sentinel_outcome_part (orders only)
  * salts:    3 x 16 bytes
@@ -190,7 +190,8 @@ SENTINEL_API void sentinel_record_digests(sentinel_record_parts *parts,
 /* Builds a record: fills size_bytes and the commitments, writes all parts.
  * header: everything else set, subject_size, result_count and outcome_size
  * included; parts: after sentinel_record_digests.
- * Returns:  OK; USAGE_CAPACITY. Out: hash32 of the record. */
+ * Returns:  OK; USAGE_CAPACITY; FORMAT_* (what sentinel_record_parse would
+ *           refuse). Out: hash32 of the record. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
                       sentinel_record_header *header, const sentinel_record_parts *parts);
@@ -201,7 +202,10 @@ sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
  * preallocated. A segment begins with sentinel_segment; frames follow, each
  * u64 size || record, padded to 8 || u64 commit word (the first 8 bytes of
  * SHA-256(u64 size || record)). A size of 0 ends the segment.
- * <dir>/head: the head page, mapped; two slots written in turn. */
+ * <dir>/head: the head page, mapped; two slots written in turn, each in a
+ * sector of its own. */
+#define SENTINEL_HEAD_BYTES 4096u
+#define SENTINEL_HEAD_SLOT_BYTES 2048u /* from one slot to the next */
 #define SENTINEL_SEGMENT_BYTES_DEFAULT (16u << 20)
 #define SENTINEL_SEGMENT_BYTES_MIN (64u << 10)
 
@@ -236,8 +240,11 @@ typedef struct sentinel_log {
     int segment_fd;
     void *head_page; /* 4096 bytes, mapped; null with DURABILITY_NONE */
     uint64_t segment_bytes; /* size to preallocate */
-    uint64_t segment_offset; /* next frame in the open segment */
+    uint64_t segment_end; /* size of the open segment */
+    uint64_t segment_offset; /* next frame in it */
     uint64_t count;
+    uint64_t synced; /* of the head */
+    uint64_t generation; /* of the head */
     uint64_t epoch;
     uint64_t torn_bytes; /* set aside when opened */
     int last_errno; /* beside an IO_* status */
@@ -251,21 +258,26 @@ typedef struct sentinel_log {
 /* Opens a log for appending; dir_fd stays the caller's. Makes the first
  * segment when there is none. Reads the last segment through, sets a torn
  * tail aside under <dir>/torn-<record> and zeroes it; compares with the head.
- * Returns:  OK; IO_*; FORMAT_*; AUDIT_FOREIGN, AUDIT_CORRUPT,
- *           AUDIT_TRUNCATED (the caller starts halted). */
+ * DURABILITY_NONE: dir_fd may be -1; a log that is there is only read.
+ * Returns:  OK; USAGE_ARGUMENT; IO_*; FORMAT_VERSION; AUDIT_FOREIGN. With
+ *           AUDIT_CORRUPT and AUDIT_TRUNCATED (the caller starts halted) the
+ *           intact records are counted, nothing is changed, and the log takes
+ *           no more; close it as well. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32],
                   uint8_t durability, uint64_t segment_bytes);
 
 /* Appends one record; with FSYNC also syncs (unless `later`).
- * Returns:  OK; AUDIT_FULL; IO_WRITE; IO_SPACE; IO_SYNC. After a failure the
- *           log takes no more. Allocates: never. */
+ * Returns:  OK; AUDIT_FULL; IO_*; INTERNAL (not the next record). After a
+ *           failure the log takes no more (AUDIT_FULL). Allocates: never. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
                     const uint8_t hash32[32], int later);
 
-/* Syncs what was appended with `later`. */
+/* Syncs what was appended with `later`. Returns: OK; AUDIT_FULL; IO_SYNC. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_log_sync(sentinel_log *log);
+
+/* Brings the head up to date and releases the files; safe to call again. */
 SENTINEL_API void sentinel_log_close(sentinel_log *log);
 
 /* Reads records in order, from any process. */
@@ -282,17 +294,23 @@ typedef struct sentinel_log_reader {
 } sentinel_log_reader;
 
 /* Starts at record `first` (its segment is searched).
- * Returns: OK; AUDIT_END (no such record); IO_*; FORMAT_*. */
+ * Returns: OK; AUDIT_END (no such record); IO_*; FORMAT_VERSION;
+ *          AUDIT_CORRUPT, AUDIT_TRUNCATED. Close it whatever was returned. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_reader_open(sentinel_log_reader *reader, int dir_fd, uint64_t first);
 
 /* Reads the next record into `buffer` (SENTINEL_RECORD_BYTES_MAX, aligned to
  * 8) and checks frame, form, commitments, number and chain.
+ * At the end, what lies behind the last record must be zero and the head must
+ * agree. May run beside the writer.
  * Returns:  OK; AUDIT_END; AUDIT_CORRUPT (reader->next and ->offset name the
- *           place); IO_READ. */
+ *           place); AUDIT_TRUNCATED; AUDIT_FOREIGN; IO_READ; IO_OPEN;
+ *           USAGE_CAPACITY. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_reader_next(sentinel_log_reader *reader, sentinel_record *record, uint8_t *buffer,
                          size_t buffer_size);
+
+/* Releases the file; dir_fd stays the caller's. */
 SENTINEL_API void sentinel_log_reader_close(sentinel_log_reader *reader);
 
 /* Reads <dir>/head. Returns: OK; IO_*; AUDIT_CORRUPT (no intact slot). */
@@ -306,7 +324,11 @@ typedef struct sentinel_tree {
     uint64_t count;
     uint8_t peaks[64][32];
 } sentinel_tree;
+
+/* Adds a leaf. A zeroed tree is empty. */
 SENTINEL_API void sentinel_tree_add(sentinel_tree *tree, const uint8_t leaf_hash32[32]);
+
+/* The root over all leaves so far; SHA-256 of nothing for none. */
 SENTINEL_API void sentinel_tree_root(const sentinel_tree *tree, uint8_t root32[32]);
 
 #ifdef __cplusplus

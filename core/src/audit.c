@@ -1,0 +1,226 @@
+/* Records: building one, and taking one apart that may be anybody's bytes. */
+#include <sentinel/audit.h>
+
+#include "bytes.h"
+#include "check.h"
+#include "hash.h"
+
+#define RECORD_FLAGS_ALL                                                                           \
+    (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN |   \
+     SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB)
+#define RECORD_SALTS_BYTES (SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES)
+#define REASONS_COUNT 128u
+
+void sentinel_decision_digest(uint8_t digest32[32], const sentinel_record_header *header,
+                              const uint8_t subject_digest32[32],
+                              const uint8_t results_digest32[32]) {
+    hash_sha256 hash;
+    hash_init(&hash);
+    hash_add_prefix(&hash, "sentinel-decision-v1");
+    hash_add(&hash, &header->semantics_version, sizeof header->semantics_version);
+    hash_add(&hash, &header->now_ns, sizeof header->now_ns);
+    hash_add(&hash, subject_digest32, 32);
+    hash_add(&hash, header->policy_hash32, 32);
+    hash_add(&hash, header->limit_hash32, 32);
+    hash_add(&hash, header->authority_hash32, 32);
+    hash_add(&hash, &header->verdict, sizeof header->verdict);
+    hash_add(&hash, &header->reason, sizeof header->reason);
+    hash_add(&hash, results_digest32, 32);
+    hash_final(&hash, digest32);
+}
+
+static void commit(uint8_t commitment32[32], uint8_t part, const uint8_t *salt16,
+                   const uint8_t digest32[32]) {
+    hash_sha256 hash;
+    hash_init(&hash);
+    hash_add_prefix(&hash, "sentinel-part-v1");
+    hash_add(&hash, &part, 1);
+    hash_add(&hash, salt16, SENTINEL_SALT_BYTES);
+    hash_add(&hash, digest32, 32);
+    hash_final(&hash, commitment32);
+}
+
+/* RFC 6962's leaf hash, so that the chain's links are the tree's leaves. */
+static void record_hash(uint8_t hash32[32], const sentinel_record_header *header) {
+    static const uint8_t leaf = 0x00;
+    hash_sha256 hash;
+    hash_init(&hash);
+    hash_add(&hash, &leaf, 1);
+    hash_add(&hash, header, sizeof *header);
+    hash_final(&hash, hash32);
+}
+
+static size_t record_bytes(const sentinel_record_header *header) {
+    return sizeof *header + header->subject_size + header->result_count * sizeof(sentinel_result) +
+           header->outcome_size + RECORD_SALTS_BYTES;
+}
+
+/* The size of a subject that has one size only; 0 for the others. */
+static size_t subject_bytes(uint16_t type) {
+    switch (type) {
+    case SENTINEL_RECORD_GENESIS:
+        return sizeof(sentinel_genesis);
+    case SENTINEL_RECORD_START:
+        return sizeof(sentinel_start);
+    case SENTINEL_RECORD_BUNDLE:
+        return sizeof(sentinel_bundle_ref);
+    case SENTINEL_RECORD_SUMMARY:
+        return sizeof(sentinel_summary);
+    case SENTINEL_RECORD_SNAPSHOT:
+        return sizeof(sentinel_snapshot_ref);
+    case SENTINEL_RECORD_REFUSED:
+        return sizeof(sentinel_refused);
+    case SENTINEL_RECORD_HALT:
+        return sizeof(sentinel_self_halt);
+    default:
+        return 0;
+    }
+}
+
+/* Sizes that fit one another and the type. */
+static sentinel_status sizes_check(const sentinel_record_header *header, size_t size) {
+    int is_order = header->type == SENTINEL_RECORD_ORDER;
+    size_t fixed = subject_bytes(header->type);
+    size_t most = is_order ? SENTINEL_ORDER_BYTES_MAX : SENTINEL_SUBJECT_BYTES_MAX;
+    if (header->result_count > (is_order ? SENTINEL_RESULTS_MAX : 0) ||
+        header->subject_size > most) {
+        return SENTINEL_FORMAT_LIMIT;
+    }
+    if (header->subject_size % 8 != 0 || (fixed != 0 && header->subject_size != fixed) ||
+        header->outcome_size != (is_order ? sizeof(sentinel_outcome_part) : 0) ||
+        header->size_bytes != size || record_bytes(header) != size) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status header_check(const sentinel_record_header *header, size_t size) {
+    if (header->version != SENTINEL_RECORD_VERSION) {
+        return SENTINEL_FORMAT_VERSION;
+    }
+    if (header->reserved0 != 0 ||
+        !bytes_are_zero(header->reserved1, sizeof header->reserved1) ||
+        !bytes_are_zero(header->reserved2, sizeof header->reserved2)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    if (header->type == 0 || header->type >= SENTINEL_RECORD_TYPE_COUNT ||
+        (header->type == SENTINEL_RECORD_GENESIS) != (header->number == 0) ||
+        header->now_ns < 0 || header->verdict > SENTINEL_FAILED ||
+        header->release_mode > SENTINEL_RELEASE_TO_SUBMITTER || header->reason >= REASONS_COUNT ||
+        (header->flags & ~(uint32_t)RECORD_FLAGS_ALL) != 0 ||
+        (header->number == 0 && !bytes_are_zero(header->prev_hash32, 32))) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    return sizes_check(header, size);
+}
+
+static sentinel_status results_check(const sentinel_result *results, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if ((results[i].result != SENTINEL_PASS && results[i].result != SENTINEL_FAIL) ||
+            results[i].kind == 0 || results[i].kind >= SENTINEL_RULE_NUMBERS ||
+            results[i].flags > (SENTINEL_RESULT_SATURATED | SENTINEL_RESULT_UNKNOWN)) {
+            return SENTINEL_FORMAT_RANGE;
+        }
+    }
+    return SENTINEL_OK;
+}
+
+/* The header commits to every part, and the outcome to the decision. */
+static sentinel_status commitments_check(const sentinel_record *record) {
+    const sentinel_record_header *header = record->header;
+    const struct {
+        const void *bytes;
+        size_t size;
+    } parts[SENTINEL_RECORD_PARTS] = {
+        {record->subject, header->subject_size},
+        {record->results, header->result_count * sizeof(sentinel_result)},
+        {record->outcome, header->outcome_size},
+    };
+    uint8_t digests[SENTINEL_RECORD_PARTS][32];
+    for (uint8_t i = 0; i < SENTINEL_RECORD_PARTS; i++) {
+        uint8_t commitment32[32];
+        hash_bytes(digests[i], parts[i].bytes, parts[i].size);
+        commit(commitment32, i, record->salts + i * SENTINEL_SALT_BYTES, digests[i]);
+        if (!bytes_equal(commitment32, header->commitments[i], 32)) {
+            return SENTINEL_AUDIT_CORRUPT;
+        }
+    }
+    if (record->outcome == NULL) {
+        return SENTINEL_OK;
+    }
+    uint8_t decision32[32];
+    sentinel_decision_digest(decision32, header, digests[0], digests[1]);
+    return bytes_equal(decision32, record->outcome->decision_digest32, 32)
+               ? SENTINEL_OK
+               : SENTINEL_AUDIT_CORRUPT;
+}
+
+sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {
+    if (record == NULL || bytes == NULL || ((uintptr_t)bytes & 7) != 0) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (size < sizeof(sentinel_record_header) + RECORD_SALTS_BYTES ||
+        size > SENTINEL_RECORD_BYTES_MAX) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    const sentinel_record_header *header = bytes;
+    SENTINEL_TRY(header_check(header, size));
+    const uint8_t *next = (const uint8_t *)bytes + sizeof *header;
+    record->header = header;
+    record->subject = next;
+    next += header->subject_size;
+    record->results = (const sentinel_result *)next;
+    next += header->result_count * sizeof(sentinel_result);
+    record->outcome = header->outcome_size != 0 ? (const sentinel_outcome_part *)next : NULL;
+    record->salts = next + header->outcome_size;
+    record_hash(record->hash32, header);
+    SENTINEL_TRY(results_check(record->results, header->result_count));
+    return commitments_check(record);
+}
+
+void sentinel_record_digests(sentinel_record_parts *parts, const sentinel_record_header *header) {
+    hash_bytes(parts->subject_digest32, parts->subject, header->subject_size);
+    hash_bytes(parts->results_digest32, parts->results,
+               header->result_count * sizeof(sentinel_result));
+}
+
+static uint8_t *put(uint8_t *out, const void *bytes, size_t size) {
+    if (size != 0) {
+        memcpy(out, bytes, size);
+    }
+    return out + size;
+}
+
+sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
+                                      sentinel_record_header *header,
+                                      const sentinel_record_parts *parts) {
+    size_t size = record_bytes(header);
+    if (out_size < size || size > SENTINEL_RECORD_BYTES_MAX) {
+        return SENTINEL_USAGE_CAPACITY;
+    }
+    header->size_bytes = (uint32_t)size;
+    /* What cannot be read back must not be written. */
+    SENTINEL_TRY(header_check(header, size));
+    uint8_t salts[SENTINEL_RECORD_PARTS][SENTINEL_SALT_BYTES];
+    uint8_t outcome_digest32[32];
+    hash_bytes(outcome_digest32, parts->outcome, header->outcome_size);
+    const uint8_t *digests[SENTINEL_RECORD_PARTS] = {parts->subject_digest32,
+                                                     parts->results_digest32, outcome_digest32};
+    for (uint8_t i = 0; i < SENTINEL_RECORD_PARTS; i++) {
+        uint8_t digest32[32];
+        hash_sha256 hash;
+        hash_init(&hash);
+        hash_add(&hash, parts->salt32, sizeof parts->salt32);
+        hash_add(&hash, &i, 1);
+        hash_final(&hash, digest32);
+        memcpy(salts[i], digest32, SENTINEL_SALT_BYTES);
+        commit(header->commitments[i], i, salts[i], digests[i]);
+    }
+    uint8_t *next = put(out, header, sizeof *header);
+    next = put(next, parts->subject, header->subject_size);
+    next = put(next, parts->results, header->result_count * sizeof(sentinel_result));
+    next = put(next, parts->outcome, header->outcome_size);
+    (void)put(next, salts, sizeof salts);
+    record_hash(hash32, header);
+    return SENTINEL_OK;
+}

@@ -1,0 +1,305 @@
+/* Writing the log. A frame is written with its commit word last, so that a
+ * process killed in between leaves the beginning of a frame and no commit
+ * word; docs/4-audit.md says what each kind of damage means. */
+#include "audit_log.h"
+
+#include "bytes.h"
+#include "check.h"
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static sentinel_status fails(sentinel_log *log, sentinel_status status) {
+    log->last_errno = errno;
+    log->failed = 1;
+    return status;
+}
+
+/* ---- The head ------------------------------------------------------------- */
+
+/* The slots are written in turn: whenever the process dies, one is intact. */
+static void head_put(const sentinel_log *log, uint8_t *page) {
+    sentinel_log_head slot = {
+        .count = log->count,
+        .synced = log->synced,
+        .epoch = log->epoch,
+        .generation = log->generation,
+    };
+    memcpy(slot.last_hash32, log->last_hash32, 32);
+    log_head_check(slot.check32, &slot);
+    memcpy(page + log->generation % 2 * SENTINEL_HEAD_SLOT_BYTES, &slot, sizeof slot);
+}
+
+static void head_update(sentinel_log *log) {
+    log->generation++;
+    head_put(log, log->head_page);
+}
+
+/* The head of a new log is there whole, or not at all. */
+static sentinel_status head_make(sentinel_log *log) {
+    uint8_t page[SENTINEL_HEAD_BYTES] = {0};
+    for (int i = 0; i < 2; i++) {
+        log->generation++;
+        head_put(log, page);
+    }
+    return files_save(log->dir_fd, "head", page, sizeof page,
+                      log->durability == SENTINEL_DURABILITY_FSYNC);
+}
+
+static sentinel_status head_map(sentinel_log *log) {
+    int fd = openat(log->dir_fd, "head", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return SENTINEL_IO_OPEN;
+    }
+    void *page = mmap(NULL, SENTINEL_HEAD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    if (page == MAP_FAILED) {
+        return SENTINEL_IO_MEMORY;
+    }
+    log->head_page = page;
+    return SENTINEL_OK;
+}
+
+/* ---- Segments ------------------------------------------------------------- */
+
+static sentinel_status segment_fill(sentinel_log *log, int fd) {
+    sentinel_segment segment = {
+        .magic = {'S', 'E', 'N', 'T', 'S', 'E', 'G', 'M'},
+        .version = LOG_SEGMENT_VERSION,
+        .first_record = log->count,
+        .size_bytes = log->segment_bytes,
+    };
+    memcpy(segment.engine_id32, log->engine_id32, 32);
+    /* A full disk is found here, not in the middle of a record. */
+    int error;
+    do {
+        error = posix_fallocate(fd, 0, (off_t)log->segment_bytes);
+    } while (error == EINTR);
+    if (error != 0) {
+        errno = error;
+        return files_status(error, SENTINEL_IO_WRITE);
+    }
+    SENTINEL_TRY(files_write_at(fd, &segment, sizeof segment, 0));
+    return log->durability == SENTINEL_DURABILITY_FSYNC && fsync(fd) != 0 ? SENTINEL_IO_SYNC
+                                                                          : SENTINEL_OK;
+}
+
+/* Makes the segment that begins with the next record, under another name
+ * until it is complete, and appends to it from now on. */
+static sentinel_status segment_make(sentinel_log *log) {
+    char name[FILES_NAME_BYTES];
+    char temporary[FILES_NAME_BYTES];
+    files_number_name(name, log->count, LOG_SUFFIX);
+    files_number_name(temporary, log->count, LOG_SUFFIX ".new");
+    int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+    int fd = openat(log->dir_fd, temporary, flags, 0600);
+    if (fd < 0) {
+        return files_status(errno, SENTINEL_IO_OPEN);
+    }
+    sentinel_status status = segment_fill(log, fd);
+    if (status == SENTINEL_OK && renameat(log->dir_fd, temporary, log->dir_fd, name) != 0) {
+        status = files_status(errno, SENTINEL_IO_WRITE);
+    }
+    if (status == SENTINEL_OK && log->durability == SENTINEL_DURABILITY_FSYNC &&
+        fsync(log->dir_fd) != 0) {
+        status = SENTINEL_IO_SYNC;
+    }
+    if (status != SENTINEL_OK) {
+        int error = errno;
+        (void)close(fd);
+        (void)unlinkat(log->dir_fd, temporary, 0);
+        errno = error;
+        return status;
+    }
+    if (log->segment_fd >= 0) {
+        (void)close(log->segment_fd);
+    }
+    log->segment_fd = fd;
+    log->segment_end = log->segment_bytes;
+    log->segment_offset = sizeof(sentinel_segment);
+    return SENTINEL_OK;
+}
+
+/* ---- Appending ------------------------------------------------------------ */
+
+/* One system call for the three parts, as long as nothing interrupts it. */
+static sentinel_status write_frame(sentinel_log *log, const uint8_t *record, uint64_t size) {
+    uint64_t commit = log_commit_word(record, size);
+    /* pwritev takes its parts without const, but does not write to them. */
+    struct iovec parts[3] = {
+        {&size, sizeof size}, {(void *)(uintptr_t)record, size}, {&commit, sizeof commit}};
+    uint64_t offset = log->segment_offset;
+    int first = 0;
+    while (first < 3) {
+        ssize_t count = pwritev(log->segment_fd, parts + first, 3 - first, (off_t)offset);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            return files_status(count == 0 ? ENOSPC : errno, SENTINEL_IO_WRITE);
+        }
+        offset += (uint64_t)count;
+        size_t left = (size_t)count;
+        while (first < 3 && left >= parts[first].iov_len) {
+            left -= parts[first].iov_len;
+            first++;
+        }
+        if (first < 3) {
+            parts[first].iov_base = (uint8_t *)parts[first].iov_base + left;
+            parts[first].iov_len -= left;
+        }
+    }
+    return SENTINEL_OK;
+}
+
+sentinel_status sentinel_log_sync(sentinel_log *log) {
+    if (log->failed) {
+        return SENTINEL_AUDIT_FULL;
+    }
+    if (log->durability != SENTINEL_DURABILITY_FSYNC || log->synced == log->count) {
+        return SENTINEL_OK;
+    }
+    if (fdatasync(log->segment_fd) != 0) {
+        return fails(log, SENTINEL_IO_SYNC);
+    }
+    log->synced = log->count;
+    head_update(log);
+    return SENTINEL_OK;
+}
+
+/* Nothing of a record that was not kept may look like one. */
+static void erase_frame(sentinel_log *log, uint64_t frame) {
+    int error = errno;
+    if (files_zero_at(log->segment_fd, log->segment_offset, frame) == SENTINEL_OK) {
+        (void)fdatasync(log->segment_fd);
+    }
+    errno = error;
+}
+
+static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t size, int sync) {
+    uint64_t frame = size + 2 * LOG_WORD_BYTES;
+    /* A size of zero must fit behind the frame. */
+    if (log->segment_offset + frame + LOG_WORD_BYTES > log->segment_end) {
+        SENTINEL_TRY(sentinel_log_sync(log));
+        SENTINEL_TRY(segment_make(log));
+    }
+    sentinel_status status = write_frame(log, record, size);
+    if (status == SENTINEL_OK && sync && fdatasync(log->segment_fd) != 0) {
+        status = SENTINEL_IO_SYNC;
+    }
+    if (status != SENTINEL_OK) {
+        erase_frame(log, frame);
+        return status;
+    }
+    log->segment_offset += frame;
+    return SENTINEL_OK;
+}
+
+sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
+                                    const uint8_t hash32[32], int later) {
+    if (log->failed) {
+        return SENTINEL_AUDIT_FULL;
+    }
+    sentinel_record_header header;
+    if (!SENTINEL_HOLDS(size >= sizeof header && size <= SENTINEL_RECORD_BYTES_MAX &&
+                        size % 8 == 0)) {
+        return fails(log, SENTINEL_INTERNAL);
+    }
+    memcpy(&header, record, sizeof header);
+    if (!SENTINEL_HOLDS(header.number == log->count && header.size_bytes == size &&
+                        bytes_equal(header.prev_hash32, log->last_hash32, 32))) {
+        return fails(log, SENTINEL_INTERNAL);
+    }
+    int sync = log->durability == SENTINEL_DURABILITY_FSYNC && !later;
+    if (log->durability != SENTINEL_DURABILITY_NONE) {
+        sentinel_status status = append(log, record, size, sync);
+        if (status != SENTINEL_OK) {
+            return fails(log, status);
+        }
+    }
+    log->count++;
+    log->epoch = header.epoch;
+    memcpy(log->last_hash32, hash32, 32);
+    if (sync) {
+        log->synced = log->count;
+    }
+    /* With `later`, the head says only what is on the medium. */
+    if (log->head_page != NULL && (sync || log->durability == SENTINEL_DURABILITY_WRITE)) {
+        head_update(log);
+    }
+    return SENTINEL_OK;
+}
+
+/* ---- Opening and closing --------------------------------------------------- */
+
+static sentinel_status open_log(sentinel_log *log) {
+    int have_head = 0;
+    int have_segment = 0;
+    SENTINEL_TRY(log_resume(log, &have_head, &have_segment));
+    if (log->durability == SENTINEL_DURABILITY_NONE) {
+        return SENTINEL_OK;
+    }
+    if (!have_head) {
+        SENTINEL_TRY(head_make(log));
+    }
+    if (!have_segment) {
+        SENTINEL_TRY(segment_make(log));
+    }
+    SENTINEL_TRY(head_map(log));
+    if (log->durability == SENTINEL_DURABILITY_FSYNC) {
+        if (fdatasync(log->segment_fd) != 0) {
+            return SENTINEL_IO_SYNC;
+        }
+        log->synced = log->count;
+    }
+    head_update(log);
+    head_update(log);
+    return SENTINEL_OK;
+}
+
+sentinel_status sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32],
+                                  uint8_t durability, uint64_t segment_bytes) {
+    memset(log, 0, sizeof *log);
+    log->dir_fd = dir_fd;
+    log->segment_fd = -1;
+    log->segment_bytes = segment_bytes;
+    log->durability = durability;
+    memcpy(log->engine_id32, engine_id32, 32);
+    if (durability < SENTINEL_DURABILITY_NONE || durability > SENTINEL_DURABILITY_FSYNC ||
+        segment_bytes < SENTINEL_SEGMENT_BYTES_MIN || segment_bytes > LOG_SEGMENT_BYTES_MAX ||
+        segment_bytes % 8 != 0) {
+        log->failed = 1;
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (durability == SENTINEL_DURABILITY_NONE && dir_fd < 0) {
+        return SENTINEL_OK;
+    }
+    sentinel_status status = open_log(log);
+    return status == SENTINEL_OK ? status : fails(log, status);
+}
+
+void sentinel_log_close(sentinel_log *log) {
+    if (log->head_page != NULL) {
+        /* Both slots, so that a later change of either shows. */
+        if (!log->failed && sentinel_log_sync(log) == SENTINEL_OK) {
+            head_update(log);
+            head_update(log);
+        }
+        if (log->durability == SENTINEL_DURABILITY_FSYNC) {
+            (void)msync(log->head_page, SENTINEL_HEAD_BYTES, MS_SYNC);
+        }
+        (void)munmap(log->head_page, SENTINEL_HEAD_BYTES);
+        log->head_page = NULL;
+    }
+    if (log->segment_fd >= 0) {
+        (void)close(log->segment_fd);
+        log->segment_fd = -1;
+    }
+    log->failed = 1;
+}

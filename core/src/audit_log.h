@@ -1,0 +1,62 @@
+/* The log's layout on disk, for its writer and its readers. */
+#ifndef SENTINEL_AUDIT_LOG_H
+#define SENTINEL_AUDIT_LOG_H
+
+#include <sentinel/audit.h>
+
+#define LOG_SUFFIX ".log"
+#define LOG_SEGMENT_VERSION 1u
+#define LOG_SEGMENT_BYTES_MAX (UINT64_C(1) << 40)
+#define LOG_WORD_BYTES 8u /* the size before a record, the commit word behind it */
+#define LOG_FRAME_BYTES_MAX (SENTINEL_RECORD_BYTES_MAX + 2 * LOG_WORD_BYTES)
+#define LOG_TRIES 3 /* a reader beside a writer may see a half-written page */
+
+/* What stands at a place of a segment. */
+typedef enum log_place {
+    LOG_NOTHING, /* a size of zero */
+    LOG_RECORD, /* committed, and its commit word is right */
+    LOG_UNCOMMITTED, /* the beginning of a frame without a commit word */
+    LOG_WRONG, /* a commit word that is not that of the bytes */
+    LOG_GARBAGE /* no frame of ours begins like this */
+} log_place;
+
+/* The head page, as found. */
+typedef struct log_head {
+    sentinel_log_head newest; /* of the intact slots */
+    int intact; /* slots, 0 to 2 */
+    int clean; /* both slots, and zero elsewhere */
+} log_head;
+
+/* The commit word of a record. */
+uint64_t log_commit_word(const uint8_t *record, uint64_t size);
+
+/* Looks at a place; a record's bytes go to `record` (RECORD_BYTES_MAX). */
+SENTINEL_MUST_USE sentinel_status log_look(log_place *place, size_t *size, int fd,
+                                           uint64_t offset, uint8_t *record);
+
+/* One step of a reader, without asking the head. Place: what it met; after
+ * LOG_RECORD `record` is whole, linked and stepped over.
+ * Returns: OK; IO_*; AUDIT_CORRUPT, AUDIT_FOREIGN, FORMAT_VERSION. */
+SENTINEL_MUST_USE sentinel_status log_step(sentinel_log_reader *reader, log_place *place,
+                                           sentinel_record *record, uint8_t *buffer);
+
+/* A reader at the beginning of the segment that holds record `first`.
+ * Returns: OK; AUDIT_END (no segment); as log_step. */
+SENTINEL_MUST_USE sentinel_status log_start(sentinel_log_reader *reader, int dir_fd,
+                                            uint64_t first);
+
+/* Takes a head page apart. */
+void log_head_parse(log_head *head, const uint8_t *page);
+
+/* The digest that makes a slot intact. */
+void log_head_check(uint8_t check32[32], const sentinel_log_head *slot);
+
+/* Returns: OK; IO_OPEN (errno ENOENT: none), IO_READ; AUDIT_CORRUPT (size). */
+SENTINEL_MUST_USE sentinel_status log_head_load(log_head *head, int dir_fd);
+
+/* Finds the end of the log in log->dir_fd and takes its last segment over; a
+ * torn tail is set aside. Returns: OK; IO_*; AUDIT_*; FORMAT_VERSION. */
+SENTINEL_MUST_USE sentinel_status log_resume(sentinel_log *log, int *have_head,
+                                             int *have_segment);
+
+#endif
