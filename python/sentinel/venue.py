@@ -1,0 +1,346 @@
+"""Orders in neutral fields, as venue test vectors write them, for the environment `lab`.
+
+A neutral order is a JSON object; null means absent, which is not zero. `neutral_order` gives the
+order and the table rows that it needs, with fixed ids: a throw-away engine has one agent, one
+instrument, one asset, one network and one key. A field that no struct has is refused, never left
+out. What is not given stays out of the request (`lab_waive`).
+
+>>> lab = neutral_order({"venue": "binance_spot", "action": "cancel", "symbol": "BTCUSDT",
+...                      "order_id": "28457", "timestamp_ms": 1700000000008})
+>>> lab.order.describe(), lab.symbol, len(lab.pack())
+("cancel the venue's order 28457", 'BTCUSDT', 256)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ._enums import (
+    Account,
+    Contract,
+    MarginMode,
+    OrderType,
+    PositionSide,
+    QueryWhat,
+    Side,
+    TimeInForce,
+    TriggerBy,
+    TriggerDirection,
+    Venue,
+    label,
+)
+from ._status import Reason
+from .errors import OrderInvalid
+from .order import (
+    Amend,
+    Cancel,
+    CancelAll,
+    CancelAllAfter,
+    Message,
+    Order,
+    Place,
+    Query,
+    Transfer,
+    Withdraw,
+)
+
+__all__ = ["LAB_ID", "LabOrder", "neutral_order"]
+
+LAB_ID: Final = 1
+"""The id of the one agent, instrument, asset, network, key and action of a lab engine."""
+
+_MARKETS: Final[dict[Venue, dict[str, Contract]]] = {
+    Venue.BINANCE_SPOT: {"spot": Contract.SPOT, "wallet": Contract.SPOT},
+    Venue.BINANCE_USDM: {"usdm": Contract.LINEAR},
+}
+"""What `market` may say of a venue, and what its instruments then are."""
+
+_ACCOUNTS: Final = {
+    "main": Account.SPOT,
+    "fund": Account.FUNDING,
+    "umfuture": Account.USDM,
+    "cmfuture": Account.COINM,
+    **{label(account): account for account in Account},
+}
+_DIRECTIONS: Final = {
+    1: TriggerDirection.RISE,
+    2: TriggerDirection.FALL,
+    "rise": TriggerDirection.RISE,
+    "fall": TriggerDirection.FALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabOrder:
+    """A neutral order: the order, and what its rows have to say.
+
+    `symbol`, `asset` and `network` are as the venue writes them; None where the order has none.
+    `timestamp_ms` is the engine's time (Unix milliseconds).
+    """
+
+    order: Order
+    venue: Venue
+    contract: Contract
+    timestamp_ms: int
+    symbol: str | None = None
+    asset: str | None = None
+    network: str | None = None
+
+    def pack(self) -> bytes:
+        """The order's struct for a lab engine. Raises OrderInvalid for what does not fit."""
+        return self.order.pack(agent=LAB_ID, action_id=LAB_ID)
+
+
+class _Neutral:
+    """A neutral order that is being read: what is never asked for is refused in the end."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._left = {name: value for name, value in fields.items() if value is not None}
+
+    def take(self, name: str, *kinds: type) -> Any:
+        """The field's value, None if absent. Raises OrderInvalid for another type."""
+        value = self._left.pop(name, None)
+        if value is not None and (
+            not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+        ):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise OrderInvalid(f"{name}: {value!r} is no {wanted}", reason=Reason.ORDER_FIELDS)
+        return value
+
+    def need(self, name: str, *kinds: type) -> Any:
+        """The field's value. Raises OrderInvalid if it is absent."""
+        value = self.take(name, *kinds)
+        if value is None:
+            raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
+        return value
+
+    def member(self, name: str, members: Mapping[Any, Any]) -> Any:
+        """One of the members by its name in lower case, None if absent."""
+        value = self.take(name, str, int)
+        key = value.lower() if isinstance(value, str) else value
+        if value is not None and key not in members:
+            known = ", ".join(str(member) for member in members)
+            raise OrderInvalid(f"{name}: {value!r} is none of {known}", reason=Reason.ORDER_ENUM)
+        return members[key] if value is not None else None
+
+    def need_member(self, name: str, members: Mapping[Any, Any]) -> Any:
+        """The same. Raises OrderInvalid if it is absent."""
+        if name not in self._left:
+            raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
+        return self.member(name, members)
+
+    def number(self, name: str) -> int | None:
+        """An integer, or its decimal digits as text."""
+        value = self.take(name, int, str)
+        if isinstance(value, str):
+            if not (value.isascii() and value.isdecimal() and len(value) <= 20):
+                raise OrderInvalid(f"{name}: {value!r} is no integer", reason=Reason.ORDER_FIELDS)
+            return int(value)
+        return value
+
+    def end(self) -> None:
+        """Raises OrderInvalid when a field was not used."""
+        if self._left:
+            names = ", ".join(sorted(self._left))
+            raise OrderInvalid(f"this action has no field for {names}", reason=Reason.UNSUPPORTED)
+
+
+def _names(kind: type[Any]) -> dict[str, Any]:
+    return {label(member): member for member in kind}
+
+
+def _time_in_force(fields: _Neutral) -> TimeInForce:
+    tif: TimeInForce | None = fields.member("tif", _names(TimeInForce))
+    post_only = fields.take("post_only", bool)
+    if not post_only:
+        return tif or TimeInForce.NONE
+    if tif not in (None, TimeInForce.GTC, TimeInForce.POST_ONLY):
+        raise OrderInvalid(f"post_only: does not go with {label(tif)}", reason=Reason.ORDER_FIELDS)
+    return TimeInForce.POST_ONLY
+
+
+def _terms(fields: _Neutral) -> dict[str, Any]:
+    """What a place and an amend have in common."""
+    return {
+        "time_in_force": _time_in_force(fields),
+        "quantity": fields.take("qty", str),
+        "price": fields.take("price", str),
+        "trigger_price": fields.take("stop_price", str),
+        "reduce_only": fields.take("reduce_only", bool),
+    }
+
+
+def _target(fields: _Neutral) -> dict[str, Any]:
+    return {
+        "target_venue_id": fields.take("order_id", str),
+        "target_client_id": fields.take("client_order_id", str),
+    }
+
+
+def _place(fields: _Neutral, common: dict[str, Any]) -> Place:
+    return Place(
+        side=fields.need_member("side", _names(Side)),
+        type=fields.need_member("type", _names(OrderType)),
+        quote_quantity=fields.take("quote_qty", str),
+        close_on_trigger=fields.take("close_on_trigger", bool),
+        expire_ms=fields.take("expire_ms", int),
+        position_side=fields.member("position_side", _names(PositionSide)),
+        margin_mode=fields.member("margin_mode", _names(MarginMode)),
+        trigger_by=fields.member("trigger_by", _names(TriggerBy)),
+        trigger_direction=fields.member("trigger_direction", _DIRECTIONS),
+        **_terms(fields),
+        **_name(fields),
+        **common,
+    )
+
+
+def _amend(fields: _Neutral, common: dict[str, Any]) -> Amend:
+    """Neutral amends may leave the type out: without a trigger they are of limit orders."""
+    return Amend(
+        side=fields.member("side", _names(Side)),
+        type=fields.member("type", _names(OrderType)) or OrderType.LIMIT,
+        **_terms(fields),
+        **_target(fields),
+        **common,
+    )
+
+
+def _cancel(fields: _Neutral, common: dict[str, Any]) -> Cancel:
+    return Cancel(**_target(fields), **common)
+
+
+def _cancel_all_after(fields: _Neutral, common: dict[str, Any]) -> CancelAllAfter:
+    timeout_s = fields.number("timeout_s")
+    return CancelAllAfter(
+        timeout_ms=None if timeout_s is None else timeout_s * 1000,
+        at_ms=fields.take("trigger_time_ms", int),
+        **common,
+    )
+
+
+def _query(fields: _Neutral, common: dict[str, Any], what: QueryWhat | None) -> Query:
+    """A plain "query" asks for the order that it names, or for the open ones."""
+    target = _target(fields)
+    named = any(value is not None for value in target.values())
+    what = what or (QueryWhat.ORDER if named else QueryWhat.OPEN_ORDERS)
+    if what == QueryWhat.ORDER:
+        common = common | {"venue": None}
+    return Query(
+        what=what,
+        start_ms=fields.take("start_ms", int),
+        end_ms=fields.take("end_ms", int),
+        limit=fields.take("limit", int),
+        **target,
+        **common,
+    )
+
+
+def _withdraw(fields: _Neutral, common: dict[str, Any]) -> Withdraw:
+    return Withdraw(
+        network=LAB_ID,
+        amount=fields.need("amount", str),
+        address=fields.need("address", str),
+        memo=fields.take("memo", str),
+        from_account=fields.member("from_account", _ACCOUNTS),
+        **_name(fields),
+        **common,
+    )
+
+
+def _transfer(fields: _Neutral, common: dict[str, Any]) -> Transfer:
+    return Transfer(
+        amount=fields.need("amount", str),
+        from_account=fields.need_member("from_account", _ACCOUNTS),
+        to_account=fields.need_member("to_account", _ACCOUNTS),
+        destination=fields.take("address", str) or "",
+        **_name(fields),
+        **common,
+    )
+
+
+def _message(fields: _Neutral, common: dict[str, Any]) -> Message:
+    return Message(text=fields.need("message_text", str), **common)
+
+
+def _name(fields: _Neutral) -> dict[str, Any]:
+    name = fields.take("client_order_id", str)
+    return {"tag": name, "lab_client_id": True} if name is not None else {}
+
+
+_ACTIONS: Final[dict[str, Callable[[_Neutral, dict[str, Any]], Order]]] = {
+    "place": _place,
+    "amend": _amend,
+    "cancel": _cancel,
+    "cancel_all": lambda fields, common: CancelAll(**common),
+    "cancel_all_after": _cancel_all_after,
+    "withdraw": _withdraw,
+    "transfer": _transfer,
+    "message": _message,
+    "query": lambda fields, common: _query(fields, common, None),
+    "query_order": lambda fields, common: _query(fields, common, QueryWhat.ORDER),
+    "open_orders": lambda fields, common: _query(fields, common, QueryWhat.OPEN_ORDERS),
+    "fills": lambda fields, common: _query(fields, common, QueryWhat.FILLS),
+}
+_WALLET: Final = ("withdraw", "transfer")
+_SCOPED: Final = ("cancel_all", "cancel_all_after", "query", "open_orders", "fills")
+
+
+def _common(fields: _Neutral, action: str, rows: Mapping[str, str | None]) -> dict[str, Any]:
+    """The header's lab fields, and the ids of the rows that this action has."""
+    common: dict[str, Any] = {
+        "lab_waive": True,
+        "lab_nonce": fields.number("nonce"),
+        "lab_expiry": fields.number("recv_window"),
+    }
+    if action in _WALLET:
+        return common | {"asset": LAB_ID}
+    if action == "message":
+        return common
+    common["instrument"] = LAB_ID if rows["symbol"] is not None else None
+    if action in _SCOPED and rows["symbol"] is None:
+        common["venue"] = Venue[str(rows["venue"])]
+    if action == "cancel_all" and rows["asset"] is not None:
+        common["asset"] = LAB_ID
+    return common
+
+
+def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
+    """Reads a neutral order.
+
+    Raises OrderInvalid for an action, a field or a value that no struct can say; what the venue
+    cannot do is said by the core.
+    """
+    left = _Neutral(fields)
+    action = left.need("action", str)
+    if action not in _ACTIONS:
+        known = ", ".join(_ACTIONS)
+        raise OrderInvalid(f"action: {action!r} is none of {known}", reason=Reason.UNSUPPORTED)
+    venue = left.member("venue", _names(Venue)) or Venue.NONE
+    market = left.take("market", str)
+    markets = _MARKETS.get(venue, {})
+    if markets and market is not None and market not in markets:
+        raise OrderInvalid(
+            f"market: {market!r} is not of {label(venue)}", reason=Reason.UNSUPPORTED
+        )
+    # Only an action that can use them takes the rows; otherwise they are left, and refused.
+    wallet = action in _WALLET
+    symbol = None if wallet else left.take("symbol", str)
+    asset = left.need("asset", str) if wallet else None
+    if action == "cancel_all":
+        asset = left.take("asset", str)
+    network = left.take("network", str) if action == "withdraw" else None
+    timestamp_ms: int = left.need("timestamp_ms", int)
+    rows = {"symbol": symbol, "asset": asset, "venue": venue.name}
+    order = _ACTIONS[action](left, _common(left, action, rows))
+    left.end()
+    return LabOrder(
+        order=order,
+        venue=venue,
+        contract=markets.get(market or "", next(iter(markets.values()), Contract.LINEAR)),
+        timestamp_ms=timestamp_ms,
+        symbol=symbol,
+        asset=asset,
+        network=network,
+    )
