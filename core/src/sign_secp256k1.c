@@ -9,12 +9,20 @@ size_t sign_secp256k1_context_bytes(void) {
     return secp256k1_context_preallocated_size(SECP256K1_CONTEXT_NONE);
 }
 
+/* libsecp256k1 calls this when an argument of ours is wrong, and gives 0
+ * afterwards; its own default aborts, which no release build may do. */
+static void refuse(const char *message, void *data) {
+    (void)message;
+    (void)data;
+}
+
 /* Blinded with fresh entropy, against side channels that constant time does
  * not close. It is in the keyring, for it is secret and there are no globals. */
 secp256k1_context *sign_secp256k1_context(void *memory) {
     uint8_t seed32[32];
     secp256k1_context *context =
         secp256k1_context_preallocated_create(memory, SECP256K1_CONTEXT_NONE);
+    secp256k1_context_set_illegal_callback(context, refuse, NULL);
     randombytes_buf(seed32, sizeof seed32);
     int blinded = secp256k1_context_randomize(context, seed32);
     bytes_wipe(seed32, sizeof seed32);
