@@ -133,7 +133,7 @@ class _Neutral:
 
     def number(self, name: str) -> int | None:
         """An integer, or its decimal digits as text."""
-        value = self.take(name, int, str)
+        value: int | str | None = self.take(name, int, str)
         if isinstance(value, str):
             if not (value.isascii() and value.isdecimal() and len(value) <= 20):
                 raise OrderInvalid(f"{name}: {value!r} is no integer", reason=Reason.ORDER_FIELDS)
