@@ -58,7 +58,9 @@ class BuildOnce(build_ext):
 
         def compile_one(source: str) -> str:
             target = Path(self.build_temp, source).with_suffix(".o")
-            if not target.exists() or target.stat().st_mtime < max(newest, os.stat(source).st_mtime):
+            if not target.exists() or target.stat().st_mtime < max(
+                newest, os.stat(source).st_mtime
+            ):
                 self.compiler.compile(
                     [source],
                     output_dir=self.build_temp,
