@@ -2,7 +2,8 @@
  *
  * A policy bundle is a frame (frame.h) of kind POLICY whose payload is
  * sentinel_policy, then the sections, each aligned to 8 and in the order of
- * their numbers, with nothing between but zero padding. Rows refer to rows
+ * their numbers, with nothing between but zero padding (an empty section too
+ * has its offset), and zeros to a multiple of 8. Rows refer to rows
  * by index, texts by offset, so the bundle can lie anywhere in memory.
  * docs/2-policy.md has the semantics; tests/model decides the same. */
 #ifndef SENTINEL_POLICY_H
@@ -73,7 +74,8 @@ SENTINEL_AT(sentinel_policy, sections, 72);
 enum { SENTINEL_NODE_FIRM = 1, SENTINEL_NODE_GROUP = 2, SENTINEL_NODE_AGENT = 3 };
 
 /* Row 0 is the firm; a parent stands before its children; ids are unique.
- * The constraints of a node are one run of the constraint table. */
+ * The constraints of a node are one run of the constraint table; the runs
+ * stand in the order of their nodes, without gaps. */
 typedef struct sentinel_node {
     uint32_t id; /* not 0; stable over versions */
     uint32_t parent; /* index; the firm: SENTINEL_NODE_NONE */
@@ -105,7 +107,7 @@ typedef struct sentinel_network {
     uint32_t asset; /* id */
     uint8_t decimals;
     uint8_t code_size;
-    char code[38]; /* as the venue writes it */
+    char code[38]; /* as the venue writes it; [A-Za-z0-9._ ()-]; may be empty */
     uint8_t reserved[16];
 } sentinel_network;
 SENTINEL_SIZE(sentinel_network, 64);
@@ -262,7 +264,9 @@ typedef struct sentinel_bundle {
 } sentinel_bundle;
 
 /* Checks every row, reference, range and reserved byte of a bundle.
- * Returns:  OK; FORMAT_*; POLICY_SEMANTICS.
+ * Whether ids of nodes and constraints are unique is found when its state is
+ * laid out (state.h).
+ * Returns:  OK; FORMAT_*; POLICY_SEMANTICS; USAGE_ARGUMENT.
  * Out:      bundle: the tables, valid while the bytes are.
  * In:       bytes: a whole policy frame, aligned to 8. Proofs are not looked
  *           at (sentinel_frame_verify does that).
@@ -283,7 +287,7 @@ SENTINEL_API const sentinel_key *sentinel_bundle_key(const sentinel_bundle *bund
  * Linear: sessions keep the index. */
 SENTINEL_API uint32_t sentinel_bundle_node(const sentinel_bundle *bundle, uint32_t id);
 
-/* The forms in which lists hold addresses.
+/* The forms in which lists hold addresses. Sizes are at most 255.
  * destination: SHA-256("sentinel-destination-v1" || 0x00 || u32 network id ||
  *              u8 address size || address || u8 memo size || memo), where
  *              "0x" addresses are lower-cased;

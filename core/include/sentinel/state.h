@@ -15,6 +15,7 @@ extern "C" {
 
 #define SENTINEL_STATE_VERSION 1u
 #define SENTINEL_ID_WINDOW 64u
+#define SENTINEL_STATE_BYTES_MAX (UINT64_C(1) << 40)
 
 /* Whether a node is halted, and by what. */
 typedef struct sentinel_node_state {
@@ -45,7 +46,7 @@ SENTINEL_SIZE(sentinel_agent_state, 584);
 typedef struct sentinel_mark_state {
     uint32_t id;
     uint8_t kind; /* SENTINEL_MARK_*; 0: never fed */
-    uint8_t scale; /* normalised: the mantissa's last digit is not 0 */
+    uint8_t scale; /* normalised: 0, or the mantissa's last digit is not 0 */
     uint8_t reserved[2];
     int64_t mantissa;
     int64_t time_ns;
@@ -78,7 +79,7 @@ SENTINEL_SIZE(sentinel_daily_state, 16);
 /* ROLLING_CAP: bucket b = floor(now / width) at buckets[b % 66]. */
 typedef struct sentinel_rolling_state {
     int64_t newest; /* highest bucket number in use */
-    int64_t sum; /* of all live buckets */
+    int64_t sum; /* of all buckets; a debit empties those that count no more */
     int64_t buckets[SENTINEL_ROLLING_BUCKETS];
 } sentinel_rolling_state;
 SENTINEL_SIZE(sentinel_rolling_state, 544);
@@ -141,17 +142,24 @@ typedef struct sentinel_view {
     sentinel_bundle bundle;
     sentinel_state *state;
     const uint64_t *window_offsets; /* by constraint: offset of its first window */
-    const uint32_t *agent_ordinals; /* by node: 0, 1, ... for agents */
+    /* By node: 0, 1, ... for agents, so that those below any node adjoin; for
+     * the firm and groups, that of the first agent below. */
+    const uint32_t *agent_ordinals;
+    const uint32_t *nodes_by_id; /* indexes, in ascending order of id */
+    const uint32_t *constraints_by_id;
 } sentinel_view;
 
-/* Bytes that a bundle's layout arrays and its state take. 0: too large. */
+/* Bytes that a bundle's layout arrays and its state take. 0: the state is
+ * above SENTINEL_STATE_BYTES_MAX. */
 SENTINEL_API uint64_t sentinel_layout_bytes(const sentinel_bundle *bundle);
 SENTINEL_API uint64_t sentinel_state_bytes(const sentinel_bundle *bundle);
 
 /* Lays out a fresh state for a bundle and, when `old` is given, carries over
  * what it held: everything of the engine, nodes and agents by id, marks by
  * id, books, windows by constraint id (docs/2-policy.md, "A new version").
- * Returns:  OK; POLICY_ARENA.
+ * Returns:  OK; POLICY_ARENA; FORMAT_ORDER (two nodes or two constraints
+ *           share an id); FORMAT_REFERENCE (a node that is halted in `old`
+ *           is not in the bundle); USAGE_ARGUMENT.
  * Out:      view. In: layout, state: aligned to 8, of the sizes above. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_state_make(sentinel_view *view, const sentinel_bundle *bundle, void *layout,
@@ -160,7 +168,8 @@ sentinel_state_make(sentinel_view *view, const sentinel_bundle *bundle, void *la
 
 /* Joins a bundle with a state restored from a snapshot, after checking that
  * the state is of this bundle and every field is in range.
- * Returns:  OK; FORMAT_*; AUDIT_SNAPSHOT. */
+ * Returns:  OK; FORMAT_*; POLICY_ARENA (layout_size is too small);
+ *           AUDIT_SNAPSHOT (the state is of another bundle). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_state_restore(sentinel_view *view, const sentinel_bundle *bundle, void *layout,
                        uint64_t layout_size, void *state, uint64_t state_size);
@@ -196,8 +205,11 @@ sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
                       const sentinel_subject *subject, int64_t now_ns);
 
 /* Evaluates every constraint that applies, firm first; changes no state.
- * Out:      decision: every field. Timing: variable; bounded by the named
- *           limits. Allocates: never. Threads: one per state. */
+ * Out:      decision: every field; of results and retry_at_ns the first
+ *           result_count. A subject that is not of this view (no such agent,
+ *           action or venue) and a time below 0 are denied without results.
+ * Timing:   variable; bounded by the named limits. Allocates: never.
+ * Threads:  one per state. */
 SENTINEL_API void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *view,
                                            const sentinel_subject *subject, int64_t now_ns);
 
@@ -206,7 +218,7 @@ SENTINEL_API void sentinel_policy_debit(const sentinel_view *view,
                                         const sentinel_subject *subject,
                                         const sentinel_decision *decision, int64_t now_ns);
 
-/* Takes the marks of a checked feed payload. */
+/* Takes the marks of a checked feed payload; others are skipped. */
 SENTINEL_API void sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload,
                                        size_t size);
 
@@ -215,7 +227,8 @@ SENTINEL_API void sentinel_policy_halt(const sentinel_view *view, uint32_t node,
                                        uint64_t record, int64_t now_ns, uint8_t severity,
                                        const uint8_t reason_digest32[32]);
 
-/* Tables of the state, by index. */
+/* Tables of the state, by index of the node (of an agent: null for others).
+ * The book's entry is the place of an action id, whatever it holds. */
 SENTINEL_API sentinel_node_state *sentinel_view_node(const sentinel_view *view, uint32_t node);
 SENTINEL_API sentinel_agent_state *sentinel_view_agent(const sentinel_view *view, uint32_t node);
 SENTINEL_API sentinel_book_entry *sentinel_view_book(const sentinel_view *view, uint32_t node,

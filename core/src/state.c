@@ -1,0 +1,153 @@
+/* The state: made for a bundle, read by index, changed by feeds and halts. */
+#include "state_internal.h"
+
+/* Every row that names what it belongs to. */
+static void name_rows(const sentinel_view *view) {
+    const sentinel_bundle *bundle = &view->bundle;
+    for (uint32_t i = 0; i < bundle->node_count; i++) {
+        sentinel_view_node(view, i)->node = bundle->nodes[i].id;
+        sentinel_agent_state *agent = sentinel_view_agent(view, i);
+        if (agent != NULL) {
+            agent->node = bundle->nodes[i].id;
+        }
+    }
+    sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
+    for (uint32_t i = 0; i < bundle->instrument_count; i++) {
+        marks[i].id = bundle->instruments[i].id;
+    }
+    marks = state_at(view, view->state->asset_marks);
+    for (uint32_t i = 0; i < bundle->asset_count; i++) {
+        marks[i].id = bundle->assets[i].id;
+    }
+}
+
+static void init_windows(const sentinel_view *view) {
+    for (uint32_t i = 0; i < view->bundle.constraint_count; i++) {
+        const sentinel_constraint *constraint = &view->bundle.constraints[i];
+        const policy_window *window = policy_rule_of(constraint->kind)->window;
+        if (window == NULL || window->init == NULL) {
+            continue;
+        }
+        uint8_t *at = state_at(view, view->window_offsets[i]);
+        uint64_t step = window->bytes(constraint);
+        for (uint64_t k = state_window_count(view, i, window); k > 0; k--, at += step) {
+            window->init(at, constraint);
+        }
+    }
+}
+
+sentinel_status sentinel_state_make(sentinel_view *view, const sentinel_bundle *bundle,
+                                    void *layout, uint64_t layout_size, void *state,
+                                    uint64_t state_size, const sentinel_view *old) {
+    if (view == NULL || bundle == NULL) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    state_plan plan = state_plan_of(bundle);
+    if (plan.size > state_size) {
+        return SENTINEL_POLICY_ARENA;
+    }
+    SENTINEL_TRY(state_lay_out(view, &plan, bundle, layout, layout_size, state));
+    memset(state, 0, plan.size);
+    sentinel_state *made = view->state;
+    memcpy(made->magic, "SENTSTAT", 8);
+    made->version = SENTINEL_STATE_VERSION;
+    made->size_bytes = plan.size;
+    made->nodes = plan.nodes;
+    made->agents = plan.agents;
+    made->instrument_marks = plan.instrument_marks;
+    made->asset_marks = plan.asset_marks;
+    made->book = plan.book;
+    made->windows = plan.windows;
+    made->node_count = bundle->node_count;
+    made->agent_count = plan.agent_count;
+    made->instrument_count = bundle->instrument_count;
+    made->asset_count = bundle->asset_count;
+    made->book_entries = bundle->policy->book_entries;
+    memcpy(made->policy_hash32, bundle->hash32, 32);
+    name_rows(view);
+    init_windows(view);
+    return old != NULL ? state_carry(view, old) : SENTINEL_OK;
+}
+
+sentinel_node_state *sentinel_view_node(const sentinel_view *view, uint32_t node) {
+    sentinel_node_state *nodes = state_at(view, view->state->nodes);
+    return node < view->bundle.node_count ? &nodes[node] : NULL;
+}
+
+sentinel_agent_state *sentinel_view_agent(const sentinel_view *view, uint32_t node) {
+    if (node >= view->bundle.node_count || view->bundle.nodes[node].kind != SENTINEL_NODE_AGENT) {
+        return NULL;
+    }
+    sentinel_agent_state *agents = state_at(view, view->state->agents);
+    return &agents[view->agent_ordinals[node]];
+}
+
+sentinel_book_entry *sentinel_view_book(const sentinel_view *view, uint32_t node,
+                                        uint64_t action_id) {
+    if (sentinel_view_agent(view, node) == NULL) {
+        return NULL;
+    }
+    uint64_t entries = view->bundle.policy->book_entries;
+    sentinel_book_entry *book = state_at(view, view->state->book);
+    return &book[view->agent_ordinals[node] * entries + (action_id & (entries - 1))];
+}
+
+/* Where a mark is kept; null when the bundle has no such row. */
+static sentinel_mark_state *mark_place(const sentinel_view *view, const sentinel_mark *mark) {
+    const sentinel_bundle *bundle = &view->bundle;
+    uint64_t offset;
+    ptrdiff_t index;
+    if (mark->kind == SENTINEL_MARK_INSTRUMENT) {
+        const sentinel_instrument *row = sentinel_bundle_instrument(bundle, mark->id);
+        offset = view->state->instrument_marks;
+        index = row != NULL ? row - bundle->instruments : -1;
+    } else {
+        const sentinel_asset *row = sentinel_bundle_asset(bundle, mark->id);
+        offset = view->state->asset_marks;
+        index = row != NULL && mark->kind == SENTINEL_MARK_ASSET ? row - bundle->assets : -1;
+    }
+    sentinel_mark_state *marks = state_at(view, offset);
+    return index >= 0 ? &marks[index] : NULL;
+}
+
+void sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, size_t size) {
+    sentinel_feed feed;
+    if (size < sizeof feed) {
+        return;
+    }
+    memcpy(&feed, payload, sizeof feed);
+    size_t left = (size - sizeof feed) / sizeof(sentinel_mark);
+    for (size_t i = 0; i < feed.count && i < left; i++) {
+        sentinel_mark mark;
+        memcpy(&mark, payload + sizeof feed + i * sizeof mark, sizeof mark);
+        sentinel_mark_state *place = mark_place(view, &mark);
+        if (place == NULL || mark.price.mantissa <= 0 || mark.price.scale > SENTINEL_SCALE_MAX ||
+            (place->kind != 0 && mark.time_ns < place->time_ns)) {
+            continue;
+        }
+        sentinel_decimal price = math_normal(mark.price);
+        *place = (sentinel_mark_state){
+            .id = mark.id,
+            .kind = (uint8_t)mark.kind,
+            .scale = price.scale,
+            .mantissa = price.mantissa,
+            .time_ns = mark.time_ns,
+        };
+    }
+}
+
+void sentinel_policy_halt(const sentinel_view *view, uint32_t node, int halted, uint64_t record,
+                          int64_t now_ns, uint8_t severity, const uint8_t reason_digest32[32]) {
+    sentinel_node_state *state = sentinel_view_node(view, node);
+    if (state == NULL) {
+        return;
+    }
+    *state = (sentinel_node_state){.node = state->node};
+    if (halted) {
+        state->halted = 1;
+        state->severity = severity;
+        state->record = record;
+        state->since_ns = now_ns;
+        memcpy(state->reason_digest32, reason_digest32, 32);
+    }
+}

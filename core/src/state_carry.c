@@ -1,0 +1,135 @@
+/* A new version of the policy: the state of the one before is carried over by
+ * id (docs/2-policy.md, "A new version"). */
+#include "state_internal.h"
+
+/* Everything that is the engine's, and not the policy's. */
+static void carry_engine(sentinel_state *state, const sentinel_state *old) {
+    state->halted = old->halted;
+    state->record_count = old->record_count;
+    state->epoch = old->epoch;
+    state->last_now_ns = old->last_now_ns;
+    state->strangers = old->strangers;
+    memcpy(state->sequences, old->sequences, sizeof state->sequences);
+    memcpy(state->last_hash32, old->last_hash32, 32);
+    memcpy(state->engine_id32, old->engine_id32, 32);
+    memcpy(state->limit_hash32, old->limit_hash32, 32);
+    memcpy(state->authority_hash32, old->authority_hash32, 32);
+    memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
+}
+
+/* Entries are put in again; where two now meet, the higher action id stays. */
+static void carry_book(const sentinel_view *view, uint32_t node, const sentinel_view *old,
+                       uint32_t old_node) {
+    const sentinel_book_entry *from = sentinel_view_book(old, old_node, 0);
+    for (uint32_t i = 0; i < old->bundle.policy->book_entries; i++) {
+        sentinel_book_entry *place = sentinel_view_book(view, node, from[i].action_id);
+        if (from[i].action_id > place->action_id) {
+            *place = from[i];
+        }
+    }
+}
+
+static sentinel_status carry_nodes(const sentinel_view *view, const sentinel_view *old) {
+    for (uint32_t i = 0; i < old->bundle.node_count; i++) {
+        const sentinel_node_state *from = sentinel_view_node(old, i);
+        uint32_t node = state_find_node(view, from->node);
+        if (node == SENTINEL_NODE_NONE) {
+            if (from->halted != 0) {
+                return SENTINEL_FORMAT_REFERENCE;
+            }
+            continue;
+        }
+        *sentinel_view_node(view, node) = *from;
+        const sentinel_agent_state *agent = sentinel_view_agent(old, i);
+        if (agent != NULL && sentinel_view_agent(view, node) != NULL) {
+            *sentinel_view_agent(view, node) = *agent;
+            carry_book(view, node, old, i);
+        }
+    }
+    return SENTINEL_OK;
+}
+
+/* Both tables are in ascending order of id. */
+static void carry_marks(sentinel_mark_state *marks, uint32_t count, const sentinel_mark_state *old,
+                        uint32_t old_count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const sentinel_mark_state *from = policy_find(old, old_count, sizeof *old, marks[i].id);
+        if (from != NULL) {
+            marks[i] = *from;
+        }
+    }
+}
+
+/* The row whose state a constraint takes over; SENTINEL_NODE_NONE for none. */
+static uint32_t row_before(const sentinel_view *view, uint32_t row, const sentinel_view *old) {
+    const sentinel_constraint *constraint = &view->bundle.constraints[row];
+    uint32_t before = state_find_constraint(old, constraint->id);
+    if (before == SENTINEL_NODE_NONE || old->bundle.constraints[before].kind != constraint->kind ||
+        old->bundle.constraints[before].each != constraint->each) {
+        return SENTINEL_NODE_NONE;
+    }
+    return before;
+}
+
+static int is_below(const sentinel_bundle *bundle, uint32_t node, uint32_t above) {
+    for (unsigned i = bundle->nodes[node].depth; i > 0 && node != above; i--) {
+        node = bundle->nodes[node].parent;
+    }
+    return node == above;
+}
+
+/* Carries the windows of one node's constraints: the shared ones, or those
+ * of one agent (of index `agent`, and `old_agent` before). */
+static void carry_run(const sentinel_view *view, const sentinel_node *node, uint8_t each,
+                      uint32_t agent, const sentinel_view *old, uint32_t old_agent) {
+    for (uint32_t i = 0; i < node->constraint_count; i++) {
+        uint32_t row = node->constraint_first + i;
+        const sentinel_constraint *constraint = &view->bundle.constraints[row];
+        const policy_window *window = policy_rule_of(constraint->kind)->window;
+        if (window == NULL || constraint->each != each) {
+            continue;
+        }
+        uint32_t before = row_before(view, row, old);
+        if (before == SENTINEL_NODE_NONE) {
+            continue;
+        }
+        const sentinel_constraint *old_constraint = &old->bundle.constraints[before];
+        if (each == SENTINEL_EACH_AGENT &&
+            !is_below(&old->bundle, old_agent, old_constraint->node)) {
+            continue;
+        }
+        window->carry(state_window(view, row, window, agent), constraint,
+                      state_window(old, before, window, old_agent), old_constraint,
+                      old->state->last_now_ns);
+    }
+}
+
+static void carry_windows(const sentinel_view *view, const sentinel_view *old) {
+    const sentinel_node *nodes = view->bundle.nodes;
+    for (uint32_t i = 0; i < view->bundle.node_count; i++) {
+        carry_run(view, &nodes[i], SENTINEL_SHARED, i, old, 0);
+        uint32_t before = state_find_node(old, nodes[i].id);
+        if (nodes[i].kind != SENTINEL_NODE_AGENT || before == SENTINEL_NODE_NONE ||
+            old->bundle.nodes[before].kind != SENTINEL_NODE_AGENT) {
+            continue;
+        }
+        uint32_t above = i;
+        for (unsigned k = nodes[i].depth + 1u; k > 0; k--) {
+            carry_run(view, &nodes[above], SENTINEL_EACH_AGENT, i, old, before);
+            above = nodes[above].parent;
+        }
+    }
+}
+
+sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old) {
+    sentinel_state *state = view->state;
+    const sentinel_state *before = old->state;
+    carry_engine(state, before);
+    SENTINEL_TRY(carry_nodes(view, old));
+    carry_marks(state_at(view, state->instrument_marks), state->instrument_count,
+                state_at(old, before->instrument_marks), before->instrument_count);
+    carry_marks(state_at(view, state->asset_marks), state->asset_count,
+                state_at(old, before->asset_marks), before->asset_count);
+    carry_windows(view, old);
+    return SENTINEL_OK;
+}

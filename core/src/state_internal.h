@@ -1,0 +1,54 @@
+/* What the sources of the state share: where things lie, rows by id. */
+#ifndef SENTINEL_STATE_INTERNAL_H
+#define SENTINEL_STATE_INTERNAL_H
+
+#include "policy_rules.h"
+
+/* Where the tables of a bundle's state begin. Windows come last. */
+typedef struct state_plan {
+    uint64_t nodes;
+    uint64_t agents;
+    uint64_t instrument_marks;
+    uint64_t asset_marks;
+    uint64_t book;
+    uint64_t windows;
+    uint64_t size; /* 0: too large */
+    uint32_t agent_count;
+} state_plan;
+
+/* Where the arrays of a bundle's layout begin. */
+typedef struct state_arrays {
+    uint64_t window_offsets;
+    uint64_t agent_ordinals;
+    uint64_t nodes_by_id;
+    uint64_t constraints_by_id;
+    uint64_t size;
+} state_arrays;
+
+static inline void *state_at(const sentinel_view *view, uint64_t offset) {
+    return (uint8_t *)view->state + offset;
+}
+
+state_plan state_plan_of(const sentinel_bundle *bundle);
+
+/* Fills in the layout arrays and joins them with bundle and state.
+ * Returns: OK; POLICY_ARENA; FORMAT_ORDER; USAGE_ARGUMENT. */
+SENTINEL_MUST_USE sentinel_status state_lay_out(sentinel_view *view, const state_plan *plan,
+                                                const sentinel_bundle *bundle, void *layout,
+                                                uint64_t layout_size, void *state);
+
+/* The index of the row with an id; SENTINEL_NODE_NONE when there is none. */
+uint32_t state_find_node(const sentinel_view *view, uint32_t id);
+uint32_t state_find_constraint(const sentinel_view *view, uint32_t id);
+
+/* The window of a constraint for an agent, and of a shared one (any node). */
+void *state_window(const sentinel_view *view, uint32_t row, const policy_window *window,
+                   uint32_t agent);
+
+/* How many windows a constraint has. */
+uint64_t state_window_count(const sentinel_view *view, uint32_t row, const policy_window *window);
+
+/* state_carry.c: takes over what the version before held. */
+SENTINEL_MUST_USE sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old);
+
+#endif

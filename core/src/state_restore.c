@@ -1,0 +1,162 @@
+/* A state from a snapshot: bytes from outside, until every field is checked.
+ * The digest in the record says who wrote them; this says that nothing in
+ * them can lead the core astray. */
+#include "state_internal.h"
+
+#define IS_ZERO(field) bytes_are_zero(&(field), sizeof(field))
+
+static sentinel_status need(int holds, sentinel_status status) {
+    return holds ? SENTINEL_OK : status;
+}
+
+/* The tables lie where this bundle puts them. */
+static sentinel_status header_check(const sentinel_state *state, const sentinel_bundle *bundle,
+                                    const state_plan *plan, uint64_t size) {
+    SENTINEL_TRY(need(memcmp(state->magic, "SENTSTAT", 8) == 0, SENTINEL_FORMAT_MAGIC));
+    SENTINEL_TRY(need(state->version == SENTINEL_STATE_VERSION, SENTINEL_FORMAT_VERSION));
+    SENTINEL_TRY(need(state->size_bytes == size, SENTINEL_FORMAT_SIZE));
+    SENTINEL_TRY(
+        need(bytes_equal(state->policy_hash32, bundle->hash32, 32), SENTINEL_AUDIT_SNAPSHOT));
+    SENTINEL_TRY(
+        need(state->nodes == plan->nodes && state->agents == plan->agents &&
+                 state->instrument_marks == plan->instrument_marks &&
+                 state->asset_marks == plan->asset_marks && state->book == plan->book &&
+                 state->windows == plan->windows && state->node_count == bundle->node_count &&
+                 state->agent_count == plan->agent_count &&
+                 state->instrument_count == bundle->instrument_count &&
+                 state->asset_count == bundle->asset_count &&
+                 state->book_entries == bundle->policy->book_entries && state->last_now_ns >= 0,
+             SENTINEL_FORMAT_RANGE));
+    return need(IS_ZERO(state->reserved), SENTINEL_FORMAT_RESERVED);
+}
+
+/* Keys fill the table from its beginning, each once. */
+static sentinel_status counters_check(const sentinel_state *state) {
+    const sentinel_key_counter *counters = state->key_counters;
+    for (uint32_t i = 0; i < SENTINEL_KEYS_MAX; i++) {
+        SENTINEL_TRY(need(IS_ZERO(counters[i].reserved), SENTINEL_FORMAT_RESERVED));
+        SENTINEL_TRY(need(counters[i].key != 0 || counters[i].uses == 0, SENTINEL_FORMAT_RANGE));
+        if (counters[i].key == 0 || i == 0) {
+            continue;
+        }
+        SENTINEL_TRY(need(counters[i - 1].key != 0, SENTINEL_FORMAT_ORDER));
+        for (uint32_t j = 0; j < i; j++) {
+            SENTINEL_TRY(need(counters[j].key != counters[i].key, SENTINEL_FORMAT_ORDER));
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status agent_check(const sentinel_agent_state *agent, uint32_t id) {
+    /* Bit n stands for id_highest - n, and there is no action 0. */
+    int seen = agent->id_highest == 0
+                   ? agent->id_seen == 0 && IS_ZERO(agent->id_record)
+                   : (agent->id_seen & 1) != 0 && (agent->id_highest >= SENTINEL_ID_WINDOW ||
+                                                   agent->id_seen >> agent->id_highest == 0);
+    int counted = agent->suppressed == 0
+                      ? agent->suppressed_first_ns == 0 && agent->suppressed_last_ns == 0 &&
+                            IS_ZERO(agent->suppressed_reasons)
+                      : agent->suppressed_first_ns >= 0 &&
+                            agent->suppressed_last_ns >= agent->suppressed_first_ns;
+    return need(agent->node == id && seen && counted && agent->attempts_since_ns >= 0,
+                SENTINEL_FORMAT_RANGE);
+}
+
+static sentinel_status node_check(const sentinel_node_state *node, uint32_t id) {
+    SENTINEL_TRY(
+        need(node->node == id && node->halted <= 1 && node->severity <= 3 && node->since_ns >= 0,
+             SENTINEL_FORMAT_RANGE));
+    int is_clear = node->severity == 0 && node->record == 0 && node->since_ns == 0 &&
+                   IS_ZERO(node->reason_digest32);
+    return need(IS_ZERO(node->reserved) && (node->halted != 0 || is_clear),
+                SENTINEL_FORMAT_RESERVED);
+}
+
+static sentinel_status mark_check(const sentinel_mark_state *mark, uint32_t id, uint8_t kind) {
+    SENTINEL_TRY(need(IS_ZERO(mark->reserved), SENTINEL_FORMAT_RESERVED));
+    if (mark->kind == 0) {
+        return need(mark->id == id && mark->scale == 0 && mark->mantissa == 0 && mark->time_ns == 0,
+                    SENTINEL_FORMAT_RANGE);
+    }
+    return need(mark->id == id && mark->kind == kind && mark->mantissa > 0 &&
+                    mark->scale <= SENTINEL_SCALE_MAX &&
+                    (mark->scale == 0 || mark->mantissa % 10 != 0),
+                SENTINEL_FORMAT_RANGE);
+}
+
+static sentinel_status book_check(const sentinel_view *view, uint32_t node) {
+    const sentinel_book_entry *book = sentinel_view_book(view, node, 0);
+    for (uint32_t i = 0; i < view->bundle.policy->book_entries; i++) {
+        const sentinel_book_entry *entry = &book[i];
+        if (entry->action_id == 0) {
+            SENTINEL_TRY(need(IS_ZERO(*entry), SENTINEL_FORMAT_RESERVED));
+            continue;
+        }
+        SENTINEL_TRY(need(sentinel_view_book(view, node, entry->action_id) == entry &&
+                              entry->instrument != 0 && entry->side != 0 &&
+                              entry->side < SENTINEL_SIDE_COUNT && entry->type != 0 &&
+                              entry->type < SENTINEL_TYPE_COUNT,
+                          SENTINEL_FORMAT_RANGE));
+        SENTINEL_TRY(need(IS_ZERO(entry->reserved), SENTINEL_FORMAT_RESERVED));
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status nodes_check(const sentinel_view *view) {
+    const sentinel_bundle *bundle = &view->bundle;
+    for (uint32_t i = 0; i < bundle->node_count; i++) {
+        SENTINEL_TRY(node_check(sentinel_view_node(view, i), bundle->nodes[i].id));
+        const sentinel_agent_state *agent = sentinel_view_agent(view, i);
+        if (agent != NULL) {
+            SENTINEL_TRY(agent_check(agent, bundle->nodes[i].id));
+            SENTINEL_TRY(book_check(view, i));
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status marks_check(const sentinel_view *view) {
+    const sentinel_bundle *bundle = &view->bundle;
+    const sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
+    for (uint32_t i = 0; i < bundle->instrument_count; i++) {
+        SENTINEL_TRY(mark_check(&marks[i], bundle->instruments[i].id, SENTINEL_MARK_INSTRUMENT));
+    }
+    marks = state_at(view, view->state->asset_marks);
+    for (uint32_t i = 0; i < bundle->asset_count; i++) {
+        SENTINEL_TRY(mark_check(&marks[i], bundle->assets[i].id, SENTINEL_MARK_ASSET));
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status windows_check(const sentinel_view *view) {
+    for (uint32_t i = 0; i < view->bundle.constraint_count; i++) {
+        const sentinel_constraint *constraint = &view->bundle.constraints[i];
+        const policy_window *window = policy_rule_of(constraint->kind)->window;
+        if (window == NULL) {
+            continue;
+        }
+        const uint8_t *at = state_at(view, view->window_offsets[i]);
+        uint64_t step = window->bytes(constraint);
+        for (uint64_t k = state_window_count(view, i, window); k > 0; k--, at += step) {
+            SENTINEL_TRY(window->check(at, constraint));
+        }
+    }
+    return SENTINEL_OK;
+}
+
+sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundle *bundle,
+                                       void *layout, uint64_t layout_size, void *state,
+                                       uint64_t state_size) {
+    if (view == NULL || bundle == NULL) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    state_plan plan = state_plan_of(bundle);
+    SENTINEL_TRY(state_lay_out(view, &plan, bundle, layout, layout_size, state));
+    SENTINEL_TRY(need(state_size == plan.size, SENTINEL_FORMAT_SIZE));
+    SENTINEL_TRY(header_check(view->state, bundle, &plan, state_size));
+    SENTINEL_TRY(counters_check(view->state));
+    SENTINEL_TRY(agent_check(&view->state->strangers, 0));
+    SENTINEL_TRY(nodes_check(view));
+    SENTINEL_TRY(marks_check(view));
+    return windows_check(view);
+}
