@@ -97,7 +97,10 @@ class UnitInvalid(SentinelError):
 
 
 class ConfigError(SentinelError):
-    """A file of text is wrong; `file`, `line` and `column` (from 1) name the place."""
+    """A file of text is wrong; `file`, `line` and `column` (from 1) name the place.
+
+    `also` holds further errors of the same file, in the order of their places.
+    """
 
     exit_status = 2
 
@@ -110,11 +113,13 @@ class ConfigError(SentinelError):
         column: int = 0,
         cause: str = "",
         next_step: str = "",
+        also: Sequence[ConfigError] = (),
     ) -> None:
         super().__init__(message, cause=cause, next_step=next_step)
         self.file = file
         self.line = line
         self.column = column
+        self.also = tuple(also)
 
     @property
     def place(self) -> str:
@@ -127,6 +132,10 @@ class ConfigError(SentinelError):
     def __str__(self) -> str:
         """The place, then the message."""
         return f"{self.place}: {self.message}"
+
+    def diagnostics(self) -> str:
+        """The error, then the others of the same file."""
+        return "\n".join([super().diagnostics(), *(error.diagnostics() for error in self.also)])
 
 
 class PolicyInvalid(SentinelError):

@@ -56,7 +56,7 @@ _RATE: Final = "a rate such as 1000/min, 10/s, 5000/h, 200/day or 300/5min"
 _DURATION: Final = "a duration such as 250ms, 5s, 10 min, 24h or 1 day"
 _QUANTITY: Final = "a decimal such as 5, 0.10 or 1250.5"
 
-_NUMBER: Final = re.compile(r"(0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:_[0-9]{3})+)(?:\.([0-9]+))?")
+_NUMBER: Final = re.compile(r"([1-9][0-9]{0,2}(?:_[0-9]{3})+|0|[1-9][0-9]*)(?:\.([0-9]+))?")
 _MULTIPLIERS: Final = {"": 0, "k": 3, "M": 6, "B": 9}
 _RATIOS: Final = {"ppm": 0, "bps": 2, "%": 4}
 _DURATIONS: Final = {
