@@ -26,7 +26,8 @@ int main(void) {
     }
     const unsigned char zeros[SENTINEL_ORDER_BYTES_MAX] = {0};
     sentinel_reason reason = SENTINEL_REASON_NONE;
-    if (sentinel_order_check(&reason, zeros, sizeof zeros, 0) != SENTINEL_OK ||
+    if (sentinel_order_check(&reason, zeros, sizeof zeros, SENTINEL_ENVIRONMENT_LIVE) !=
+            SENTINEL_OK ||
         reason == SENTINEL_REASON_NONE) {
         return 2;
     }
