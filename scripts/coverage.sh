@@ -22,7 +22,8 @@ fi
     --exclude-branches-by-pattern '.*SENTINEL_HOLDS.*' \
     --gcov-ignore-errors=no_working_dir_found \
     --html-details build/coverage/index.html --txt build/coverage/summary.txt \
-    --fail-under-line 95 --fail-under-branch 90 --print-summary $search >build/coverage/log 2>&1 || {
+    --fail-under-line 95 --fail-under-branch 90 --print-summary $search \
+    >build/coverage/log 2>&1 || {
     cat build/coverage/summary.txt build/coverage/log
     exit 1
 }

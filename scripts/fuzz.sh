@@ -25,8 +25,8 @@ dir=build/fuzz/$name
 mkdir -p "$dir/corpus"
 set -- "$dir/corpus"
 [ ! -d "tests/fuzz/corpus/$name" ] || set -- "$@" "tests/fuzz/corpus/$name"
-if "$dir/$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1; then
+if "$dir/$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1; then
     printf 'fuzz: %-24s %s runs, cover %s\n' "$name" \
         "$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log")" \
         "$(sed -n 's/.*DONE *cov: \([0-9]*\).*/\1/p' "$dir/log")"

@@ -72,7 +72,7 @@ python=$(find_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is needed (apt-get install python3, or PYTHON=...)"
 # Only the system's own interpreter gets its parts from apt; another brings them with it.
 case $python in
-/usr/bin/*) python_package=python$("$python" -c 'import sys; print("3.%d" % sys.version_info[1])') ;;
+/usr/bin/*) python_package=python3.$("$python" -c 'import sys; print(sys.version_info[1])') ;;
 *) python_package="(of $python:)" ;;
 esac
 
@@ -163,7 +163,7 @@ if [ "$(cat build/stamp/package 2>/dev/null)" != "$stamp" ] || [ ! -x .venv/bin/
     step "package sentinel, command zcp" $venv -m pip --disable-pip-version-check install \
         --no-input --no-deps --no-build-isolation -e .
     echo "$stamp" >build/stamp/package
-elif [ -z "$extension" ] ||
-    [ -n "$(find core/src core/include python/sentinel/_*.p?[xd] setup.py -newer "$extension")" ]; then
+elif [ -z "$extension" ] || [ -n "$(find core/src core/include python/sentinel/_*.p?[xd] setup.py \
+    -newer "$extension")" ]; then
     step "extensions of the package" $venv setup.py -q build_ext --inplace
 fi

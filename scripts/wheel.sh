@@ -8,7 +8,7 @@ rm -rf build/wheel dist
 mkdir -p build/wheel dist
 log=build/wheel/log
 {
-    pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir build/wheel . &&
+    pip --disable-pip-version-check wheel --no-deps --no-build-isolation -w build/wheel . &&
         auditwheel repair --wheel-dir dist build/wheel/*.whl
 } >"$log" 2>&1 || {
     tail -n 30 "$log"
