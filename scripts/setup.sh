@@ -95,6 +95,8 @@ look_for_packages() {
         need "$(clang_runtime)" has_sanitizer
         need clang-tidy command -v clang-tidy
         need valgrind command -v valgrind
+        # valgrind replaces functions of the loader, and finds them by their debugging symbols.
+        need libc6-dbg valgrind -q true
     fi
 }
 
