@@ -298,13 +298,14 @@ cdef class LogReader:
     cdef bint open
 
     def __cinit__(self, directory, *, uint64_t first=0):
+        cdef sentinel_status status
         self.dir_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         self.buffer = <uint8_t *>malloc(SENTINEL_RECORD_BYTES_MAX)
         if self.buffer == NULL:
             raise MemoryError
-        _raise_status(sentinel_log_reader_open(&self.reader, self.dir_fd, first),
-                      os.fsdecode(directory), errno)
+        status = sentinel_log_reader_open(&self.reader, self.dir_fd, first)
         self.open = True
+        _raise_status(status, os.fsdecode(directory), errno)
 
     def __dealloc__(self):
         if self.open:

@@ -15,6 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from ._enums import Power
 from .errors import PolicyInvalid, VerificationFailed
 
 _HEADER = struct.Struct("<8sHHB3sI4s32sQqq16s")
@@ -31,14 +32,6 @@ class FrameKind(IntEnum):
     POLICY = 2
     COMMAND = 4
     FEED = 5
-
-
-class Power(IntEnum):
-    """What an authority's key may sign."""
-
-    POLICY = 0
-    OPERATOR = 2
-    FEED_MARK = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from . import _core
+from ._enums import Power
 from ._frame import (
     Authority,
     FrameKind,
     Genesis,
-    Power,
     parse_authority,
     parse_genesis,
     unsafe_parse_frame,
@@ -162,7 +162,7 @@ class _Walk:
             if sha256(raw[:64]).digest() == check:
                 slots.append(_HeadSlot(count, generation, last_hash))
             elif not self.writer_alive:
-                self._add("corrupt", path, "a slot of the head is not intact", offset=offset)
+                self._add("torn", path, "a slot of the head is not intact", offset=offset)
         if any(rest):
             at = next(i for i, byte in enumerate(rest) if byte)
             self._add("corrupt", path, "a byte that must be zero is not", offset=at)

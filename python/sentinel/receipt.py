@@ -17,9 +17,11 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import IntEnum
 from hashlib import sha256
 from typing import Any, Final
 
+from ._enums import Action, Environment, Rule, label
 from ._frame import Genesis, parse_genesis, verify_ed25519
 from ._record import (
     Record,
@@ -37,16 +39,6 @@ __all__ = ["Expectation", "Head", "VerifiedReceipt", "build_receipt", "verify_re
 
 FORMAT: Final = "sentinel-vpp-v1"
 EXPECTATION_FORMAT: Final = "sentinel-expectation-v1"
-RULE_NAMES: Final = (
-    "none", "kill_switch", "actions", "venues", "instruments", "order_types", "sides",
-    "times_in_force", "destinations", "sanctions", "value_cap", "quantity_cap", "price_collar",
-    "daily_limit", "rolling_cap", "rate_limit",
-)  # fmt: skip
-ACTION_NAMES: Final = (
-    "none", "place", "amend", "cancel", "cancel_all", "cancel_all_after", "query", "withdraw",
-    "transfer", "message",
-)  # fmt: skip
-ENVIRONMENT_NAMES: Final = ("none", "live", "test", "lab")
 
 _HEAD = struct.Struct("<32sQQ32s32s")
 
@@ -127,12 +119,16 @@ def iso_time(time_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
+def _name(kind: type[IntEnum], number: int) -> str:
+    return label(kind(number)) if number in kind.__members__.values() else str(number)
+
+
 def describe_results(record: Record) -> list[dict[str, Any]]:
     """Every constraint that was evaluated: type, result, value, bound, and flags where any."""
     rows: list[dict[str, Any]] = []
     for result in record.results:
         row: dict[str, Any] = {
-            "type": RULE_NAMES[result.kind] if result.kind < len(RULE_NAMES) else str(result.kind),
+            "type": _name(Rule, result.kind),
             "result": "PASS" if result.passed else "FAIL",
             "value": result.value,
             "bound": result.bound,
@@ -150,12 +146,12 @@ def _readable(record: Record, genesis: Genesis, policy_version: int | None) -> d
     return {
         "format": FORMAT,
         "engine_id": genesis.engine_id.hex(),
-        "environment": ENVIRONMENT_NAMES[genesis.environment],
+        "environment": _name(Environment, genesis.environment),
         "record_number": record.number,
         "record_hash": record.hash.hex(),
         "epoch": record.epoch,
         "agent": record.agent,
-        "action": ACTION_NAMES[action] if action < len(ACTION_NAMES) else str(action),
+        "action": _name(Action, action),
         "verdict": record.verdict.name.lower(),
         "reasons": [REASON_CODE.get(n, str(n)) for n in record.reason_numbers],
         "transaction_hash": record.payload_digest.hex() if signed else None,

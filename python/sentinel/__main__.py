@@ -1,0 +1,7 @@
+"""`python -m sentinel` is `zcp`."""
+
+import sys
+
+from ._cli import main
+
+sys.exit(main())

@@ -1,0 +1,109 @@
+"""zcp halt, zcp resume, and zcp kill-switch activate|deactivate, their aliases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .. import _layout
+from .._enums import Command
+from .._frame import FrameKind
+from ..config import AuthorityRing, keep_text
+from ._shared import (
+    WAIT_SECONDS,
+    Cli,
+    DirOption,
+    JsonOption,
+    PassphraseOption,
+    ReasonOption,
+    WaitOption,
+    deliver,
+    must_be_applied,
+    now_ns,
+)
+
+ScopeOption = Annotated[
+    str, typer.Option("--scope", help="Path of the node: the firm, a group, an agent.")
+]
+SeverityOption = Annotated[int, typer.Option("--severity", min=0, max=3, help="0 to 3.")]
+
+ISSUED_BEFORE_NS = 2 * 10**9
+"""A command is dated back so much: the writer's clock reading may be a little older than ours."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("halt")(halt)
+    app.command("resume")(resume)
+    switch = typer.Typer(
+        help="The kill switch: halt and resume under their common name.", no_args_is_help=True
+    )
+    switch.command("activate")(halt)
+    switch.command("deactivate")(resume)
+    app.add_typer(switch, name="kill-switch")
+
+
+def halt(
+    reason: ReasonOption,
+    scope: ScopeOption = "",
+    severity: SeverityOption = 0,
+    wait: WaitOption = WAIT_SECONDS,
+    directory: DirOption = None,
+    passphrase_file: PassphraseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Stop signing: for the whole firm, or for one node and all below it.
+
+    It binds at once, also while another process signs, and stays until it is lifted.
+
+    Examples:
+
+        zcp kill-switch activate --reason "Compliance test"
+
+        zcp halt --scope firm/desk --reason "fat finger" --severity 3
+    """
+    cli = Cli.of(directory, json, passphrase_file)
+    result = _command(cli, Command.HALT, scope, reason, severity, wait)
+    note = f"record {result['record']}"
+    if not result["applied"]:
+        note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
+    cli.emit(result, f"halted: {result['scope']} ({note})\nlift it: zcp resume --reason TEXT")
+
+
+def resume(
+    reason: ReasonOption,
+    scope: ScopeOption = "",
+    severity: SeverityOption = 0,
+    wait: WaitOption = WAIT_SECONDS,
+    directory: DirOption = None,
+    passphrase_file: PassphraseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Lift a halt of one node. Resuming the firm also lifts a halt of the engine's own.
+
+    Examples:
+
+        zcp kill-switch deactivate --reason "Test complete"
+
+        zcp resume --scope firm/desk --reason "limits corrected"
+    """
+    cli = Cli.of(directory, json, passphrase_file)
+    result = must_be_applied(_command(cli, Command.RESUME, scope, reason, severity, wait))
+    cli.emit(result, f"resumed: {result['scope']} (record {result['record']})")
+
+
+def _command(
+    cli: Cli, verb: Command, scope: str, reason: str, severity: int, wait: float
+) -> dict[str, Any]:
+    installed = cli.installed()
+    node = installed.policy().node(scope)
+    issued = now_ns() - ISSUED_BEFORE_NS
+    part = _layout.command(
+        verb, node.id, reason, installed.terms(now_ns(), issued), severity=severity
+    )
+    ring = AuthorityRing.open(cli.directory, cli.passphrase())
+    frame = ring.sign(FrameKind.COMMAND, part)
+    keep_text(cli.directory, reason)
+    result = deliver(cli, frame, wait=wait, spool_first=verb is Command.HALT)
+    return {"verb": verb.name.lower(), "scope": node.path, "reason": reason, **result}

@@ -1,0 +1,45 @@
+"""Secrets never stand in argv: the shell keeps a history, and every user sees the processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import UsageError
+
+_OPTIONS: Final = re.compile(
+    r"--?(secret|secret-key|api-secret|private-key|passphrase|password|seed|mnemonic)(=.*)?",
+    re.DOTALL,
+)
+_LOOKS_SECRET: Final = re.compile(r"(0x)?[0-9A-Fa-f]{64}|[A-Za-z0-9+/=_-]{40,}|-----BEGIN.*", re.DOTALL)
+_PUBLIC_OPTIONS: Final = {"--api-key", "--dir", "--passphrase-file", "--secret-file", "--out"}
+"""Options of `zcp key` whose values may look like a secret and are none."""
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Raises UsageError where an argument is, or looks like, a secret. Never repeats it."""
+    for argument in arguments:
+        if match := _OPTIONS.fullmatch(argument):
+            raise _refusal(f"--{match[1]}")
+    if not arguments or arguments[0] != "key":
+        return
+    public = False
+    for argument in arguments[1:]:
+        name, _, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        if name:
+            public = name in _PUBLIC_OPTIONS and not value
+            argument = "" if name in _PUBLIC_OPTIONS else value
+        elif public:
+            public = False
+            continue
+        if _LOOKS_SECRET.fullmatch(argument):
+            raise _refusal("an argument that looks like a secret")
+
+
+def _refusal(what: str) -> UsageError:
+    return UsageError(
+        f"{what} was given on the command line; it is refused, and it was not used",
+        cause="the shell keeps a history, and every user of the machine sees the arguments",
+        next_step="change that secret if it is real; give it with --secret-file FILE or on stdin",
+    )

@@ -1,0 +1,215 @@
+"""What every command shares: options, output, exit statuses, the way to the writer."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .. import _core
+from ..config import Installed, engine_dir, read_passphrase
+from ..errors import EngineLocked, SentinelError, UsageError, raise_status
+
+EXIT_STATUSES: Final = {
+    0: "done",
+    1: "an error that was not foreseen",
+    2: "usage: a wrong option, argument, file, unit, order or policy",
+    3: "refused by policy; the refusal is recorded",
+    4: "the engine is halted, or has no policy",
+    5: "allowed, but not signed or not recorded; nothing was released",
+    6: "another process is the engine's writer",
+    7: "a key, key file or passphrase",
+    8: "the log, a receipt or a signature is not intact, or does not prove what it says",
+    9: "the operating system refused: no such file, no space, read-only",
+    10: "a cryptographic library refused",
+    70: "an invariant of this program broke",
+    130: "interrupted",
+}
+"""Exit statuses of every command; docs/cli.md shows them."""
+
+DirOption = Annotated[
+    Path | None,
+    typer.Option("--dir", help="The engine's directory; else ZCP_DIR, else the user's data."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+PassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help="File that holds the passphrase of the keys."),
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept beside the log.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", help="Seconds to wait for the writer, if there is one.")
+]
+
+WAIT_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """One command's surroundings."""
+
+    directory: Path
+    json: bool
+    passphrase_file: Path | None = None
+
+    @classmethod
+    def of(cls, directory: Path | None, json: bool, passphrase_file: Path | None = None) -> Cli:
+        """From a command's options."""
+        return cls(engine_dir(directory), json, passphrase_file)
+
+    def installed(self) -> Installed:
+        """The engine's public files. Raises StorageError when there is no engine."""
+        return Installed(self.directory)
+
+    def passphrase(self) -> bytes:
+        """The passphrase: file, environment, the file beside the keys, or a prompt."""
+        ask = _ask if sys.stdin.isatty() else None
+        return read_passphrase(self.directory, file=self.passphrase_file, ask=ask)
+
+    def emit(self, data: dict[str, Any], text: Callable[[Console], None] | str) -> None:
+        """Prints the result: one JSON object, or text for people."""
+        if self.json:
+            print(json.dumps(data, indent=2, ensure_ascii=False))
+            return
+        console = Console(highlight=False, soft_wrap=True)
+        if isinstance(text, str):
+            console.print(text, markup=False)
+        else:
+            text(console)
+
+    def warn(self, text: str) -> None:
+        """A remark that is no result: to the standard error."""
+        print(text, file=sys.stderr)
+
+
+def _ask() -> str:
+    return getpass.getpass("Passphrase: ")
+
+
+def now_ns() -> int:
+    """The time of this machine, in Unix nanoseconds."""
+    return time.time_ns()
+
+
+def table(*columns: str) -> Table:
+    """A plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def fail(error: SentinelError, *, json_output: bool) -> NoReturn:
+    """Says what is wrong, and exits with its status."""
+    if json_output:
+        print(json.dumps({"error": describe_error(error)}, indent=2, ensure_ascii=False))
+    else:
+        print(error.diagnostics(), file=sys.stderr)
+    raise SystemExit(error.exit_status)
+
+
+def describe_error(error: SentinelError) -> dict[str, Any]:
+    """An error as data: what every command prints with --json."""
+    data: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "exit_status": error.exit_status,
+    }
+    if error.status:
+        data["status"] = _core.status_name(error.status)
+    if error.cause:
+        data["cause"] = error.cause
+    if error.next_step:
+        data["next_step"] = error.next_step
+    for name in ("reason", "reasons", "record", "epoch", "file", "line", "column", "offset"):
+        if value := getattr(error, name, None):
+            data[name] = list(value) if isinstance(value, tuple) else value
+    if failed := getattr(error, "failed", ()):
+        data["failed"] = [describe_constraint(constraint) for constraint in failed]
+    return data
+
+
+def describe_constraint(constraint: Any) -> dict[str, Any]:
+    """A failed constraint as data."""
+    names = (
+        "type", "node", "name", "value", "bound", "value_text", "bound_text", "suggestion",
+        "max_allowed", "retry_after_ns",
+    )  # fmt: skip
+    return {name: getattr(constraint, name) for name in names}
+
+
+def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -> dict[str, Any]:
+    """Brings a signed frame to the engine; the number of its record, and by which way.
+
+    Through the spool when another process is the writer, else as the writer. `spool_first`
+    (a halt): it is in the spool, and binds, before anything else is tried. Raises EngineLocked
+    when the writer has not applied it in time.
+    """
+    ticket = _core.spool_submit(cli.directory, frame) if spool_first else None
+    try:
+        engine = _core.Engine.open(cli.directory, cli.passphrase(), now_ns())
+    except EngineLocked:
+        if ticket is None:
+            ticket = _core.spool_submit(cli.directory, frame)
+        return _await(cli, ticket, wait)
+    try:
+        if ticket is None:
+            return {"record": engine.take(frame, now_ns()), "applied": True}
+        engine.spool(now_ns())
+        return _await(cli, ticket, 0.0)
+    finally:
+        engine.close(now_ns())
+
+
+def _await(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
+    done = cli.directory / "spool" / f"{ticket:020d}.done"
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            answer = done.read_bytes()
+        except FileNotFoundError:
+            answer = b""
+        if len(answer) == 16:
+            status = int.from_bytes(answer[:4], "little")
+            if status:
+                raise_status(status, "the engine's writer did not take it")
+            return {
+                "record": int.from_bytes(answer[8:], "little"), "applied": True, "ticket": ticket,
+            }  # fmt: skip
+        if time.monotonic() >= deadline:
+            return {"record": None, "applied": False, "ticket": ticket}
+        time.sleep(0.01)
+
+
+def must_be_applied(result: dict[str, Any]) -> dict[str, Any]:
+    """Raises EngineLocked when the writer has not applied a frame yet."""
+    if not result["applied"]:
+        raise EngineLocked(
+            f"the engine's writer has not applied it yet (ticket {result['ticket']})",
+            cause="another process holds the engine and has not decided since",
+            next_step="it is in the spool and applied before the writer's next decision",
+        )
+    return result
+
+
+def read_input(file: str) -> str:
+    """The text of a file, or of the standard input for "-". Raises UsageError."""
+    try:
+        if file == "-":
+            return sys.stdin.read()
+        return Path(file).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: not UTF-8") from None
+    except OSError as error:
+        raise UsageError(
+            f"{file}: {error.strerror}", next_step="name a file that exists, or - for stdin"
+        ) from None

@@ -1,0 +1,218 @@
+"""Rendering by throw-away engines of the environment `lab`: neutral orders in, requests out.
+
+    rendered = render({"id": "1", "venue": "binance_spot", "scheme": "HMAC-SHA256",
+                       "key": {"api_key": "…", "secret": "…"}, "order": {…}})
+
+Each order gets an engine in memory of its own: nothing is kept, and nothing of it loads elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from . import _core, _layout
+from ._enums import Action, Algorithm, Environment, Purpose, Venue, label
+from ._frame import FrameKind
+from ._status import REASON_CODE
+from ._types import Outcome
+from .config import RECEIPT_KEY, AuthorityRing, terms
+from .errors import OrderInvalid, PolicyDenied, SentinelError, SigningFailed, UsageError
+from .order import Transfer, Withdraw
+from .policy_compile import compile_policy
+from .venue import LAB_ID, LabOrder, neutral_order
+
+__all__ = ["LabKey", "render", "sign"]
+
+_SMALLEST: Final = "0.000000000000000001"
+_FIRM: Final = 2
+_ALGORITHMS: Final = {"hmac-sha256": Algorithm.HMAC_SHA256, "ed25519": Algorithm.ED25519}
+
+
+@dataclass(frozen=True, slots=True)
+class LabKey:
+    """A key of a venue, for tests: never use one that guards money."""
+
+    algorithm: Algorithm
+    secret: bytes
+    api_key: str = ""
+
+    @classmethod
+    def of(cls, scheme: Any, key: Any) -> LabKey:
+        """From the fields `scheme` and `key` of a line. Raises UsageError."""
+        algorithm = _ALGORITHMS.get(scheme.lower()) if isinstance(scheme, str) else None
+        if algorithm is None:
+            raise UsageError(f"scheme: {scheme!r} is none of HMAC-SHA256, Ed25519")
+        if not isinstance(key, Mapping):
+            raise UsageError("key: an object is needed")
+        api_key = key.get("api_key") or ""
+        if not isinstance(api_key, str):
+            raise UsageError("key.api_key: text is needed")
+        if algorithm is Algorithm.HMAC_SHA256:
+            secret = key.get("secret")
+            if not isinstance(secret, str) or not secret:
+                raise UsageError("key.secret: text is needed")
+            return cls(algorithm, secret.encode(), api_key)
+        return cls(algorithm, ed25519_seed(key), api_key)
+
+
+def ed25519_seed(key: Mapping[str, Any]) -> bytes:
+    """The seed of an Ed25519 key, given in hex or as PKCS #8 PEM. Raises UsageError."""
+    try:
+        if text := key.get("private_key_seed_hex"):
+            seed = bytes.fromhex(text)
+        else:
+            seed = seed_of_pem(key["private_key_pem"].encode())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError("key: private_key_seed_hex or private_key_pem is needed") from None
+    if len(seed) != 32:
+        raise UsageError("key: an Ed25519 seed has 32 bytes")
+    return seed
+
+
+def seed_of_pem(pem: bytes) -> bytes:
+    """The seed in an Ed25519 PKCS #8 PEM text. Raises ValueError."""
+    try:
+        loaded = serialization.load_pem_private_key(pem, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise ValueError("not an Ed25519 key")
+    return loaded.private_bytes_raw()
+
+
+def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
+    """A policy that allows this one order, as JSON (which is YAML too)."""
+    order = lab.order
+    data: dict[str, Any] = {
+        "version": 1,
+        "firm": {
+            "name": "lab",
+            "id": _FIRM,
+            "agents": {
+                "agent": {"id": LAB_ID, "allow": {"actions": [label(action) for action in Action]}}
+            },
+        },
+        "keys": {"key": {"id": LAB_ID, "algorithm": label(algorithm), "for": "agent"}},
+    }
+    if lab.venue is Venue.NONE:
+        data["keys"]["key"]["purpose"] = "message"
+    else:
+        data["keys"]["key"] |= {"venue": label(lab.venue), "endpoint": "granted"}
+    names = [lab.asset or "BASE"] + (["QUOTE"] if lab.symbol is not None else [])
+    data["assets"] = {name: {"id": i, "code": name} for i, name in enumerate(names, LAB_ID)}
+    if lab.symbol is not None:
+        data["instruments"] = {
+            "instrument": {
+                "id": LAB_ID, "venue": label(lab.venue), "symbol": lab.symbol,
+                "contract": label(lab.contract), "base": names[0], "quote": names[1],
+                "tick": _SMALLEST, "lot": _SMALLEST,
+            }
+        }  # fmt: skip
+    if isinstance(order, Withdraw):
+        if lab.network is None:
+            raise OrderInvalid("network is missing")
+        data["networks"] = {"network": {"id": LAB_ID, "asset": names[0], "code": lab.network}}
+        place: dict[str, Any] = {"network": "network", "address": order.address}
+        if order.memo is not None:
+            place["memo"] = order.memo
+        data |= {"destinations": {"place": place}}
+        data["firm"]["destinations"] = ["place"]
+    elif isinstance(order, Transfer) and order.destination:
+        data["destinations"] = {"place": {"account": order.destination}}
+        data["firm"]["destinations"] = ["place"]
+    return json.dumps(data)
+
+
+def sign(lab: LabOrder, key: LabKey) -> Outcome:
+    """Signs one neutral order with an engine of its own; the core's answer.
+
+    Raises OrderInvalid, ConfigError where no policy can name what the order names.
+    """
+    now = lab.timestamp_ms * 1_000_000
+    if not 0 <= now < 2**62:
+        raise OrderInvalid(f"timestamp_ms: {lab.timestamp_ms} is out of range")
+    keys = _core.Keyring()
+    identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519)
+    purpose = Purpose.MESSAGE if lab.venue is Venue.NONE else Purpose.VENUE
+    keys.import_(
+        LAB_ID, purpose, key.algorithm, key.secret, venue=lab.venue, api_key=key.api_key
+    )
+    authority = AuthorityRing.generate()
+    genesis = _layout.genesis(
+        environment=Environment.LAB,
+        root_threshold=1,
+        root_keys=[authority.root_key],
+        identity_key=identity.public_key,
+        created_ns=now,
+        random32=secrets.token_bytes(32),
+    )
+    first = terms(_layout.engine_id(genesis), Environment.LAB, 1, now)
+    part = compile_policy(_policy(lab, key.algorithm), first, keyring=keys.list(), file="lab")
+    bundle = authority.sign(FrameKind.POLICY, part)
+    layout, state = _core.bundle_memory(bundle)
+    context = _core.Context(
+        genesis, keys, receipt_key=RECEIPT_KEY, bundle_bytes=len(bundle) + layout + 128,
+        state_bytes=state,
+    )  # fmt: skip
+    context.genesis(now)
+    context.take(authority.bundle(first), now)
+    context.take(bundle, now)
+    context.start(now)
+    return context.sign(context.session(LAB_ID), lab.pack(), now)
+
+
+def render(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Renders one line: the request and its signature, or {"id", "error", "reason"}.
+
+    Fields: `id`, `venue`, `scheme`, `key`, `order`, as docs/cli.md says.
+    """
+    id_ = line.get("id")
+    try:
+        order = line.get("order")
+        if not isinstance(order, Mapping):
+            raise UsageError("order: an object is needed")
+        fields = dict(order)
+        if line.get("venue") is not None:
+            if fields.get("venue") not in (None, line["venue"]):
+                raise UsageError("venue: the line and its order name two venues")
+            fields["venue"] = line["venue"]
+        lab = neutral_order(fields)
+        key = LabKey.of(line.get("scheme"), line.get("key"))
+        return _rendered(id_, sign(lab, key))
+    except PolicyDenied as error:
+        return {"id": id_, "error": error.message, "reason": error.reason}
+    except SentinelError as error:
+        number = getattr(error, "reason", None)
+        reason = REASON_CODE.get(number, "input") if isinstance(number, int) else "input"
+        return {"id": id_, "error": str(error), "reason": reason}
+
+
+def _rendered(id_: Any, outcome: Outcome) -> dict[str, Any]:
+    if outcome.signature is None or outcome.request is None:
+        kind = SigningFailed if outcome.verdict == 4 else PolicyDenied
+        raise kind(REASON_CODE.get(outcome.reason, "unknown"))
+    request, signature = outcome.request, outcome.signature
+    hmac = signature.algorithm == Algorithm.HMAC_SHA256
+    return {
+        "id": id_,
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers": dict(request.headers),
+        "body": request.body,
+        "string_to_sign": request.string_to_sign.decode(),
+        "string_to_sign_encoding": "utf-8",
+        "signature": signature.bytes.hex()
+        if hmac
+        else base64.b64encode(signature.bytes).decode(),
+        "signature_encoding": "hex-lower" if hmac else "base64-std-padded",
+    }
