@@ -63,10 +63,12 @@ int sign_ecdsa(const secp256k1_context *context, sentinel_signature *signature,
                const sign_slot *slot, const uint8_t digest32[32]) {
     secp256k1_ecdsa_recoverable_signature recoverable;
     int recovery_id = 0;
-    int made = secp256k1_ecdsa_sign_recoverable(context, &recoverable, digest32, slot->secret, NULL,
-                                                NULL) &&
-               secp256k1_ecdsa_recoverable_signature_serialize_compact(context, signature->bytes,
-                                                                       &recovery_id, &recoverable);
+    int made =
+        secp256k1_ecdsa_sign_recoverable(context, &recoverable, digest32, slot->secret, NULL, NULL);
+    SIGN_DECLASSIFY(&made, sizeof made);
+    SIGN_DECLASSIFY(&recoverable, sizeof recoverable);
+    made = made && secp256k1_ecdsa_recoverable_signature_serialize_compact(
+                       context, signature->bytes, &recovery_id, &recoverable);
     signature->recovery_id = (uint8_t)recovery_id;
     return made;
 }
@@ -93,7 +95,9 @@ int sign_ecdsa_verify(const uint8_t public_key33[33], const sentinel_signature *
  * equal signatures (null means that to libsecp256k1). */
 int sign_bip340(const secp256k1_context *context, uint8_t sig64[64], const sign_slot *slot,
                 const uint8_t digest32[32]) {
-    return secp256k1_schnorrsig_sign32(context, sig64, digest32, &slot->keypair, NULL);
+    int made = secp256k1_schnorrsig_sign32(context, sig64, digest32, &slot->keypair, NULL);
+    SIGN_DECLASSIFY(&made, sizeof made);
+    return made;
 }
 
 int sign_bip340_verify(const uint8_t public_key32[32], const uint8_t sig64[64],
