@@ -129,7 +129,7 @@ sentinel_status files_load(size_t *size, int dir_fd, const char *name, void *byt
     return got != 0 ? SENTINEL_FORMAT_SIZE : status;
 }
 
-sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
+sentinel_status files_numbers(uint64_t *lowest, uint64_t *highest, int dir_fd, const char *suffix,
                               uint64_t at_most) {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -146,9 +146,9 @@ sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         uint64_t candidate;
         if (strlen(entry->d_name) >= FILES_NUMBER_DIGITS &&
-            files_number_parse(&candidate, entry->d_name, suffix) && candidate <= at_most &&
-            (!found || candidate > *number)) {
-            *number = candidate;
+            files_number_parse(&candidate, entry->d_name, suffix) && candidate <= at_most) {
+            *lowest = !found || candidate < *lowest ? candidate : *lowest;
+            *highest = !found || candidate > *highest ? candidate : *highest;
             found = 1;
         }
     }
@@ -156,4 +156,10 @@ sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
     (void)closedir(dir);
     errno = error;
     return error != 0 ? SENTINEL_IO_READ : found ? SENTINEL_OK : SENTINEL_AUDIT_END;
+}
+
+sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
+                              uint64_t at_most) {
+    uint64_t lowest;
+    return files_numbers(&lowest, number, dir_fd, suffix, at_most);
 }

@@ -39,8 +39,10 @@ SENTINEL_MUST_USE sentinel_status files_save(int dir_fd, const char *name, const
 SENTINEL_MUST_USE sentinel_status files_load(size_t *size, int dir_fd, const char *name,
                                              void *bytes, size_t capacity);
 
-/* The highest number not above `at_most` among names with this suffix.
- * Returns: OK; AUDIT_END (none); IO_OPEN; IO_READ. */
+/* The lowest and the highest number not above `at_most` among names with
+ * this suffix. Returns: OK; AUDIT_END (none); IO_OPEN; IO_READ. */
+SENTINEL_MUST_USE sentinel_status files_numbers(uint64_t *lowest, uint64_t *highest, int dir_fd,
+                                                const char *suffix, uint64_t at_most);
 SENTINEL_MUST_USE sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
                                                 uint64_t at_most);
 

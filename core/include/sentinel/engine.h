@@ -12,7 +12,9 @@
  *                            u32 status, u32 reserved, u64 record
  * <dir>/texts/<digest>       reasons, under their SHA-256
  *
- * Hashes are lower-case hex, tickets and records 20 decimal digits. */
+ * Hashes are lower-case hex, tickets and records 20 decimal digits. The
+ * directory is its owner's alone (0700; files 0600): another user's, or one
+ * that others may read, is refused with IO_OPEN. */
 #ifndef SENTINEL_ENGINE_H
 #define SENTINEL_ENGINE_H
 
@@ -30,21 +32,23 @@ typedef struct sentinel_engine_options {
     uint64_t segment_bytes; /* 0: default */
     uint64_t state_bytes_min; /* room kept for larger policies; 0: default */
     uint64_t snapshot_every; /* records between snapshots; 0: default */
-    uint8_t durability;
+    uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC */
     uint8_t reserved[7];
 } sentinel_engine_options;
 
 /* Writes genesis, lock, control, the sub-directories and the first records of
  * a new engine: genesis, authority bundle, policy bundle. The directory must
- * exist and be empty but for keys/. identity: the RECEIPT key's id.
- * Returns:  OK; USAGE_STATE (not empty); IO_*; FORMAT_*; POLICY_*. */
+ * exist and be empty but for keys/; keys/engine must hold the RECEIPT key
+ * that genesis names. After a failure nothing is left behind.
+ * Returns:  OK; USAGE_STATE (not empty); IO_*; KEY_*; FORMAT_*; POLICY_*. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_create(const char *dir, const sentinel_genesis *genesis, const void *authority,
                        size_t authority_size, const void *policy, size_t policy_size,
                        const sentinel_engine_options *options, int64_t now_ns);
 
-/* Becomes the writer: lock, keys, snapshot, replay, a new epoch. Allocates
- * all memory that the engine will ever use.
+/* Becomes the writer: lock, keys, snapshot, replay, a new epoch, the spool.
+ * Allocates all memory that the engine will ever use. A forked child is not
+ * the writer: every call on its copy returns USAGE_STATE.
  * Returns:  OK; IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*. With
  *           AUDIT_CORRUPT and AUDIT_TRUNCATED the engine is open, halted, and
  *           signs nothing. */
@@ -52,7 +56,8 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_open(sentinel_engine **engine, const char *dir,
                      const sentinel_engine_options *options, int64_t now_ns);
 
-/* Flushes, takes a snapshot, releases the lock, wipes keys. */
+/* Flushes, takes a snapshot if anything was recorded, releases the lock,
+ * wipes keys. Null is allowed. */
 SENTINEL_API void sentinel_engine_close(sentinel_engine *engine, int64_t now_ns);
 
 /* The gate behind it, for status and replay. */
@@ -68,7 +73,9 @@ sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome,
                      sentinel_session *session, const void *order_bytes, size_t size,
                      int64_t now_ns);
 
-/* Applies every spooled frame, in order. Returns: OK; AUDIT_*, IO_*. */
+/* Applies every spooled frame, in order. The stop word is cleared behind a
+ * command, once nothing is pending.
+ * Returns: OK; AUDIT_*; IO_*; FORMAT_RANGE (the control page is damaged). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_spool(sentinel_engine *engine,
                                                                      int64_t now_ns);
 
@@ -83,8 +90,9 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_snapshot(sentinel
                                                                         int64_t now_ns);
 
 /* For every other process: hands a frame to the writer. A HALT command also
- * sets the stop word, so that it binds before the writer has read it.
- * Returns: OK; IO_*. Out: ticket. */
+ * sets the stop word, so that it binds before the writer has read it; should
+ * the rest then fail, it stays set. errno is that of an IO_* status.
+ * Returns: OK; IO_*; FORMAT_*. Out: ticket. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_spool_submit(uint64_t *ticket,
                                                                      const char *dir,
                                                                      const void *frame,

@@ -1,0 +1,129 @@
+/* What the engine's sources share: the directory, its memory, its files. */
+#ifndef SENTINEL_ENGINE_INTERNAL_H
+#define SENTINEL_ENGINE_INTERNAL_H
+
+#include <sentinel/engine.h>
+
+#include "bytes.h"
+#include "check.h"
+#include "files.h"
+#include "hash.h"
+
+#define ENGINE_BUNDLE_BYTES_MIN (UINT64_C(64) << 20)
+#define ENGINE_STATE_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define ENGINE_ROOM_BYTES_MAX (UINT64_C(1) << 36)
+#define ENGINE_SNAPSHOT_EVERY_DEFAULT 16384u
+#define ENGINE_SNAPSHOTS_KEPT 2u
+#define ENGINE_KEYFILE_BYTES_MAX                                                                   \
+    (SENTINEL_KEYFILE_HEADER_BYTES + SENTINEL_KEYRING_KEYS_MAX * SENTINEL_KEYFILE_ROW_BYTES + 16u)
+#define ENGINE_CONTROL_BYTES 4096u
+#define ENGINE_PAGE_BYTES 4096u
+#define ENGINE_HASH_NAME_BYTES 65u
+
+/* One frame that is no policy: a command, a feed, an authority bundle. */
+#define ENGINE_AUTHORITY_BYTES_MAX 32768u
+
+struct sentinel_engine {
+    int dir_fd;
+    int lock_fd; /* the lock is held while it is open */
+    int log_fd;
+    int bundles_fd;
+    int snapshots_fd;
+    int spool_fd;
+    int last_errno;
+    uint8_t durability;
+    uint8_t commanded; /* a command was taken; the stop word may be cleared */
+    uint8_t reserved[2];
+    const uint8_t *alive; /* 1; wiped in a forked child, which is no writer */
+    sentinel_control *control;
+    sentinel_keyring *keyring;
+    sentinel_context *context;
+    uint8_t *memory; /* the context's, then one frame, then one state */
+    uint64_t memory_bytes;
+    uint8_t *frame; /* config.bundle_bytes_max */
+    uint8_t *state; /* config.state_bytes_max */
+    uint64_t snapshot_every;
+    uint64_t snapshot_at; /* records when the last one was taken */
+    uint64_t opened_at; /* records when the engine was opened */
+    uint64_t last_frame_record; /* found in the log when it was opened */
+    uint8_t last_frame32[32]; /* SHA-256 of all bytes of that frame */
+    uint8_t engine_id32[32];
+    sentinel_config config;
+    sentinel_log log;
+    _Alignas(8) uint8_t authority[ENGINE_AUTHORITY_BYTES_MAX];
+    _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX];
+};
+
+/* ---- engine_memory.c ------------------------------------------------------ */
+
+SENTINEL_MUST_USE sentinel_status engine_new(sentinel_engine **made,
+                                             const sentinel_engine_options *options);
+
+/* Closes, unmaps, wipes; keeps errno. */
+void engine_free(sentinel_engine *engine);
+
+/* All memory that the engine will ever use, and a fresh context in it.
+ * Returns: OK; POLICY_ARENA; IO_MEMORY; as sentinel_context_init. */
+SENTINEL_MUST_USE sentinel_status engine_context_make(sentinel_engine *engine,
+                                                      uint64_t bundle_bytes, uint64_t state_bytes,
+                                                      sentinel_log *log);
+uint64_t engine_state_room(const sentinel_engine_options *options);
+
+/* ---- engine_files.c ------------------------------------------------------- */
+
+/* Opens the engine's directory, which must be this user's. private_only: and
+ * nobody else's to read. Returns: OK; IO_OPEN (EPERM, EACCES). */
+SENTINEL_MUST_USE sentinel_status engine_dir_open(int *fd, const char *dir, int private_only);
+
+/* Opens a directory below it. */
+SENTINEL_MUST_USE sentinel_status engine_dir_below(int *fd, int dir_fd, const char *name);
+
+/* Opens log, bundles, snapshots and spool. */
+SENTINEL_MUST_USE sentinel_status engine_below_open(sentinel_engine *engine);
+
+/* Returns: as sentinel_log_open. */
+SENTINEL_MUST_USE sentinel_status engine_log_open(sentinel_engine *engine,
+                                                  const sentinel_engine_options *options);
+
+/* Nothing but keys and a lock. Returns: OK; USAGE_STATE; IO_OPEN. */
+SENTINEL_MUST_USE sentinel_status engine_dir_is_new(int dir_fd);
+
+/* Holds the writer's lock from now on. Returns: OK; IO_LOCKED; IO_OPEN. */
+SENTINEL_MUST_USE sentinel_status engine_lock(int *fd, int dir_fd);
+
+/* Maps <dir>/control; made when there is none and `make` says so.
+ * Returns: OK; IO_*; FORMAT_*. */
+SENTINEL_MUST_USE sentinel_status engine_control_map(sentinel_control **control, int dir_fd,
+                                                     int make);
+void engine_control_unmap(sentinel_control *control);
+
+/* Unseals keys/engine and finds the identity key in it.
+ * Returns: OK; IO_*; KEY_*; FORMAT_*. */
+SENTINEL_MUST_USE sentinel_status engine_keys_open(sentinel_engine *engine,
+                                                   const sentinel_engine_options *options);
+
+/* Keeps a frame's file under its hash, on the medium. */
+SENTINEL_MUST_USE sentinel_status engine_bundle_save(const sentinel_engine *engine,
+                                                     const uint8_t hash32[32], const void *bytes,
+                                                     size_t size);
+
+/* Returns: OK; IO_*; POLICY_ARENA (larger than capacity). */
+SENTINEL_MUST_USE sentinel_status engine_bundle_load(const sentinel_engine *engine, size_t *size,
+                                                     const uint8_t hash32[32], void *bytes,
+                                                     uint64_t capacity);
+
+/* Removes every file but `keys`, after a creation that failed. */
+void engine_dir_clear(int dir_fd);
+
+/* ---- engine_restore.c ----------------------------------------------------- */
+
+/* Snapshot and replay into a fresh context. Returns: OK; POLICY_ARENA (more
+ * room is needed); AUDIT_*; IO_*; FORMAT_*; POLICY_*. */
+SENTINEL_MUST_USE sentinel_status engine_restore(sentinel_engine *engine);
+
+/* ---- engine_spool.c ------------------------------------------------------- */
+
+/* Works out from the files what is pending, whatever the control page says. */
+SENTINEL_MUST_USE sentinel_status engine_spool_recover(sentinel_engine *engine);
+
+#endif

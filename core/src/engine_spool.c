@@ -1,0 +1,242 @@
+/* The spool: frames that other processes leave for the writer, and the word
+ * that stops it at once. A frame's file is complete before its ticket counts;
+ * while tickets are open, the gate refuses every order. */
+#include "engine_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define SPOOL_TICKETS_MAX (UINT64_C(1) << 62)
+#define SPOOL_OPEN_MAX 65536u /* tickets that wait at once */
+#define SPOOL_RESULTS_KEPT 4096u
+
+typedef struct spool_result {
+    uint32_t status;
+    uint32_t reserved;
+    uint64_t record;
+} spool_result;
+SENTINEL_SIZE(spool_result, 16);
+
+static uint16_t kind_of(const void *frame, size_t size) {
+    sentinel_frame_header header;
+    if (size < sizeof header) {
+        return 0;
+    }
+    memcpy(&header, frame, sizeof header);
+    return header.kind;
+}
+
+static sentinel_status spool_lock(int *fd, int spool_fd, int operation) {
+    *fd = openat(spool_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0) {
+        return SENTINEL_IO_OPEN;
+    }
+    int failed;
+    do {
+        failed = flock(*fd, operation);
+    } while (failed != 0 && errno == EINTR);
+    if (failed != 0) {
+        int error = errno;
+        (void)close(*fd);
+        errno = error;
+        return SENTINEL_IO_LOCKED;
+    }
+    return SENTINEL_OK;
+}
+
+/* The stop word stays until a command was taken behind it, and only the last
+ * submitter's: one that is just setting it holds the lock. */
+static void stop_clear(sentinel_engine *engine) {
+    sentinel_control *control = engine->control;
+    int fd;
+    if (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) == 0) {
+        engine->commanded = 0;
+        return;
+    }
+    if (spool_lock(&fd, engine->spool_fd, LOCK_EX | LOCK_NB) != SENTINEL_OK) {
+        return;
+    }
+    if (__atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) == control->spool_applied) {
+        __atomic_store_n(&control->stop, 0, __ATOMIC_RELEASE);
+        engine->commanded = 0;
+    }
+    (void)close(fd);
+}
+
+static sentinel_status result_write(const sentinel_engine *engine, uint64_t ticket,
+                                    const spool_result *result) {
+    char name[FILES_NAME_BYTES];
+    files_number_name(name, ticket, ".done");
+    SENTINEL_TRY(files_save(engine->spool_fd, name, result, sizeof *result, 0));
+    files_number_name(name, ticket, "");
+    (void)unlinkat(engine->spool_fd, name, 0);
+    if (ticket > SPOOL_RESULTS_KEPT) {
+        files_number_name(name, ticket - SPOOL_RESULTS_KEPT, ".done");
+        (void)unlinkat(engine->spool_fd, name, 0);
+    }
+    return SENTINEL_OK;
+}
+
+static int is_done(const sentinel_engine *engine, uint64_t ticket) {
+    char name[FILES_NAME_BYTES];
+    files_number_name(name, ticket, ".done");
+    return faccessat(engine->spool_fd, name, F_OK, 0) == 0;
+}
+
+/* The writer was killed between the record and the result. */
+static int was_taken(const sentinel_engine *engine, const void *frame, size_t size) {
+    uint8_t digest32[32];
+    hash_bytes(digest32, frame, size);
+    return engine->last_frame_record != 0 && bytes_equal(digest32, engine->last_frame32, 32);
+}
+
+static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t now_ns) {
+    char name[FILES_NAME_BYTES];
+    spool_result result = {.status = SENTINEL_OK};
+    size_t size = 0;
+    files_number_name(name, ticket, "");
+    if (is_done(engine, ticket)) {
+        (void)unlinkat(engine->spool_fd, name, 0);
+        return SENTINEL_OK;
+    }
+    sentinel_status status = files_load(&size, engine->spool_fd, name, engine->frame,
+                                        (size_t)engine->config.bundle_bytes_max);
+    if (status == SENTINEL_OK && was_taken(engine, engine->frame, size)) {
+        result.record = engine->last_frame_record;
+    } else if (status == SENTINEL_OK) {
+        status = sentinel_engine_take(engine, &result.record, engine->frame, size, now_ns);
+    }
+    if (engine->log.failed) {
+        return status; /* The ticket stays open, and with it every order refused. */
+    }
+    /* Even a refused command ends what its submitter stopped. */
+    engine->commanded |= kind_of(engine->frame, size) == SENTINEL_FRAME_COMMAND;
+    result.status = status;
+    return result_write(engine, ticket, &result);
+}
+
+sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
+    if (engine == NULL || *engine->alive == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    sentinel_control *control = engine->control;
+    uint64_t submitted = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE);
+    uint64_t applied = control->spool_applied;
+    if (applied > submitted || submitted - applied > SPOOL_OPEN_MAX) {
+        return SENTINEL_FORMAT_RANGE; /* Opening the engine again works it out. */
+    }
+    while (applied < submitted) {
+        sentinel_status status = apply(engine, applied + 1, now_ns);
+        if (status != SENTINEL_OK) {
+            engine->last_errno = errno;
+            return status;
+        }
+        applied++;
+        __atomic_store_n(&control->spool_applied, applied, __ATOMIC_RELEASE);
+    }
+    if (engine->commanded) {
+        stop_clear(engine);
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status recover(sentinel_engine *engine) {
+    sentinel_control *control = engine->control;
+    uint64_t submitted = control->spool_submitted < SPOOL_TICKETS_MAX ? control->spool_submitted : 0;
+    uint64_t waiting = 0;
+    uint64_t done = 0;
+    uint64_t lowest = 0;
+    sentinel_status status =
+        files_numbers(&lowest, &waiting, engine->spool_fd, "", SPOOL_TICKETS_MAX);
+    if (status == SENTINEL_OK || status == SENTINEL_AUDIT_END) {
+        status = files_highest(&done, engine->spool_fd, ".done", SPOOL_TICKETS_MAX);
+    }
+    if (status != SENTINEL_OK && status != SENTINEL_AUDIT_END) {
+        return status;
+    }
+    submitted = waiting > submitted ? waiting : submitted;
+    submitted = done > submitted ? done : submitted;
+    control->spool_applied = lowest != 0 ? lowest - 1 : submitted;
+    __atomic_store_n(&control->spool_submitted, submitted, __ATOMIC_RELEASE);
+    return SENTINEL_OK;
+}
+
+sentinel_status engine_spool_recover(sentinel_engine *engine) {
+    int fd;
+    SENTINEL_TRY(spool_lock(&fd, engine->spool_fd, LOCK_EX));
+    sentinel_status status = recover(engine);
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return status;
+}
+
+/* ---- Every other process --------------------------------------------------- */
+
+static int is_halt(const void *frame, size_t size) {
+    sentinel_command command;
+    if (kind_of(frame, size) != SENTINEL_FRAME_COMMAND ||
+        size < sizeof(sentinel_frame_header) + sizeof command) {
+        return 0;
+    }
+    memcpy(&command, (const uint8_t *)frame + sizeof(sentinel_frame_header), sizeof command);
+    return command.verb == SENTINEL_COMMAND_HALT;
+}
+
+static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int spool_fd,
+                              const void *frame, size_t size) {
+    char name[FILES_NAME_BYTES];
+    uint64_t next = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) + 1;
+    if (next == 0 || next > SPOOL_TICKETS_MAX) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    /* Stopped first: should the rest fail, nothing is signed meanwhile. */
+    if (is_halt(frame, size)) {
+        __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
+    }
+    files_number_name(name, next, "");
+    SENTINEL_TRY(files_save(spool_fd, name, frame, size, 1));
+    __atomic_store_n(&control->spool_submitted, next, __ATOMIC_RELEASE);
+    *ticket = next;
+    return SENTINEL_OK;
+}
+
+sentinel_status sentinel_spool_submit(uint64_t *ticket, const char *dir, const void *frame,
+                                      size_t size) {
+    int dir_fd = -1;
+    int spool_fd = -1;
+    int lock_fd = -1;
+    sentinel_control *control = NULL;
+    if (ticket == NULL || dir == NULL || frame == NULL) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (size < sizeof(sentinel_frame_header) ||
+        memcmp(frame, SENTINEL_FRAME_MAGIC, strlen(SENTINEL_FRAME_MAGIC)) != 0) {
+        return SENTINEL_FORMAT_MAGIC;
+    }
+    sentinel_status status = engine_dir_open(&dir_fd, dir, 1);
+    if (status == SENTINEL_OK) {
+        status = engine_control_map(&control, dir_fd, 0);
+    }
+    if (status == SENTINEL_OK) {
+        status = engine_dir_below(&spool_fd, dir_fd, "spool");
+    }
+    if (status == SENTINEL_OK) {
+        status = spool_lock(&lock_fd, spool_fd, LOCK_EX);
+    }
+    if (status == SENTINEL_OK) {
+        status = submit(ticket, control, spool_fd, frame, size);
+    }
+    int error = errno;
+    const int fds[] = {lock_fd, spool_fd, dir_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
+    engine_control_unmap(control);
+    errno = error;
+    return status;
+}
