@@ -103,7 +103,10 @@ class DraftKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftConstraint:
-    """A row of the constraint table; `ids` and `digests` become runs of lists."""
+    """A row of the constraint table; `ids` and `digests` become runs of lists.
+
+    `derived`: it follows from another and was not written.
+    """
 
     id: int
     node: int
@@ -121,6 +124,7 @@ class DraftConstraint:
     bound_scale: int = 0
     window_ns: int = 0
     max_age_ns: int = 0
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -270,7 +270,10 @@ class Resolver(Tables):
             for rate in cancels:  # cancels never wait for other actions' budget
                 name = "cancel_rate" if rate.name == "rate" else f"{rate.name}.cancels"
                 self._claim(node, name, rate.at)
-                self._push(replace(rate, name=name, actions=mask_of(CANCEL_ACTIONS)))
+                cancels_too = replace(
+                    rate, name=name, actions=mask_of(CANCEL_ACTIONS), derived=True
+                )
+                self._push(cancels_too)
 
     def _rate(
         self, node: DraftNode, name: str, item: Path, actions: Iterable[Action]

@@ -1,0 +1,339 @@
+"""Warnings about a policy that is valid, but perhaps not meant so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from . import units
+from ._enums import Action, NodeKind, Purpose, Rule, Venue, label, mask_of
+from ._policy_draft import Draft, DraftConstraint, DraftNode, sanction_digest
+from ._policy_resolve import ENDPOINT_GRANTED
+from ._policy_yaml import Path
+
+_ALL_VENUES: Final = mask_of(Venue)
+_SPENDING: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """One thing to look at; `code` is stable."""
+
+    code: str
+    message: str
+    next_step: str
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        """Place, code and message."""
+        return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What an agent can do at most."""
+
+    actions: int
+    venues: int
+    instruments: frozenset[str]
+
+
+def lint(draft: Draft) -> tuple[Warning, ...]:
+    """Every warning, in the order of the places."""
+    found = [warning for check in _CHECKS for warning in check(_Linter(draft))]
+    return tuple(sorted(set(found), key=lambda w: (w.line, w.column, w.code)))
+
+
+class _Linter:
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self._rows: list[list[DraftConstraint]] = [[] for _ in draft.nodes]
+        for row in draft.constraints:
+            self._rows[row.node].append(row)
+        self.reach = {agent.index: self._reach(agent) for agent in draft.agents()}
+
+    def rows(self, node: DraftNode, *kinds: Rule) -> Iterator[DraftConstraint]:
+        """Constraints of a node's chain, of these kinds."""
+        for above in self.draft.chain(node):
+            yield from (row for row in self._rows[above.index] if row.kind in kinds)
+
+    def warn(
+        self, code: str, at: Path, message: str, next_step: str, *, key: bool = True
+    ) -> Warning:
+        """A warning at a key, or at a value."""
+        error = self.draft.document.error(at, message, key=key)
+        return Warning(code, message, next_step, error.file, error.line, error.column)
+
+    def _reach(self, agent: DraftNode) -> _Reach:
+        grants = list(self.rows(agent, Rule.ACTIONS))
+        actions = 0
+        for action in Action:
+            bit = 1 << action
+            some = any(row.actions & bit and row.mask & bit for row in grants)
+            if some and all(row.mask & bit for row in grants if _always(row) & bit):
+                actions |= bit
+        venues = _ALL_VENUES
+        for row in self.rows(agent, Rule.VENUES):
+            if row.instrument is None and row.venues == _ALL_VENUES:
+                venues &= row.mask | 1 << Venue.NONE
+        instruments = frozenset(
+            item.name
+            for item in self.draft.instruments.values()
+            if venues >> item.venue & 1
+            and all(
+                item.id in row.ids
+                for row in self.rows(agent, Rule.INSTRUMENTS)
+                if row.venues >> item.venue & 1 and row.instrument in (None, item.name)
+            )
+        )
+        return _Reach(actions, venues, instruments)
+
+    def may(self, agent: DraftNode, *actions: Action) -> bool:
+        """Whether an allowlist grants one of the actions."""
+        return bool(self.reach[agent.index].actions & mask_of(actions))
+
+    def below(self, node: DraftNode) -> Iterator[DraftNode]:
+        """The agents at or below a node."""
+        for agent in self.draft.agents():
+            if any(above is node for above in self.draft.chain(agent)):
+                yield agent
+
+
+def _always(row: DraftConstraint) -> int:
+    """The actions to which a constraint applies whatever venue and instrument."""
+    return row.actions if row.venues == _ALL_VENUES and row.instrument is None else 0
+
+
+def _agents(linter: _Linter) -> Iterator[Warning]:
+    if not linter.draft.agents():
+        yield linter.warn("no-agent", ("firm",), "the firm has no agent", "add `agents:`")
+    for agent in linter.draft.agents():
+        at = agent.at
+        if not any(True for _ in linter.rows(agent, Rule.ACTIONS)):
+            yield linter.warn(
+                "agent-can-do-nothing",
+                at,
+                f"no allowlist of actions applies to {agent.path!r}, so it can do nothing",
+                "add `allow: {actions: [...]}` to it or to a node above it",
+            )
+        elif not linter.reach[agent.index].actions:
+            yield linter.warn(
+                "agent-can-do-nothing",
+                at,
+                f"the allowlists above {agent.path!r} have no action in common",
+                "let each of them name the actions that are meant",
+            )
+        if linter.may(agent, Action.PLACE, Action.WITHDRAW) and not any(
+            _always(row) for row in linter.rows(agent, *_SPENDING)
+        ):
+            yield linter.warn(
+                "no-value-limit",
+                at,
+                f"nothing limits what {agent.path!r} may spend",
+                "add `max_value:` and `daily_limit:` to it or to a node above it",
+            )
+
+
+def _funds(linter: _Linter) -> Iterator[Warning]:
+    for agent in linter.draft.agents():
+        if not linter.may(agent, Action.WITHDRAW):
+            continue
+        if not any(True for _ in linter.rows(agent, Rule.DESTINATIONS)):
+            yield linter.warn(
+                "withdraw-without-destinations",
+                agent.at,
+                f"{agent.path!r} may withdraw, but no list names a destination",
+                "add `destinations: [...]`, or take `withdraw` from its allowlist",
+            )
+        if not any(True for _ in linter.rows(agent, Rule.SANCTIONS)):
+            yield linter.warn(
+                "withdraw-without-sanctions",
+                agent.at,
+                f"{agent.path!r} may withdraw, but the sanctions list is not checked",
+                "add `sanctions: true` to it or to the firm",
+            )
+
+
+def _destinations(linter: _Linter) -> Iterator[Warning]:
+    used = {digest for row in linter.draft.constraints for digest in row.digests}
+    sanctions = set(linter.draft.sanctions)
+    for item in linter.draft.destinations.values():
+        if item.digest not in used:
+            yield linter.warn(
+                "unused",
+                item.at,
+                f"no list names the destination {item.name!r}",
+                "remove it, or add it to a list",
+            )
+        elif sanction_digest(item.address) in sanctions:
+            yield linter.warn(
+                "destination-sanctioned",
+                item.at,
+                f"the destination {item.name!r} is on the sanctions list",
+                "remove it from the lists",
+            )
+
+
+def _limits(linter: _Linter) -> Iterator[Warning]:
+    for row in linter.draft.constraints:
+        node = linter.draft.nodes[row.node]
+        if row.kind in (*_SPENDING, Rule.QUANTITY_CAP) and row.bound == 0:
+            yield linter.warn(
+                "zero-limit",
+                row.at,
+                f"{row.name!r} of {node.path!r} is 0: nothing passes",
+                "raise it, or take the action from the allowlist",
+                key=False,
+            )
+        if row.kind is not Rule.VALUE_CAP:
+            continue
+        for sum_ in linter.rows(node, Rule.DAILY_LIMIT, Rule.ROLLING_CAP):
+            if _always(sum_) & row.actions == row.actions and sum_.bound < row.bound:
+                yield linter.warn(
+                    "cap-above-limit",
+                    row.at,
+                    f"{row.name!r} of {node.path!r} ({units.format_money(row.bound)}) is above"
+                    f" {sum_.name!r} ({units.format_money(sum_.bound)}), which refuses first",
+                    "lower the cap or raise the limit",
+                    key=False,
+                )
+
+
+def _rates(linter: _Linter) -> Iterator[Warning]:
+    cancel, place = 1 << Action.CANCEL, 1 << Action.PLACE
+    for row in linter.draft.constraints:
+        if row.kind is not Rule.RATE_LIMIT or not row.actions & place:
+            continue
+        node = linter.draft.nodes[row.node]
+        if row.actions & cancel:
+            yield linter.warn(
+                "cancels-share-budget",
+                row.at,
+                f"cancels share {row.name!r} of {node.path!r} with other actions",
+                "take the cancels from `when: {actions: …}` and give them `cancel_rate:`",
+                key=False,
+            )
+        for other in linter.draft.constraints:
+            if (
+                other.kind is Rule.RATE_LIMIT
+                and other.node == row.node
+                and other.actions & cancel
+                and not other.actions & place
+                and other.bound * row.window_ns < row.bound * other.window_ns
+            ):
+                yield linter.warn(
+                    "cancels-slower-than-orders",
+                    other.at,
+                    f"{node.path!r} may place orders faster than it may cancel them",
+                    "raise `cancel_rate:` to the rate of orders at least",
+                    key=False,
+                )
+    for agent in linter.draft.agents():
+        rates = list(linter.rows(agent, Rule.RATE_LIMIT))
+        if (
+            linter.may(agent, Action.CANCEL)
+            and any(row.actions & place for row in rates)
+            and not any(row.actions & cancel for row in rates)
+        ):
+            yield linter.warn(
+                "cancels-unlimited",
+                agent.at,
+                f"{agent.path!r} has a rate for orders and none for cancels",
+                "add `cancel_rate:`",
+            )
+
+
+def _unreachable(linter: _Linter) -> Iterator[Warning]:
+    skipped = (Rule.ACTIONS, Rule.VENUES, Rule.INSTRUMENTS)
+    for row in linter.draft.constraints:
+        if row.kind in skipped or row.derived:
+            continue
+        node = linter.draft.nodes[row.node]
+        reached = any(
+            row.actions & reach.actions
+            and row.venues & reach.venues
+            and (row.instrument is None or row.instrument in reach.instruments)
+            for reach in (linter.reach[agent.index] for agent in linter.below(node))
+        )
+        if not reached:
+            yield linter.warn(
+                "unreachable",
+                row.at,
+                f"{row.name!r} of {node.path!r} never applies: allowlists refuse all it is about",
+                "remove it, or correct the allowlists",
+                key=False,
+            )
+    for node in linter.draft.nodes:
+        if node.kind is NodeKind.GROUP and not any(True for _ in linter.below(node)):
+            yield linter.warn("unused", node.at, f"{node.path!r} has no agent", "remove it")
+
+
+def _marks(linter: _Linter) -> Iterator[Warning]:
+    for item in linter.draft.instruments.values():
+        quote = linter.draft.assets[item.quote]
+        source = linter.draft.assets[quote.mark] if quote.mark else quote
+        if not source.par_micro_usd:
+            yield linter.warn(
+                "quote-needs-marks",
+                source.at,
+                f"orders in {quote.name} are refused while no fresh mark of {source.name} is fed",
+                "feed its mark in USD, or set `par: 1 USD` or `mark: ASSET`",
+            )
+
+
+def _keys(linter: _Linter) -> Iterator[Warning]:
+    draft = linter.draft
+    for key in draft.keys.values():
+        if key.flags & ENDPOINT_GRANTED:
+            yield linter.warn(
+                "endpoint-granted",
+                key.at,
+                f"a host could send what {key.name!r} signs to another product of the venue",
+                "limit the key at the venue and write `endpoint: checked`",
+            )
+    trading = (Action.PLACE, Action.CANCEL, Action.CANCEL_ALL, Action.WITHDRAW)
+    for agent in draft.agents():
+        chain = {node.index for node in draft.chain(agent)}
+        reach = linter.reach[agent.index]
+        venues = {draft.instruments[name].venue for name in reach.instruments}
+        wanted: dict[Venue, str] = {venue: label(venue) for venue in venues}
+        if not linter.may(agent, *trading):
+            wanted = {}
+        if linter.may(agent, Action.MESSAGE):
+            wanted[Venue.NONE] = "messages"
+        for venue, name in sorted(wanted.items()):
+            mine = [
+                key.name
+                for key in draft.keys.values()
+                if key.node in chain and key.venue is venue and key.purpose is not Purpose.CHAIN
+            ]
+            if not mine:
+                yield linter.warn(
+                    "no-key",
+                    agent.at,
+                    f"{agent.path!r} has no key for {name}",
+                    "add one under `keys:` whose `for:` is the agent or a node above it",
+                )
+            elif len(mine) > 1:
+                yield linter.warn(
+                    "several-keys",
+                    agent.at,
+                    f"{agent.path!r} has several keys for {name} ({', '.join(mine)}):"
+                    " its orders must name one",
+                    "keep one, or name the key in each order",
+                )
+
+
+_CHECKS: Final[tuple[Callable[[_Linter], Iterator[Warning]], ...]] = (
+    _agents,
+    _funds,
+    _destinations,
+    _limits,
+    _rates,
+    _unreachable,
+    _marks,
+    _keys,
+)
