@@ -5,7 +5,7 @@ what comes from our own headers is handed to cffi after the few things that cffi
 (attributes, static assertions, inline functions) are taken out. A function that the library does
 not have raises ``AttributeError`` when it is first used, not when this module is imported.
 
-    from core_abi import constants, ffi, lib
+    from tests.python.core_abi import constants, ffi, lib
 
 ``SENTINEL_LIB``      path of ``libsentinel.so``; default ``build/core/release/libsentinel.so``
 ``SENTINEL_INCLUDE``  folder that holds ``sentinel/``; default ``core/include``
