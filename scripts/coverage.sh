@@ -6,25 +6,33 @@
 # false side of SENTINEL_HOLDS, which states what cannot be.
 set -eu
 cd "$(dirname "$0")/.."
+out=build/coverage
+mkdir -p $out
 find build/core/coverage build/coverage-ext -name '*.gcda' -delete 2>/dev/null || true
-mkdir -p build/coverage
+
+# measure NAME OBJECTS COMPILED_IN: counts into $out/NAME.json
+measure() {
+    .venv/bin/gcovr --root . --filter '.*core/src/' --gcov-object-directory "$3" "$2" \
+        --merge-mode-functions=separate --exclude-branches-by-pattern '.*SENTINEL_HOLDS.*' \
+        --json "$out/$1.json" >"$out/log" 2>&1 || { tail -n 30 "$out/log"; exit 1; }
+}
+
 scripts/test_c.sh COVERAGE=1 >/dev/null
-search="build/core/coverage"
+measure c build/core/coverage core
+counts="-a $out/c.json"
 if [ "${1:-}" = all ]; then
     SENTINEL_COVERAGE=1 .venv/bin/python setup.py -q build --build-base build/coverage-ext \
-        >build/coverage/build.log 2>&1
+        >$out/build.log 2>&1 || { tail -n 30 $out/build.log; exit 1; }
     PYTHONPATH=$(echo "$PWD"/build/coverage-ext/lib*) .venv/bin/python -m pytest -q tests/python \
-        >build/coverage/pytest.log 2>&1 || { tail -n 30 build/coverage/pytest.log; exit 1; }
-    search="$search build/coverage-ext"
+        >$out/pytest.log 2>&1 || { tail -n 30 $out/pytest.log; exit 1; }
+    measure python build/coverage-ext .
+    counts="$counts -a $out/python.json"
 fi
 # shellcheck disable=SC2086
-.venv/bin/gcovr --root . --filter 'core/src/' --merge-mode-functions=separate \
-    --exclude-branches-by-pattern '.*SENTINEL_HOLDS.*' \
-    --gcov-ignore-errors=no_working_dir_found \
-    --html-details build/coverage/index.html --txt build/coverage/summary.txt \
-    --fail-under-line 95 --fail-under-branch 90 --print-summary $search \
-    >build/coverage/log 2>&1 || {
-    cat build/coverage/summary.txt build/coverage/log
+.venv/bin/gcovr --root . $counts --merge-mode-functions=separate --html-details $out/index.html \
+    --txt $out/summary.txt --print-summary --fail-under-line 95 --fail-under-branch 90 \
+    >$out/log 2>&1 || {
+    cat $out/summary.txt $out/log
     exit 1
 }
-grep -E '^(lines|branches)' build/coverage/log | sed 's/^/coverage of core\/src: /'
+grep -E '^(lines|branches)' $out/log | sed 's/^/coverage of core\/src: /'
