@@ -9,7 +9,6 @@ from cpython.bytes cimport PyBytes_AS_STRING
 
 from sentinel._core cimport (
     SENTINEL_ALLOWED,
-    SENTINEL_DURABILITY_WRITE,
     SENTINEL_OK,
     sentinel_context,
     sentinel_engine,
@@ -27,6 +26,10 @@ from sentinel.errors import raise_status
 
 import array
 
+
+cdef extern from "sentinel/audit.h" nogil:
+    enum:
+        SENTINEL_DURABILITY_WRITE
 
 cdef extern from "sentinel/gate.h" nogil:
     enum:
