@@ -157,8 +157,8 @@ def parse_money(value: str | int) -> int:
     suffix = match.group(1) if match else rest
     if suffix not in _MULTIPLIERS:
         words = [*_MULTIPLIERS, "USD"]
-        guess = did_you_mean(suffix, [word for word in words if word])
-        raise _refuse(value, _MONEY, f"{suffix!r} is not k, M, B or USD{guess}")
+        guess = did_you_mean(suffix, [word for word in words if word and word != suffix])
+        raise _refuse(value, _MONEY, f"{rest!r} is not k, M, B or USD{guess}")
     return _scale(value, _MONEY, mantissa, 6 + _MULTIPLIERS[suffix] - scale, "micro-USD")
 
 
