@@ -2,7 +2,8 @@
 
 Goal and method are those of test_venue_binance_oracles.py. ccxt brings decimals to its own text,
 so they are compared by value; it puts the parameters of a POST into the body, which the venue
-allows too; times pass through floats; and it always adds a name of its own where none is given, so one is always given.
+allows too; times pass through floats there; and it always adds a name of its own where none is
+given, so one is always given.
 """
 
 from __future__ import annotations
