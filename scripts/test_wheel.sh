@@ -11,6 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 "$scratch/venv/bin/pip" --disable-pip-version-check install --quiet -c requirements.lock dist/*.whl
 cat >"$scratch/use.py" <<'PYTHON'
 import ctypes
+import importlib.metadata
 import pathlib
 import sys
 
@@ -23,13 +24,14 @@ for library in ("libsodium.so.23", "libsecp256k1.so.1"):
 
 import sentinel
 
+version = importlib.metadata.version("zcp-sentinel")
 maps = pathlib.Path("/proc/self/maps").read_text()
 names = {line.split()[-1] for line in maps.splitlines() if ".so" in line}
 carried = {n for n in names if "zcp_sentinel.libs" in n}
 for library in ("libsodium", "libsecp256k1", "libcrypto"):
     if not any(library in n for n in carried):
         sys.exit(f"{library} was not loaded from the wheel")
-print("wheel: imports sentinel", sentinel.__version__, "with", len(carried), "libraries of its own")
+print(f"wheel: {sentinel.__name__} {version} imports, with {len(carried)} libraries of its own")
 PYTHON
 
 cat >"$scratch/hidden.sh" <<'EOS'
