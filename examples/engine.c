@@ -58,8 +58,8 @@ static sentinel_order_place buy(uint32_t agent, uint64_t action_id,
 static void print_outcome(const sentinel_outcome *outcome) {
     if (outcome->verdict == SENTINEL_ALLOWED) {
         const sentinel_request *request = &outcome->request;
-        printf("record %" PRIu64 ": signed   %.*s%.*s?%.*s\n", outcome->record,
-               request->host.size, request->text + request->host.offset, request->path.size,
+        printf("record %" PRIu64 ": signed   %.*s%.*s?%.*s\n", outcome->record, request->host.size,
+               request->text + request->host.offset, request->path.size,
                request->text + request->path.offset, request->query.size,
                request->text + request->query.offset);
     } else {

@@ -5,12 +5,12 @@
 #include <sentinel/status.h>
 
 /* Returns from the caller with any status but OK. */
-#define SENTINEL_TRY(call)                         \
-    do {                                           \
-        sentinel_status try_status_ = (call);      \
-        if (try_status_ != SENTINEL_OK) {          \
-            return try_status_;                    \
-        }                                          \
+#define SENTINEL_TRY(call)                    \
+    do {                                      \
+        sentinel_status try_status_ = (call); \
+        if (try_status_ != SENTINEL_OK) {     \
+            return try_status_;               \
+        }                                     \
     } while (0)
 
 /* Our own invariant. Test builds (-DSENTINEL_TEST) abort; release builds give

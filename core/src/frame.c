@@ -203,18 +203,16 @@ static const uint8_t *root_find(const sentinel_genesis *genesis, uint32_t index)
 
 /* Every proof must be valid and of a distinct key; at least `threshold`. With
  * an authority the keys are those of its power, else the genesis' root. */
-static sentinel_status verify(const sentinel_frame *frame, const uint8_t *authority,
-                              unsigned power, const sentinel_genesis *genesis, unsigned threshold,
-                              int64_t now_ns) {
+static sentinel_status verify(const sentinel_frame *frame, const uint8_t *authority, unsigned power,
+                              const sentinel_genesis *genesis, unsigned threshold, int64_t now_ns) {
     proof_cursor cursor = {frame->proofs, frame->proofs_size};
     uint32_t seen[SENTINEL_PROOFS_MAX];
     for (uint32_t i = 0; i < frame->proof_count; i++) {
         sentinel_proof proof;
         const uint8_t *bytes;
         SENTINEL_TRY(proof_next(&cursor, &proof, &bytes));
-        const uint8_t *key = authority != NULL
-                                 ? authority_find(authority, proof.key, power, now_ns)
-                                 : root_find(genesis, proof.key);
+        const uint8_t *key = authority != NULL ? authority_find(authority, proof.key, power, now_ns)
+                                               : root_find(genesis, proof.key);
         if (key == NULL || proof.scheme != SENTINEL_PROOF_ED25519 || proof.size != 64) {
             return SENTINEL_POLICY_SIGNATURE;
         }

@@ -26,10 +26,9 @@ static int control_stops(const sentinel_context *context) {
         return replay_says(context, SENTINEL_REASON_CONTROL_STOP);
     }
     const sentinel_control *control = context->control;
-    return control != NULL &&
-           (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ||
-            __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) !=
-                __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE));
+    return control != NULL && (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ||
+                               __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) !=
+                                   __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE));
 }
 
 /* Step 0: may this engine decide at all, and at what time? */
@@ -219,8 +218,8 @@ static void deny(sentinel_context *context, sentinel_outcome *outcome, gate_case
     memset(&c->digests, 0, sizeof c->digests);
     c->flags &= ~(uint32_t)(SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT);
     int recorded = 0;
-    sentinel_status status = gate_attempt(context, &recorded, c->node, c->now_ns,
-                                          outcome->decision.reasons);
+    sentinel_status status =
+        gate_attempt(context, &recorded, c->node, c->now_ns, outcome->decision.reasons);
     if (status == SENTINEL_OK && recorded) {
         status = keep_record(context, outcome, c);
     }

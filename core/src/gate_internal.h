@@ -9,7 +9,7 @@
 #include "check.h"
 #include "hash.h"
 
-#define GATE_AUTHORITY_BYTES_MAX                                                                   \
+#define GATE_AUTHORITY_BYTES_MAX \
     (sizeof(sentinel_authority) + SENTINEL_AUTHORITY_KEYS_MAX * sizeof(sentinel_authority_key))
 
 /* Before a policy says otherwise. */
@@ -20,14 +20,14 @@
 struct sentinel_context {
     sentinel_config config;
     uint8_t engine_id32[32];
-    sentinel_keyring *keyring; /* null: replay without keys */
-    sentinel_log *log; /* null: nothing is kept */
+    sentinel_keyring *keyring;       /* null: replay without keys */
+    sentinel_log *log;               /* null: nothing is kept */
     const sentinel_control *control; /* null: none */
     const sentinel_record *expected; /* replay: the record being made again */
-    const char *difference; /* replay: where it differs */
-    sentinel_trace *trace; /* null: the steps are not timed */
-    sentinel_view views[2]; /* the active one is in force */
-    uint8_t *bundle_memory[2]; /* the frame, then the layout */
+    const char *difference;          /* replay: where it differs */
+    sentinel_trace *trace;           /* null: the steps are not timed */
+    sentinel_view views[2];          /* the active one is in force */
+    uint8_t *bundle_memory[2];       /* the frame, then the layout */
     uint8_t *state_memory[2];
     uint64_t generation; /* policies taken; sessions compare */
     uint32_t active;
@@ -43,11 +43,11 @@ struct sentinel_context {
 /* One order on its way. */
 typedef struct gate_case {
     sentinel_order order; /* a copy; zero beyond its size */
-    size_t size; /* 0 when it had a wrong size */
+    size_t size;          /* 0 when it had a wrong size */
     sentinel_session *session;
     int64_t now_ns;
-    uint32_t node; /* index of the session's agent; SENTINEL_NODE_NONE */
-    uint32_t flags; /* of the record */
+    uint32_t node;                     /* index of the session's agent; SENTINEL_NODE_NONE */
+    uint32_t flags;                    /* of the record */
     const sentinel_book_entry *target; /* of an amend, cancel or query by action */
     const sentinel_key *key_row;
     const sentinel_key_info *key; /* null in a replay without keys */

@@ -76,9 +76,8 @@ static sentinel_status compare(sentinel_context *context, sentinel_record_header
                !bytes_equal(entry->results, expected->results,
                             entry->result_count * sizeof(sentinel_result))) {
         part = "results";
-    } else if (entry->outcome != NULL &&
-               !bytes_equal(entry->outcome->payload_digest32,
-                            expected->outcome->payload_digest32, 32)) {
+    } else if (entry->outcome != NULL && !bytes_equal(entry->outcome->payload_digest32,
+                                                      expected->outcome->payload_digest32, 32)) {
         part = "payload digest";
     } else if (entry->outcome != NULL &&
                !bytes_equal(entry->outcome, expected->outcome, sizeof *entry->outcome)) {
@@ -109,16 +108,16 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
         .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
     sentinel_record_digests(&parts, &header);
     if (entry->outcome != NULL) {
-        sentinel_decision_digest(entry->outcome->decision_digest32, &header,
-                                 parts.subject_digest32, parts.results_digest32);
+        sentinel_decision_digest(entry->outcome->decision_digest32, &header, parts.subject_digest32,
+                                 parts.results_digest32);
     }
     if (context->expected != NULL) {
         SENTINEL_TRY(compare(context, &header, entry));
         memcpy(hash32, context->expected->hash32, 32);
     } else {
         SENTINEL_TRY(make_salt(context, parts.salt32, &header));
-        SENTINEL_TRY(sentinel_record_build(context->record, sizeof context->record, hash32,
-                                           &header, &parts));
+        SENTINEL_TRY(sentinel_record_build(context->record, sizeof context->record, hash32, &header,
+                                           &parts));
         bytes_wipe(parts.salt32, sizeof parts.salt32);
         if (context->log != NULL) {
             SENTINEL_TRY(

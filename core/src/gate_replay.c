@@ -14,9 +14,8 @@ static sentinel_status replay_order(sentinel_context *context, const sentinel_re
     c.now_ns = header->now_ns;
     c.size = header->subject_size;
     memcpy(&c.order, record->subject, c.size);
-    c.node = context->has_policy
-                 ? sentinel_bundle_node(&gate_view(context)->bundle, header->agent)
-                 : SENTINEL_NODE_NONE;
+    c.node = context->has_policy ? sentinel_bundle_node(&gate_view(context)->bundle, header->agent)
+                                 : SENTINEL_NODE_NONE;
     sentinel_outcome outcome;
     memset(&outcome, 0, sizeof outcome);
     gate_decide(context, &outcome, &c);
@@ -166,11 +165,10 @@ static sentinel_status restore_policy(sentinel_context *context, const void *byt
 
 sentinel_status sentinel_gate_restore(sentinel_context *context, const sentinel_record *record,
                                       const void *authority, size_t authority_size,
-                                      const void *policy, size_t policy_size,
-                                      const uint8_t *state, uint64_t state_size) {
-    if (context == NULL || record == NULL || authority == NULL || policy == NULL ||
-        state == NULL || ((uintptr_t)state & 7) != 0 || context->has_policy ||
-        state_size < sizeof(sentinel_state)) {
+                                      const void *policy, size_t policy_size, const uint8_t *state,
+                                      uint64_t state_size) {
+    if (context == NULL || record == NULL || authority == NULL || policy == NULL || state == NULL ||
+        ((uintptr_t)state & 7) != 0 || context->has_policy || state_size < sizeof(sentinel_state)) {
         return SENTINEL_USAGE_ARGUMENT;
     }
     const sentinel_state *kept = (const sentinel_state *)state;

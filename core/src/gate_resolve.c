@@ -18,11 +18,9 @@ static void resolve_ids(const sentinel_view *view, gate_case *c, sentinel_decisi
     const sentinel_order_header *header = &c->order.header;
     const sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
     uint64_t id = header->action_id;
-    if (id == 0 ||
-        (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW)) {
+    if (id == 0 || (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW)) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
-    } else if (id <= agent->id_highest &&
-               (agent->id_seen >> (agent->id_highest - id) & 1) != 0) {
+    } else if (id <= agent->id_highest && (agent->id_seen >> (agent->id_highest - id) & 1) != 0) {
         c->duplicate_of = agent->id_record[id % SENTINEL_ID_WINDOW];
         sentinel_decision_refuse(decision, SENTINEL_REASON_DUPLICATE);
     }
@@ -159,8 +157,7 @@ static void resolve_asset(const sentinel_view *view, gate_case *c, uint32_t id,
     }
 }
 
-static void resolve_withdraw(const sentinel_view *view, gate_case *c,
-                             sentinel_decision *decision) {
+static void resolve_withdraw(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
     const sentinel_order_withdraw *withdraw = &c->order.withdraw;
     c->subject.amount = withdraw->amount;
     resolve_asset(view, c, withdraw->asset, decision);
@@ -185,8 +182,7 @@ static void resolve_rows(const sentinel_context *context, gate_case *c,
     case SENTINEL_ACTION_CANCEL:
         if (resolve_target(view, c, &order->cancel.target, decision)) {
             resolve_instrument(context, c,
-                               c->target != NULL ? c->target->instrument
-                                                 : order->cancel.instrument,
+                               c->target != NULL ? c->target->instrument : order->cancel.instrument,
                                decision);
         }
         break;
@@ -197,8 +193,8 @@ static void resolve_rows(const sentinel_context *context, gate_case *c,
         }
         break;
     case SENTINEL_ACTION_CANCEL_ALL_AFTER:
-        resolve_scope(context, c, order->cancel_all_after.instrument,
-                      order->cancel_all_after.venue, decision);
+        resolve_scope(context, c, order->cancel_all_after.instrument, order->cancel_all_after.venue,
+                      decision);
         break;
     case SENTINEL_ACTION_QUERY:
         resolve_query(context, c, decision);
@@ -322,8 +318,8 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
     if (c->target != NULL) {
         render->target_type = c->target->type;
         render->target_client_id_size = SENTINEL_CLIENT_ID_BYTES;
-        sentinel_client_id(render->target_client_id, context->engine_id32,
-                           c->target->client_epoch, c->target->client_record);
+        sentinel_client_id(render->target_client_id, context->engine_id32, c->target->client_epoch,
+                           c->target->client_record);
     }
     /* From here: `lab` only, as sentinel_order_check has made sure. */
     if ((header->present & SENTINEL_PRESENT_LAB_WAIVE) != 0) {

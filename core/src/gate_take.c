@@ -136,8 +136,8 @@ static sentinel_status take_policy(sentinel_context *context, const void *bytes,
 
 static sentinel_status command_check(const sentinel_command *command) {
     if (command->verb == 0 || command->verb >= SENTINEL_COMMAND_COUNT || command->scope == 0 ||
-        command->scope >= SENTINEL_SCOPE_COUNT || command->node == 0 ||
-        command->reason_size == 0 || command->severity > 3) {
+        command->scope >= SENTINEL_SCOPE_COUNT || command->node == 0 || command->reason_size == 0 ||
+        command->severity > 3) {
         return SENTINEL_FORMAT_RANGE;
     }
     if (!bytes_are_zero(command->reserved0, sizeof command->reserved0) ||

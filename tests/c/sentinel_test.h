@@ -13,22 +13,22 @@ static jmp_buf test_jump;
 static int test_passed, test_failed;
 static const char *test_only;
 
-#define CHECK(cond)                                                             \
-    do {                                                                        \
-        if (!(cond)) {                                                          \
+#define CHECK(cond)                                                               \
+    do {                                                                          \
+        if (!(cond)) {                                                            \
             printf("    %s:%d: CHECK(%s) is false\n", __FILE__, __LINE__, #cond); \
-            longjmp(test_jump, 1);                                              \
-        }                                                                       \
+            longjmp(test_jump, 1);                                                \
+        }                                                                         \
     } while (0)
 
-#define CHECK_EQ(actual, expected)                                                        \
-    do {                                                                                  \
-        long long actual_ = (long long)(actual), expected_ = (long long)(expected);       \
-        if (actual_ != expected_) {                                                       \
+#define CHECK_EQ(actual, expected)                                                            \
+    do {                                                                                      \
+        long long actual_ = (long long)(actual), expected_ = (long long)(expected);           \
+        if (actual_ != expected_) {                                                           \
             printf("    %s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #actual, actual_, \
-                   expected_);                                                            \
-            longjmp(test_jump, 1);                                                        \
-        }                                                                                 \
+                   expected_);                                                                \
+            longjmp(test_jump, 1);                                                            \
+        }                                                                                     \
     } while (0)
 
 #define CHECK_BYTES(actual, expected, size) CHECK(memcmp((actual), (expected), (size)) == 0)

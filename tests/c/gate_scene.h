@@ -1,0 +1,350 @@
+/* A whole engine in memory for tests of the gate: keys, authority, a policy of
+ * one firm with two agents, and a log in a directory of its own. */
+#ifndef GATE_SCENE_H
+#define GATE_SCENE_H
+
+#include <fcntl.h>
+#include <sentinel/sentinel.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bundle_builder.h"
+#include "hash.h"
+#include "sentinel_test.h"
+
+enum {
+    KEY_RECEIPT = 1,
+    KEY_VENUE = 2, /* HMAC, Binance spot, the firm's */
+    KEY_MESSAGE = 3,
+    KEY_ROOT = 11,
+    KEY_POLICY = 12,
+    KEY_OPERATOR_A = 13,
+    KEY_OPERATOR_B = 14,
+    KEY_FEEDER = 15,
+    FIRM = 1000,
+    AGENT_A = 2001,
+    AGENT_B = 2002,
+    BTCUSDT = 30
+};
+#define START_NS INT64_C(1700000000000000000)
+#define SECOND_NS INT64_C(1000000000)
+
+typedef struct gate_scene {
+    bundle_build build;
+    sentinel_config config;
+    sentinel_keyring *ring; /* the engine's */
+    sentinel_keyring *people;
+    sentinel_context *context;
+    void *memory;
+    sentinel_log log;
+    sentinel_control control;
+    sentinel_session session; /* of agent A */
+    sentinel_outcome outcome;
+    char dir[64];
+    int dir_fd;
+    int64_t now;
+    uint64_t id;
+    uint64_t sequences[SENTINEL_SEQUENCES];
+    uint8_t engine_id32[32];
+    _Alignas(8) uint8_t frame[65536];
+    size_t frame_size;
+    _Alignas(8) uint8_t authority[8192];
+    size_t authority_size;
+} gate_scene;
+
+/* ---- Frames -------------------------------------------------------------------- */
+
+static const char *const scene_prefixes[] = {"", "sentinel-authority-v1", "sentinel-policy-v1",
+                                             "", "sentinel-command-v1",   "sentinel-feed-v1"};
+
+/* A frame in scene->frame: header and payload, no proofs yet. */
+static void frame_begin(gate_scene *s, uint16_t kind, const void *payload, size_t size,
+                        uint64_t sequence) {
+    sentinel_frame_header header = {
+        .version = SENTINEL_FRAME_VERSION,
+        .kind = kind,
+        .environment = SENTINEL_ENVIRONMENT_TEST,
+        .size_bytes = (uint32_t)(sizeof header + size),
+        .sequence = sequence,
+        .issued_ns = s->now,
+        .expires_ns = s->now + 60 * SECOND_NS,
+    };
+    memcpy(header.magic, SENTINEL_FRAME_MAGIC, 8);
+    memcpy(header.engine_id32, s->engine_id32, 32);
+    memset(s->frame, 0, sizeof s->frame);
+    memcpy(s->frame, &header, sizeof header);
+    memcpy(s->frame + sizeof header, payload, size);
+    s->frame_size = sizeof header + size + 8;
+}
+
+static void frame_sign(gate_scene *s, uint32_t key, uint32_t named) {
+    const sentinel_frame_header *header = (const sentinel_frame_header *)s->frame;
+    uint8_t digest32[32];
+    hash_bytes(digest32, s->frame, header->size_bytes);
+    uint32_t count;
+    memcpy(&count, s->frame + header->size_bytes, 4);
+    count++;
+    memcpy(s->frame + header->size_bytes, &count, 4);
+    sentinel_proof proof = {.key = named, .scheme = SENTINEL_PROOF_ED25519, .size = 64};
+    memcpy(s->frame + s->frame_size, &proof, sizeof proof);
+    CHECK_OK(sentinel_sign_frame(s->people, s->frame + s->frame_size + sizeof proof, key,
+                                 scene_prefixes[header->kind], digest32));
+    s->frame_size += sizeof proof + 64;
+}
+
+static sentinel_status scene_take(gate_scene *s) {
+    return sentinel_gate_take(s->context, NULL, s->frame, s->frame_size, s->now);
+}
+
+/* ---- Policy, commands, marks ------------------------------------------------------ */
+
+static void scene_policy_rows(gate_scene *s) {
+    bundle_build *b = &s->build;
+    bundle_begin(b);
+    b->policy.clock_tolerance_ns = SECOND_NS;
+    b->policy.mark_max_age_ns = 60 * SECOND_NS;
+    b->policy.attempt_limit = 1000;
+    b->policy.attempt_interval_ns = SECOND_NS;
+    add_node(b, AGENT_A, SENTINEL_NODE_AGENT, 0);
+    add_node(b, AGENT_B, SENTINEL_NODE_AGENT, 0);
+    add_asset(b, 10)->par_micro_usd = 1000000;
+    add_asset(b, 11)->par_micro_usd = INT64_C(50000000000);
+    add_network(b, 20, 10);
+    add_network(b, 21, 11);
+    add_instrument(b, BTCUSDT, 11, 10);
+    uint32_t keys[] = {KEY_VENUE, KEY_MESSAGE};
+    for (unsigned i = 0; i < 2; i++) {
+        const sentinel_key_info *info = sentinel_keyring_find(s->ring, keys[i]);
+        sentinel_key *row = add_key(b, keys[i], 0);
+        row->venue = info->venue;
+        row->purpose = info->purpose;
+        row->algorithm = info->algorithm;
+        row->flags = info->venue != 0 ? SENTINEL_KEY_ENDPOINT_CHECKED : 0;
+        row->expiry_ms = info->venue != 0 ? 5000 : 0;
+        memcpy(row->fingerprint32, info->fingerprint32, 32);
+    }
+    add_mask(b, 1, 0, SENTINEL_RULE_ACTIONS, (1u << SENTINEL_ACTION_COUNT) - 2);
+    build_destination destination = {20, "TCold", ""};
+    add_destinations(b, 2, 0, &destination, 1);
+    add_bound(b, 3, 0, SENTINEL_RULE_VALUE_CAP, INT64_C(1000000000)); /* 1,000 USD */
+}
+
+static sentinel_status scene_load(gate_scene *s) {
+    bundle_pack(&s->build);
+    frame_begin(s, SENTINEL_FRAME_POLICY, s->build.frame + sizeof(sentinel_frame_header),
+                s->build.frame_size - 8 - sizeof(sentinel_frame_header),
+                ++s->sequences[SENTINEL_FRAME_POLICY]);
+    frame_sign(s, KEY_POLICY, KEY_POLICY);
+    return scene_take(s);
+}
+
+static void scene_command(gate_scene *s, uint16_t verb, uint32_t node) {
+    sentinel_command command = {
+        .verb = verb, .scope = SENTINEL_SCOPE_NODE, .node = node, .reason_size = 4};
+    hash_bytes(command.reason_digest32, "test", 4);
+    frame_begin(s, SENTINEL_FRAME_COMMAND, &command, sizeof command,
+                ++s->sequences[SENTINEL_FRAME_COMMAND]);
+}
+
+static sentinel_status scene_halt(gate_scene *s, uint32_t node) {
+    scene_command(s, SENTINEL_COMMAND_HALT, node);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    return scene_take(s);
+}
+
+static sentinel_status scene_resume(gate_scene *s, uint32_t node) {
+    scene_command(s, SENTINEL_COMMAND_RESUME, node);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+    return scene_take(s);
+}
+
+static void scene_feed(gate_scene *s, uint32_t instrument, sentinel_decimal price) {
+    struct {
+        sentinel_feed feed;
+        sentinel_mark mark;
+    } payload = {
+        .feed = {.kind = SENTINEL_FEED_MARK, .count = 1},
+        .mark = {.kind = SENTINEL_MARK_INSTRUMENT,
+                 .id = instrument,
+                 .price = price,
+                 .time_ns = s->now},
+    };
+    frame_begin(s, SENTINEL_FRAME_FEED, &payload, sizeof payload,
+                ++s->sequences[SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_MARK]);
+    frame_sign(s, KEY_FEEDER, KEY_FEEDER);
+}
+
+/* ---- Setting up ------------------------------------------------------------------- */
+
+static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint8_t algorithm,
+                      uint16_t venue) {
+    sentinel_key_info info = {.id = id, .purpose = purpose, .algorithm = algorithm, .venue = venue};
+    if (venue != 0) {
+        info.api_key_size = 4;
+        memcpy(info.api_key, "test", 4);
+    }
+    CHECK_OK(sentinel_keyring_generate(ring, &info));
+}
+
+static void scene_authority(gate_scene *s) {
+    struct {
+        sentinel_authority head;
+        sentinel_authority_key rows[4];
+    } authority = {.head = {.key_count = 4}};
+    static const struct {
+        uint32_t key, power;
+    } holders[4] = {{KEY_POLICY, SENTINEL_POWER_POLICY},
+                    {KEY_OPERATOR_A, SENTINEL_POWER_OPERATOR},
+                    {KEY_OPERATOR_B, SENTINEL_POWER_OPERATOR},
+                    {KEY_FEEDER, SENTINEL_POWER_FEED_MARK}};
+    for (unsigned i = 0; i < 4; i++) {
+        authority.rows[i] = (sentinel_authority_key){
+            .id = holders[i].key,
+            .powers = 1u << holders[i].power,
+            .scheme = SENTINEL_PROOF_ED25519,
+            .expires_ns = INT64_MAX,
+        };
+        memcpy(authority.rows[i].public_key32,
+               sentinel_keyring_find(s->people, holders[i].key)->public_key, 32);
+    }
+    authority.head.threshold[SENTINEL_POWER_POLICY] = 1;
+    authority.head.threshold[SENTINEL_POWER_OPERATOR] = 2;
+    authority.head.threshold[SENTINEL_POWER_FEED_MARK] = 1;
+    frame_begin(s, SENTINEL_FRAME_AUTHORITY, &authority, sizeof authority,
+                ++s->sequences[SENTINEL_FRAME_AUTHORITY]);
+    frame_sign(s, KEY_ROOT, 0);
+    memcpy(s->authority, s->frame, s->frame_size);
+    s->authority_size = s->frame_size;
+}
+
+static void scene_context(gate_scene *s, sentinel_keyring *ring, sentinel_log *log) {
+    uint64_t bytes = sentinel_context_bytes(&s->config);
+    CHECK(bytes != 0);
+    free(s->memory);
+    s->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    CHECK(s->memory != NULL);
+    CHECK_OK(
+        sentinel_context_init(&s->context, s->memory, bytes, &s->config, ring, log, &s->control));
+}
+
+/* Keys, genesis and an empty context: nothing is loaded. */
+static void scene_bare(gate_scene *s) {
+    memset(s, 0, sizeof *s);
+    s->now = START_NS;
+    CHECK_OK(sentinel_keyring_new(&s->ring));
+    CHECK_OK(sentinel_keyring_new(&s->people));
+    scene_key(s->ring, KEY_RECEIPT, SENTINEL_PURPOSE_RECEIPT, SENTINEL_ALGORITHM_ED25519, 0);
+    scene_key(s->ring, KEY_VENUE, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
+              SENTINEL_VENUE_BINANCE_SPOT);
+    scene_key(s->ring, KEY_MESSAGE, SENTINEL_PURPOSE_MESSAGE, SENTINEL_ALGORITHM_ED25519, 0);
+    for (uint32_t key = KEY_ROOT; key <= KEY_FEEDER; key++) {
+        scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
+    }
+    sentinel_genesis *genesis = &s->config.genesis;
+    memcpy(genesis->magic, "SENTGENE", 8);
+    genesis->version = 1;
+    genesis->environment = SENTINEL_ENVIRONMENT_TEST;
+    genesis->root_threshold = 1;
+    genesis->root_count = 1;
+    genesis->created_ns = s->now;
+    memcpy(genesis->identity_key32, sentinel_keyring_find(s->ring, KEY_RECEIPT)->public_key, 32);
+    memcpy(genesis->root_keys[0], sentinel_keyring_find(s->people, KEY_ROOT)->public_key, 32);
+    CHECK_OK(sentinel_genesis_check(s->engine_id32, genesis, sizeof *genesis));
+    s->config.bundle_bytes_max = 1 << 20;
+    s->config.state_bytes_max = 1 << 20;
+    s->config.receipt_key = KEY_RECEIPT;
+    strcpy(s->dir, "/tmp/sentinel-gate-XXXXXX");
+    CHECK(mkdtemp(s->dir) != NULL);
+    s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY);
+    CHECK(s->dir_fd >= 0);
+    CHECK_OK(sentinel_log_open(&s->log, s->dir_fd, s->engine_id32, SENTINEL_DURABILITY_WRITE,
+                               SENTINEL_SEGMENT_BYTES_MIN));
+    scene_context(s, s->ring, &s->log);
+}
+
+/* An engine that is ready: records 0 to 3 are genesis, authority, policy, start. */
+static void scene_begin(gate_scene *s) {
+    scene_bare(s);
+    CHECK_OK(sentinel_gate_genesis(s->context, s->now));
+    scene_authority(s);
+    CHECK_OK(scene_take(s));
+    scene_policy_rows(s);
+    CHECK_OK(scene_load(s));
+    CHECK_OK(sentinel_gate_start(s->context, 0, s->now));
+    CHECK_OK(sentinel_session_open(&s->session, s->context, AGENT_A));
+}
+
+static void scene_end(gate_scene *s) {
+    sentinel_log_close(&s->log);
+    close(s->dir_fd);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", s->dir);
+    CHECK_EQ(system(command), 0);
+    sentinel_keyring_free(s->ring);
+    sentinel_keyring_free(s->people);
+    free(s->memory);
+}
+
+/* ---- Orders ----------------------------------------------------------------------- */
+
+/* A buy of 0.001 BTC at 50,000.00: worth 50 USD. */
+static sentinel_order scene_place(gate_scene *s) {
+    sentinel_order order;
+    memset(&order, 0, sizeof order);
+    order.place = (sentinel_order_place){
+        .header =
+            {
+                .version = SENTINEL_ORDER_VERSION,
+                .action = SENTINEL_ACTION_PLACE,
+                .size_bytes = sizeof order.place,
+                .agent = AGENT_A,
+                .action_id = ++s->id,
+                .present = SENTINEL_PRESENT_QUANTITY | SENTINEL_PRESENT_PRICE,
+                .release_mode = SENTINEL_RELEASE_TO_AGENT,
+            },
+        .instrument = BTCUSDT,
+        .side = SENTINEL_SIDE_BUY,
+        .type = SENTINEL_TYPE_LIMIT,
+        .time_in_force = SENTINEL_TIF_GTC,
+        .quantity = decimal(1, 3),
+        .price = decimal(5000000, 2),
+    };
+    return order;
+}
+
+static sentinel_order scene_order(gate_scene *s, uint16_t action) {
+    sentinel_order order = scene_place(s);
+    sentinel_order_header header = order.header;
+    memset(&order, 0, sizeof order);
+    header.action = action;
+    header.size_bytes = sentinel_order_bytes(action);
+    header.present = 0;
+    order.header = header;
+    return order;
+}
+
+static void scene_sign(gate_scene *s, const sentinel_order *order) {
+    CHECK_OK(sentinel_gate_sign(s->context, &s->outcome, &s->session, order,
+                                order->header.size_bytes, s->now));
+}
+
+/* The verdict of an order is a denial for this reason, and nothing leaks. */
+static void check_denied(gate_scene *s, const sentinel_order *order, sentinel_reason reason) {
+    scene_sign(s, order);
+    CHECK_EQ(s->outcome.reason, reason);
+    CHECK_EQ(s->outcome.verdict, SENTINEL_DENIED);
+    sentinel_signature none = {0};
+    CHECK_BYTES(&s->outcome.signature, &none, sizeof none);
+    CHECK_EQ(s->outcome.request.text_size, 0);
+    CHECK_EQ(s->outcome.request.text[0], 0);
+}
+
+static void check_allowed(gate_scene *s, const sentinel_order *order) {
+    scene_sign(s, order);
+    CHECK_EQ(s->outcome.reason, SENTINEL_REASON_NONE);
+    CHECK_EQ(s->outcome.verdict, SENTINEL_ALLOWED);
+    CHECK_EQ(s->outcome.recorded, 1);
+}
+
+#endif

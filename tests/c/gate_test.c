@@ -1,0 +1,583 @@
+/* The gate: what it looks up, in which order it refuses, what it keeps, and
+ * that nothing is released without a record. Policy itself is policy_test.c. */
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "gate_scene.h"
+
+static gate_scene scene;
+
+/* ---- The path -------------------------------------------------------------------- */
+
+static void test_signs_what_it_rendered(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    const sentinel_request *request = &s->outcome.request;
+    const char *expected = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001"
+                           "&price=50000.00&newClientOrderId=";
+    const char *text = request->text + request->string_to_sign.offset;
+    CHECK_BYTES(text, expected, strlen(expected));
+    CHECK_EQ(s->outcome.signature.size, 32);
+    CHECK_EQ(s->outcome.epoch, 1);
+    CHECK_EQ(s->outcome.record, 4);
+    CHECK_EQ(s->outcome.decision.value_micro_usd, 50000000);
+    scene_end(s);
+}
+
+static void test_record_holds_what_was_signed(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    sentinel_log_reader reader;
+    sentinel_record record;
+    static _Alignas(8) uint8_t buffer[SENTINEL_RECORD_BYTES_MAX];
+    CHECK_OK(sentinel_log_reader_open(&reader, s->dir_fd, s->outcome.record));
+    CHECK_OK(sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer));
+    sentinel_log_reader_close(&reader);
+    CHECK_EQ(record.header->type, SENTINEL_RECORD_ORDER);
+    CHECK_EQ(record.header->verdict, SENTINEL_ALLOWED);
+    CHECK_EQ(record.header->agent, AGENT_A);
+    CHECK_EQ(record.header->key, KEY_VENUE);
+    CHECK_EQ(record.header->key_counter, 1);
+    CHECK_EQ(record.header->flags, SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_UNPROVEN);
+    CHECK_BYTES(record.subject, &order.place, sizeof order.place);
+    CHECK_BYTES(record.hash32, s->outcome.record_hash32, 32);
+    uint8_t digest32[32];
+    const sentinel_request *request = &s->outcome.request;
+    hash_bytes(digest32, request->text + request->string_to_sign.offset,
+               request->string_to_sign.size);
+    CHECK_BYTES(record.outcome->payload_digest32, digest32, 32);
+    hash_bytes(digest32, s->outcome.signature.bytes, s->outcome.signature.size);
+    CHECK_BYTES(record.outcome->signature_digest32, digest32, 32);
+    scene_end(s);
+}
+
+static void test_client_id_names_engine_epoch_and_record(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    char expected[64];
+    snprintf(expected, sizeof expected, "newClientOrderId=%02x%02x%02x%02x%08x%016llx",
+             s->engine_id32[0], s->engine_id32[1], s->engine_id32[2], s->engine_id32[3], 1u,
+             (unsigned long long)s->outcome.record);
+    s->outcome.request.text[s->outcome.request.text_size] = 0;
+    CHECK(strstr(s->outcome.request.text, expected) != NULL);
+    scene_end(s);
+}
+
+static void test_null_arguments_are_refused(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    CHECK_EQ(sentinel_gate_sign(NULL, &s->outcome, &s->session, &order, 288, s->now),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(s->outcome.verdict, SENTINEL_VERDICT_NONE);
+    CHECK_EQ(sentinel_gate_sign(s->context, NULL, &s->session, &order, 288, s->now),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_gate_sign(s->context, &s->outcome, NULL, &order, 288, s->now),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_gate_sign(s->context, &s->outcome, &s->session, NULL, 288, s->now),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_gate_sign(s->context, &s->outcome, &s->session, &order, 288, -1),
+             SENTINEL_USAGE_ARGUMENT);
+    scene_end(s);
+}
+
+static void test_orders_of_any_size_are_refused_and_recorded(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    static uint8_t large[1024];
+    memcpy(large, &order, sizeof order);
+    for (size_t size = 0; size <= sizeof large; size++) {
+        if (size == sizeof order.place) {
+            continue;
+        }
+        CHECK_OK(sentinel_gate_sign(s->context, &s->outcome, &s->session, large, size, s->now));
+        CHECK_EQ(s->outcome.verdict, SENTINEL_DENIED);
+        CHECK_EQ(s->outcome.reason, SENTINEL_REASON_ORDER_SIZE);
+        s->now += SECOND_NS / 500;
+    }
+    scene_end(s);
+}
+
+/* ---- Look-ups, in their order ---------------------------------------------------- */
+
+static void test_denies_an_order_of_another_agent(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.header.agent = AGENT_B;
+    check_denied(s, &order, SENTINEL_REASON_AGENT_MISMATCH);
+    scene_end(s);
+}
+
+static void test_denies_an_agent_that_a_new_policy_lacks(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    scene_policy_rows(s);
+    s->build.nodes[1].id = 7777;
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_AGENT_UNKNOWN);
+    CHECK_EQ(sentinel_session_open(&s->session, s->context, AGENT_A), SENTINEL_POLICY_SCOPE);
+    CHECK_EQ(sentinel_session_open(&s->session, s->context, FIRM), SENTINEL_POLICY_SCOPE);
+    scene_end(s);
+}
+
+static void test_denies_a_duplicate_and_names_its_record(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    uint64_t first = s->outcome.record;
+    check_denied(s, &order, SENTINEL_REASON_DUPLICATE);
+    CHECK_EQ(s->outcome.record, first);
+    scene_end(s);
+}
+
+static void test_denied_id_may_be_used_again(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.place.quantity = decimal(1, 0);
+    check_denied(s, &order, SENTINEL_REASON_VALUE_CAP);
+    order.place.quantity = decimal(1, 3);
+    check_allowed(s, &order);
+    scene_end(s);
+}
+
+static void test_id_window_is_64(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.header.action_id = 0;
+    check_denied(s, &order, SENTINEL_REASON_ID_TOO_OLD);
+    order.header.action_id = 1000;
+    check_allowed(s, &order);
+    order.header.action_id = 1000 - 64;
+    check_denied(s, &order, SENTINEL_REASON_ID_TOO_OLD);
+    order.header.action_id = 1000 - 63;
+    check_allowed(s, &order);
+    check_denied(s, &order, SENTINEL_REASON_DUPLICATE);
+    order.header.action_id = 1001;
+    check_allowed(s, &order);
+    order.header.action_id = 1000 - 63;
+    check_denied(s, &order, SENTINEL_REASON_ID_TOO_OLD);
+    order.header.action_id = 1001 + 64;
+    check_allowed(s, &order);
+    order.header.action_id = 1002;
+    check_allowed(s, &order);
+    order.header.action_id = UINT64_MAX;
+    check_allowed(s, &order);
+    check_denied(s, &order, SENTINEL_REASON_DUPLICATE);
+    scene_end(s);
+}
+
+static void test_denies_an_unknown_parent(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.header.present |= SENTINEL_PRESENT_PARENT;
+    order.header.parent_action_id = 5;
+    order.header.parent_agent = AGENT_B;
+    check_allowed(s, &order);
+    order = scene_place(s);
+    order.header.present |= SENTINEL_PRESENT_PARENT;
+    order.header.parent_action_id = 5;
+    order.header.parent_agent = FIRM;
+    check_denied(s, &order, SENTINEL_REASON_PARENT_UNKNOWN);
+    scene_end(s);
+}
+
+static void test_denies_unknown_rows(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.place.instrument = BTCUSDT + 1;
+    check_denied(s, &order, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+
+    order = scene_order(s, SENTINEL_ACTION_WITHDRAW);
+    order.withdraw.asset = 10;
+    order.withdraw.network = 20;
+    order.withdraw.amount = decimal(1, 0);
+    order.withdraw.address_size = 5;
+    memcpy(order.withdraw.address, "TCold", 5);
+    order.withdraw.asset = 12;
+    check_denied(s, &order, SENTINEL_REASON_ASSET_UNKNOWN);
+    order.withdraw.asset = 10;
+    order.withdraw.network = 21; /* of another asset */
+    check_denied(s, &order, SENTINEL_REASON_NETWORK_UNKNOWN);
+    order.withdraw.network = 22;
+    check_denied(s, &order, SENTINEL_REASON_NETWORK_UNKNOWN);
+
+    order = scene_order(s, SENTINEL_ACTION_CANCEL_ALL);
+    order.cancel_all.venue = SENTINEL_VENUE_BINANCE_SPOT;
+    order.cancel_all.asset = 99;
+    check_denied(s, &order, SENTINEL_REASON_ASSET_UNKNOWN);
+    scene_end(s);
+}
+
+static void test_cancel_finds_its_target_in_the_book(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    uint64_t record = s->outcome.record;
+    sentinel_order cancel = scene_order(s, SENTINEL_ACTION_CANCEL);
+    cancel.cancel.target.by = SENTINEL_TARGET_ACTION;
+    cancel.cancel.target.action_id = order.header.action_id + 500;
+    check_denied(s, &cancel, SENTINEL_REASON_TARGET_UNKNOWN);
+    cancel.cancel.target.action_id = order.header.action_id;
+    check_allowed(s, &cancel);
+    char name[64];
+    snprintf(name, sizeof name, "origClientOrderId=%02x%02x%02x%02x%08x%016llx", s->engine_id32[0],
+             s->engine_id32[1], s->engine_id32[2], s->engine_id32[3], 1u,
+             (unsigned long long)record);
+    s->outcome.request.text[s->outcome.request.text_size] = 0;
+    CHECK(strstr(s->outcome.request.text, name) != NULL);
+    scene_end(s);
+}
+
+static void test_book_is_each_agents_own(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    CHECK_OK(sentinel_session_open(&s->session, s->context, AGENT_B));
+    sentinel_order cancel = scene_order(s, SENTINEL_ACTION_CANCEL);
+    cancel.header.agent = AGENT_B;
+    cancel.cancel.target.by = SENTINEL_TARGET_ACTION;
+    cancel.cancel.target.action_id = order.header.action_id;
+    check_denied(s, &cancel, SENTINEL_REASON_TARGET_UNKNOWN);
+    scene_end(s);
+}
+
+static void test_prices_lie_on_ticks_and_quantities_on_lots(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.place.price = decimal(50000005, 3);
+    check_denied(s, &order, SENTINEL_REASON_TICK);
+    order.place.price = decimal(50000010, 3); /* two decimals, by value */
+    check_allowed(s, &order);
+    order = scene_place(s);
+    order.place.quantity = decimal(1000001, 9);
+    check_denied(s, &order, SENTINEL_REASON_LOT);
+    order.place.quantity = decimal(1000010, 9);
+    check_allowed(s, &order);
+    order = scene_place(s);
+    order.place.quantity = decimal(INT64_C(1000000000000001), 18);
+    check_denied(s, &order, SENTINEL_REASON_LOT);
+    scene_end(s);
+}
+
+static void test_keys_are_granted_by_the_policy(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    order.header.key = KEY_VENUE;
+    check_allowed(s, &order);
+    order = scene_place(s);
+    order.header.key = KEY_MESSAGE;
+    check_denied(s, &order, SENTINEL_REASON_KEY_NOT_GRANTED);
+
+    scene_policy_rows(s);
+    s->build.keys[0].node = 2; /* agent B's */
+    CHECK_OK(scene_load(s));
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KEY_NONE);
+    order.header.key = KEY_VENUE;
+    check_denied(s, &order, SENTINEL_REASON_KEY_NOT_GRANTED);
+
+    scene_policy_rows(s);
+    sentinel_key *second = add_key(&s->build, 9, 0);
+    memset(second->fingerprint32, 5, 32);
+    second->expiry_ms = 5000;
+    CHECK_OK(scene_load(s));
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KEY_AMBIGUOUS);
+    order.header.key = 9;
+    check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE);
+
+    scene_policy_rows(s);
+    s->build.keys[0].fingerprint32[31] ^= 1;
+    CHECK_OK(scene_load(s));
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE);
+    scene_end(s);
+}
+
+static void test_what_a_venue_lacks_is_unsupported_and_charges_nothing(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    scene_policy_rows(s);
+    add_window(&s->build, 77, 0, SENTINEL_RULE_RATE_LIMIT, 1, SECOND_NS);
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_order(s, SENTINEL_ACTION_CANCEL_ALL);
+    order.cancel_all.venue = SENTINEL_VENUE_BINANCE_SPOT;
+    check_denied(s, &order, SENTINEL_REASON_UNSUPPORTED);
+    order = scene_place(s);
+    check_allowed(s, &order); /* the one event of this second was not spent */
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_RATE_LIMIT);
+    scene_end(s);
+}
+
+static void test_messages_have_their_own_key_and_prefix(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_order(s, SENTINEL_ACTION_MESSAGE);
+    order.message.text_size = 4;
+    memcpy(order.message.text, "test", 4);
+    check_allowed(s, &order);
+    const sentinel_request *request = &s->outcome.request;
+    CHECK_EQ(request->method, SENTINEL_METHOD_NONE);
+    CHECK_EQ(request->string_to_sign.size, 28);
+    CHECK_BYTES(request->text + request->string_to_sign.offset, "sentinel-message-v1\0\4\0\0\0test",
+                28);
+    const sentinel_key_info *info = sentinel_keyring_find(s->ring, KEY_MESSAGE);
+    CHECK_OK(sentinel_verify(info->algorithm, info->public_key, info->public_key_size,
+                             &s->outcome.signature,
+                             (const uint8_t *)request->text + request->string_to_sign.offset,
+                             request->string_to_sign.size));
+    scene_end(s);
+}
+
+/* ---- Halts, control, clock ------------------------------------------------------- */
+
+static void test_halt_needs_one_operator_and_resume_two(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    CHECK_OK(scene_halt(s, FIRM));
+    sentinel_order order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE);
+    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE); /* one person twice */
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    CHECK_OK(scene_resume(s, FIRM));
+    check_allowed(s, &order);
+    scene_end(s);
+}
+
+static void test_halt_of_an_agent_spares_the_others(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    CHECK_OK(scene_halt(s, AGENT_B));
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    sentinel_session other;
+    CHECK_OK(sentinel_session_open(&other, s->context, AGENT_B));
+    s->session = other;
+    order.header.agent = AGENT_B;
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    scene_end(s);
+}
+
+static void test_halt_survives_a_new_policy_and_cannot_be_left_out(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    CHECK_OK(scene_halt(s, AGENT_A));
+    scene_policy_rows(s);
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    scene_policy_rows(s);
+    s->build.nodes[1].id = 7777;
+    CHECK_EQ(scene_load(s), SENTINEL_FORMAT_REFERENCE);
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    scene_end(s);
+}
+
+static void test_control_page_stops_and_lets_go(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    sentinel_order order = scene_place(s);
+    s->control.stop = 1;
+    check_denied(s, &order, SENTINEL_REASON_CONTROL_STOP);
+    s->control.stop = 0;
+    s->control.spool_submitted = 1;
+    check_denied(s, &order, SENTINEL_REASON_CONTROL_STOP);
+    s->control.spool_applied = 1;
+    check_allowed(s, &order);
+    scene_end(s);
+}
+
+static void test_clock_is_held_within_the_tolerance_and_halts_beyond(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    s->now += 10 * SECOND_NS;
+    int64_t last = s->now;
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    s->now = last - SECOND_NS; /* the tolerance */
+    order = scene_place(s);
+    check_allowed(s, &order);
+    CHECK_EQ(s->outcome.now_ns, last);
+    s->now = last - SECOND_NS - 1;
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_ENGINE_HALTED);
+    CHECK(s->outcome.decision.reasons[0] >> SENTINEL_REASON_CLOCK & 1);
+    s->now = last;
+    check_denied(s, &order, SENTINEL_REASON_ENGINE_HALTED);
+    CHECK_OK(scene_resume(s, FIRM)); /* operators lift it */
+    check_allowed(s, &order);
+    scene_end(s);
+}
+
+static void test_without_a_policy_everything_is_refused(void) {
+    gate_scene *s = &scene;
+    scene_bare(s);
+    CHECK_OK(sentinel_gate_genesis(s->context, s->now));
+    s->session = (sentinel_session){.agent = AGENT_A};
+    sentinel_order order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_NO_POLICY);
+    CHECK_EQ(sentinel_session_open(&s->session, s->context, AGENT_A), SENTINEL_POLICY_ABSENT);
+    scene_end(s);
+}
+
+/* ---- Floods ---------------------------------------------------------------------- */
+
+static void test_floods_are_summarised(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    scene_policy_rows(s);
+    s->build.policy.attempt_limit = 3;
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_place(s);
+    order.place.instrument = 999;
+    uint64_t before = sentinel_gate_state(s->context)->record_count;
+    for (unsigned i = 0; i < 10; i++) {
+        check_denied(s, &order, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+        CHECK_EQ(s->outcome.recorded, i < 3);
+    }
+    CHECK_EQ(sentinel_gate_state(s->context)->record_count, before + 3);
+    s->now += SECOND_NS; /* the next interval: a summary, then the denial */
+    check_denied(s, &order, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+    CHECK_EQ(s->outcome.recorded, 1);
+    CHECK_EQ(sentinel_gate_state(s->context)->record_count, before + 5);
+    sentinel_log_reader reader;
+    sentinel_record record;
+    static _Alignas(8) uint8_t buffer[SENTINEL_RECORD_BYTES_MAX];
+    CHECK_OK(sentinel_log_reader_open(&reader, s->dir_fd, before + 3));
+    CHECK_OK(sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer));
+    sentinel_log_reader_close(&reader);
+    CHECK_EQ(record.header->type, SENTINEL_RECORD_SUMMARY);
+    const sentinel_summary *summary = (const sentinel_summary *)record.subject;
+    CHECK_EQ(summary->count, 7);
+    CHECK_EQ(summary->reasons[0], UINT64_C(1) << SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+    scene_end(s);
+}
+
+static void test_flush_writes_what_was_only_counted(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    scene_policy_rows(s);
+    s->build.policy.attempt_limit = 1;
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_place(s);
+    order.place.instrument = 999;
+    check_denied(s, &order, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+    check_denied(s, &order, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
+    uint64_t before = sentinel_gate_state(s->context)->record_count;
+    CHECK_OK(sentinel_gate_flush(s->context, s->now));
+    CHECK_EQ(sentinel_gate_state(s->context)->record_count, before + 1);
+    CHECK_OK(sentinel_gate_flush(s->context, s->now));
+    CHECK_EQ(sentinel_gate_state(s->context)->record_count, before + 1);
+    scene_end(s);
+}
+
+/* ---- Records that cannot be kept ------------------------------------------------- */
+
+static void test_no_record_no_signature(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    s->log.failed = 1;
+    sentinel_order order = scene_place(s);
+    scene_sign(s, &order);
+    CHECK_EQ(s->outcome.verdict, SENTINEL_FAILED);
+    CHECK_EQ(s->outcome.reason, SENTINEL_REASON_AUDIT_FAILED);
+    CHECK(s->outcome.status != SENTINEL_OK);
+    CHECK_EQ(s->outcome.recorded, 0);
+    sentinel_signature none = {0};
+    static const sentinel_request nothing;
+    CHECK_BYTES(&s->outcome.signature, &none, sizeof none);
+    CHECK_BYTES(&s->outcome.request, &nothing, sizeof nothing);
+    order = scene_place(s);
+    scene_sign(s, &order);
+    CHECK(s->outcome.verdict != SENTINEL_ALLOWED);
+    CHECK(s->outcome.decision.reasons[0] >> SENTINEL_REASON_ENGINE_HALTED & 1);
+    scene_end(s);
+}
+
+static void test_a_full_disk_signs_nothing(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    struct rlimit old, small;
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 4096; /* no second segment can be made */
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    unsigned released = 0;
+    for (unsigned i = 0; i < 500 && s->outcome.verdict != SENTINEL_FAILED; i++) {
+        sentinel_order order = scene_place(s);
+        scene_sign(s, &order);
+        released += s->outcome.verdict == SENTINEL_ALLOWED;
+    }
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
+    CHECK_EQ(s->outcome.verdict, SENTINEL_FAILED);
+    sentinel_log_reader reader;
+    sentinel_record record;
+    static _Alignas(8) uint8_t buffer[SENTINEL_RECORD_BYTES_MAX];
+    unsigned kept = 0;
+    CHECK_OK(sentinel_log_reader_open(&reader, s->dir_fd, 4));
+    while (sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer) == SENTINEL_OK) {
+        kept += record.header->verdict == SENTINEL_ALLOWED;
+    }
+    sentinel_log_reader_close(&reader);
+    CHECK(kept >= released);
+    scene_end(s);
+}
+
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    RUN(test_signs_what_it_rendered);
+    RUN(test_record_holds_what_was_signed);
+    RUN(test_client_id_names_engine_epoch_and_record);
+    RUN(test_null_arguments_are_refused);
+    RUN(test_orders_of_any_size_are_refused_and_recorded);
+    RUN(test_denies_an_order_of_another_agent);
+    RUN(test_denies_an_agent_that_a_new_policy_lacks);
+    RUN(test_denies_a_duplicate_and_names_its_record);
+    RUN(test_denied_id_may_be_used_again);
+    RUN(test_id_window_is_64);
+    RUN(test_denies_an_unknown_parent);
+    RUN(test_denies_unknown_rows);
+    RUN(test_cancel_finds_its_target_in_the_book);
+    RUN(test_book_is_each_agents_own);
+    RUN(test_prices_lie_on_ticks_and_quantities_on_lots);
+    RUN(test_keys_are_granted_by_the_policy);
+    RUN(test_what_a_venue_lacks_is_unsupported_and_charges_nothing);
+    RUN(test_messages_have_their_own_key_and_prefix);
+    RUN(test_halt_needs_one_operator_and_resume_two);
+    RUN(test_halt_of_an_agent_spares_the_others);
+    RUN(test_halt_survives_a_new_policy_and_cannot_be_left_out);
+    RUN(test_control_page_stops_and_lets_go);
+    RUN(test_clock_is_held_within_the_tolerance_and_halts_beyond);
+    RUN(test_without_a_policy_everything_is_refused);
+    RUN(test_floods_are_summarised);
+    RUN(test_flush_writes_what_was_only_counted);
+    RUN(test_no_record_no_signature);
+    RUN(test_a_full_disk_signs_nothing);
+    return test_end();
+}
