@@ -152,6 +152,10 @@ class Gate:
     def policy(self) -> bytes | None:
         """The signed part of the policy in force."""
 
+    @property
+    def policy_hash(self) -> bytes:
+        """The hash of the policy in force; zeros before one is loaded."""
+
     def sign_head(
         self, epoch: int, count: int, last_hash: Buffer, root: Buffer
     ) -> tuple[bytes, bytes]:

@@ -519,6 +519,12 @@ cdef class Gate:
                 return None
             return _copy(view.bundle.frame, view.bundle.frame.size_bytes)
 
+    @property
+    def policy_hash(self):
+        with self.lock:
+            self._live()
+            return _copy(sentinel_gate_state(self.context).policy_hash32, 32)
+
     def sign_head(self, uint64_t epoch, uint64_t count, const uint8_t[::1] last_hash,
                   const uint8_t[::1] root):
         cdef sentinel_head head

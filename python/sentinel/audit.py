@@ -325,6 +325,13 @@ def last_record(directory: str | os.PathLike[str]) -> Record:
     return last
 
 
+def policy_after(record: Record) -> bytes:
+    """The hash of the policy in force after a record; zeros when there is none."""
+    if record.type is RecordType.BUNDLE and record.subject[:2] == b"\2\0":
+        return record.subject[24:56]
+    return record.policy_hash
+
+
 # ---- verify -------------------------------------------------------------------------------------
 
 

@@ -7,18 +7,19 @@ user's data directory. Its key files are sealed under a passphrase, which is nev
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from . import _core
-from ._enums import Algorithm, Environment, Power, Purpose
+from ._enums import Algorithm, Environment, Power, Purpose, Venue, label
 from ._frame import FrameKind, parse_genesis
 from ._layout import (
     AuthorityKey,
@@ -30,10 +31,19 @@ from ._layout import (
     genesis,
     proof_prefix,
 )
+from ._status import Status
 from ._types import KeyInfo
-from .errors import KeyFileError, SentinelError, StorageError, UsageError
+from .errors import (
+    ConfigError,
+    KeyFileError,
+    SentinelError,
+    StorageError,
+    UsageError,
+    raise_status,
+)
 from ._policy_draft import stable_id
-from .policy_compile import INITIAL_POLICY, compile_policy
+from .audit import last_record, policy_after
+from .policy import INITIAL_POLICY, Policy, compile_policy, decode_policy
 from .receipt import Expectation
 
 __all__ = [
@@ -140,6 +150,16 @@ class Installed:
         self.engine_id = self.genesis.engine_id
         self.environment = Environment(self.genesis.environment)
 
+    def policy(self) -> Policy:
+        """The policy in force, as the last record names it.
+
+        Raises StorageError, AuditError, EngineHalted when none was loaded.
+        """
+        digest = policy_after(last_record(self.directory))
+        if not any(digest):
+            raise_status(Status.POLICY_ABSENT, str(self.directory))
+        return decode_policy(self.bundle(digest))
+
     @property
     def expectation(self) -> Expectation:
         """What an auditor pins."""
@@ -156,6 +176,59 @@ class Installed:
     def terms(self, sequence: int, issued_ns: int) -> FrameTerms:
         """Terms of a frame for this engine."""
         return terms(self.engine_id, self.environment, sequence, issued_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A key of the engine's keyring, and what people call it."""
+
+    name: str
+    info: KeyInfo
+
+    def to_json(self) -> dict[str, Any]:
+        """What may be known of it."""
+        info = self.info
+        return {
+            "name": self.name, "id": info.id, "purpose": label(Purpose(info.purpose)),
+            "algorithm": label(Algorithm(info.algorithm)), "venue": label(Venue(info.venue)),
+            "api_key": info.api_key, "public_key": info.public_key.hex(),
+            "fingerprint": info.fingerprint.hex(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> NamedKey:
+        """The inverse of `to_json`."""
+        info = KeyInfo(
+            data["id"], Purpose[data["purpose"].upper()], Algorithm[data["algorithm"].upper()],
+            Venue[data["venue"].upper()], data["api_key"], bytes.fromhex(data["public_key"]),
+            bytes.fromhex(data["fingerprint"]),
+        )  # fmt: skip
+        return cls(data["name"], info)
+
+
+def public_keys(directory: Path) -> tuple[NamedKey, ...]:
+    """What `keys/public` says of the engine's keys: names and public halves, no secret.
+
+    A policy that names a key otherwise than the keyring holds it is refused when it signs.
+    Raises StorageError, ConfigError.
+    """
+    path = directory / "keys" / "public"
+    try:
+        return tuple(NamedKey.from_json(row) for row in json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(
+            "the list of public keys is damaged", file=str(path),
+            next_step="any zcp key command that opens the keyring writes it again",
+        ) from None
+
+
+def _write_public(directory: Path, keys: Iterable[KeyInfo], names: dict[int, str]) -> None:
+    rows = [NamedKey(names.get(key.id, f"key-{key.id}"), key).to_json() for key in keys]
+    write_file(
+        directory / "keys" / "public", (json.dumps(rows, indent=2) + "\n").encode(), mode=0o644
+    )
 
 
 class KeyFile:
@@ -176,12 +249,16 @@ class KeyFile:
             raise type(error)(f"{path}: {error.message}", status=error.status) from None
         self._limits: tuple[int, int] = _KEYFILE_LIMITS.unpack_from(sealed, 16)
 
-    def save(self) -> None:
-        """Seals the keys again and replaces the file. Raises StorageError."""
+    def save(self, names: dict[int, str]) -> None:
+        """Seals the keys again, replaces the file and the list of public halves beside it.
+
+        Raises StorageError.
+        """
         opslimit, memlimit = self._limits
         write_file(
             self.path, self.ring.seal(self._passphrase, opslimit=opslimit, memlimit=memlimit)
         )
+        _write_public(self.path.parent.parent, self.ring.list(), names)
 
 
 class AuthorityRing:
@@ -315,6 +392,8 @@ def create_engine(
             place / "keys" / "engine",
             keys.seal(passphrase, opslimit=limits[0], memlimit=limits[1]),
         )
+        names = {RECEIPT_KEY: "identity", MESSAGE_KEY: "message"}
+        _write_public(place, keys.list(), names)
         if keep_passphrase:
             write_file(place / "keys" / "passphrase", passphrase + b"\n", mode=0o400)
         _core.Engine.create(

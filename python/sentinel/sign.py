@@ -1,0 +1,469 @@
+"""Signing orders: an engine, its sessions, and what comes back.
+
+    from sentinel import Signer
+    from sentinel.order import Message
+
+    with Signer.open("engine") as signer:
+        signed = signer.session("agent").sign(Message(text="hello"))
+        signed.signature, signed.handle.record
+        receipt = signer.receipt(signed.handle)
+
+A refusal is the exception `PolicyDenied`. Embedded, the caller supplies the time (`now_ns`,
+default: this machine's clock) and shares its memory with the keys; docs/threat-model.md says what
+that means.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from . import _core, _layout
+from ._denied import denial
+from ._enums import Algorithm, Command, Environment, MarkKind
+from ._frame import FrameKind
+from ._layout import FedMark
+from ._order import DecimalText, Order, decimal_of
+from ._receipts import ReceiptMaker
+from ._record import Verdict
+from ._status import REASON_CODE, STATUS_TEXT, Reason
+from ._types import EngineState, Outcome, Request
+from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
+from .errors import EngineHalted, SigningFailed, UsageError
+from .order import from_json
+from .policy import Policy, compile_policy, decode_policy
+
+__all__ = [
+    "HaltedNode",
+    "HttpRequest",
+    "ReceiptHandle",
+    "Session",
+    "SignedOrder",
+    "Signer",
+    "Status",
+]
+
+_DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
+_SEQUENCE_COMMAND: Final = 4
+_SEQUENCE_FEED_MARK: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A venue's request, ready to send. The signature is in it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+    @classmethod
+    def of(cls, request: Request) -> HttpRequest | None:
+        """From what the core rendered; None for a message, which goes to no venue."""
+        if not request.method:
+            return None
+        query = f"?{request.query}" if request.query else ""
+        return cls(
+            request.method,
+            f"https://{request.host}{request.path}{query}",
+            dict(request.headers),
+            request.body,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptHandle:
+    """Names the record of a decision; `Signer.receipt` makes the receipt from it."""
+
+    engine_id: bytes
+    epoch: int
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOrder:
+    """A signed order. `request` is None for messages; `signed_bytes` is what was signed."""
+
+    request: HttpRequest | None
+    signature: bytes
+    algorithm: Algorithm
+    recovery_id: int
+    signed_bytes: bytes
+    action_id: int
+    now_ns: int
+    handle: ReceiptHandle
+
+    @property
+    def transaction_hash(self) -> bytes:
+        """SHA-256 of the signed bytes; the record holds it."""
+        return sha256(self.signed_bytes).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class HaltedNode:
+    """A node that is halted, and the record of the command that did it."""
+
+    path: str
+    severity: int
+    record: int
+    since_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not.
+
+    `freshness` is "unproven" without a witness: nothing proves that no newer state ever was.
+    """
+
+    directory: str
+    engine_id: bytes
+    environment: str
+    records: int
+    epoch: int
+    last_ns: int
+    policy_version: int | None
+    policy_hash: bytes
+    engine_halted: str
+    halted: tuple[HaltedNode, ...]
+    agents: Mapping[str, int]
+    freshness: str = "unproven"
+
+
+class Signer:
+    """An engine's one writer in this process. Its methods may be called from any thread."""
+
+    def __init__(
+        self, installed: Installed, engine: _core.Engine, unlock: Callable[[], bytes]
+    ) -> None:
+        """Use `Signer.open`."""
+        self._installed = installed
+        self._engine = engine
+        self._unlock = unlock
+        self._lock = threading.Lock()
+        self._authority: AuthorityRing | None = None
+        self._policy: Policy | None = None
+        self._next_ids: dict[int, int] = {}
+        self._receipts = ReceiptMaker(
+            installed.directory, installed.genesis.raw, installed.engine_id
+        )
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | PathLike[str] | None = None,
+        *,
+        passphrase: bytes | str | None = None,
+        passphrase_file: str | PathLike[str] | None = None,
+        durability: str = "write",
+        now_ns: int | None = None,
+    ) -> Self:
+        """Becomes the writer of an engine.
+
+        `directory` as in `config.engine_dir`, the passphrase as in `config.read_passphrase`.
+        `durability`: "none" (keeps nothing: simulation only), "write" (survives the process),
+        "fsync" (survives the machine). Raises EngineLocked when another process is the writer,
+        KeyFileError, StorageError, AuditError. A log that is damaged opens halted: `status()`
+        says why, and every order is refused.
+        """
+        if durability not in _DURABILITY:
+            raise UsageError(f"durability: {durability!r} is none of {', '.join(_DURABILITY)}")
+        installed = Installed(engine_dir(directory))
+
+        def unlock() -> bytes:
+            if passphrase is None:
+                return read_passphrase(installed.directory, file=passphrase_file)
+            return passphrase.encode() if isinstance(passphrase, str) else passphrase
+
+        engine = _core.Engine.open(
+            installed.directory, unlock(), _now(now_ns), durability=_DURABILITY[durability]
+        )
+        return cls(installed, engine, unlock)
+
+    def close(self, now_ns: int | None = None) -> None:
+        """Records what is pending, takes a snapshot, wipes the keys. Safe to call again."""
+        self._engine.close(_now(now_ns))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- Signing ----------------------------------------------------------
+
+    def session(self, agent: str | int) -> Session:
+        """Who asks: an agent by path, name or id. Raises UsageError when there is no such agent."""
+        node = self.policy.agent(agent)
+        return Session(self, node.path, self._engine.session(node.id))
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force. Raises EngineHalted when none was loaded."""
+        policy = self._policy_now()
+        if policy is None:
+            raise EngineHalted("no policy is loaded", next_step="load one: zcp policy load FILE")
+        return policy
+
+    def _policy_now(self) -> Policy | None:
+        digest = self._engine.policy_hash
+        known = self._policy
+        if known is None or known.hash != digest:
+            signed_part = self._engine.policy()
+            # Proofs were verified when it was taken; none stand behind the part in memory.
+            known = None if signed_part is None else decode_policy(signed_part + bytes(8))
+            self._policy = known
+        return known
+
+    def resolve(self, kind: str, name: str) -> int:
+        """The id of a name of the policy: an instrument, asset, network, key or agent."""
+        policy = self.policy
+        if kind == "agent":
+            return policy.agent(name).id
+        found: int = getattr(policy, kind)(name).id
+        return found
+
+    def _take_id(self, agent: int, wanted: int | None) -> int:
+        with self._lock:
+            if agent not in self._next_ids:
+                rows = {row.node: row.id_highest for row in self._engine.state().agents}
+                self._next_ids[agent] = rows.get(agent, 0) + 1
+            taken = self._next_ids[agent] if wanted is None else wanted
+            self._next_ids[agent] = max(self._next_ids[agent], taken + 1)
+            return taken
+
+    def _sign(
+        self, path: str, session: _core.Session, order: Order, action_id: int | None, now_ns: int
+    ) -> SignedOrder:
+        taken = self._take_id(session.agent, action_id)
+        packed = order.pack(agent=session.agent, action_id=taken)
+        outcome = self._engine.sign(session, packed, now_ns)
+        if outcome.signature is None or outcome.request is None:
+            raise self._refusal(session.agent, outcome)
+        return SignedOrder(
+            request=HttpRequest.of(outcome.request),
+            signature=outcome.signature.bytes,
+            algorithm=Algorithm(outcome.signature.algorithm),
+            recovery_id=outcome.signature.recovery_id,
+            signed_bytes=outcome.request.string_to_sign,
+            action_id=taken,
+            now_ns=outcome.now_ns,
+            handle=ReceiptHandle(self._installed.engine_id, outcome.epoch, outcome.record),
+        )
+
+    def _refusal(self, agent: int, outcome: Outcome) -> Exception:
+        if outcome.verdict == Verdict.FAILED:
+            return SigningFailed(
+                REASON_CODE.get(outcome.reason, str(outcome.reason)),
+                status=outcome.status or None,
+                record=outcome.record if outcome.recorded else None,
+                epoch=outcome.epoch,
+            )
+        if outcome.reason == Reason.ENGINE_HALTED:
+            halted = self._engine.state().halted
+            return EngineHalted(
+                f"the engine halted itself: {STATUS_TEXT.get(halted, 'unknown')}", status=halted
+            )
+        return denial(self._policy_now(), agent, outcome)
+
+    # ---- Receipts, status -------------------------------------------------
+
+    def receipt(self, handle: ReceiptHandle | int) -> dict[str, Any]:
+        """The receipt of a decision, as JSON data (`sentinel.receipt`).
+
+        Raises UsageError for a handle of another engine, AuditError when there is no such record.
+        """
+        if isinstance(handle, int):
+            number = handle
+        elif handle.engine_id != self._installed.engine_id:
+            raise UsageError("the receipt handle is of another engine")
+        else:
+            number = handle.record
+        return self._receipts.make(
+            number,
+            lambda head: self._engine.sign_head(
+                head.epoch, head.count, head.last_hash, head.root
+            )[1],
+        )
+
+    def status(self) -> Status:
+        """The engine's state, in words."""
+        return status_of(self._installed, self._engine.state(), self._policy_now())
+
+    # ---- Operating --------------------------------------------------------
+
+    def poll(self, now_ns: int | None = None) -> None:
+        """Applies what other processes handed in. Every `sign` does this first by itself."""
+        self._engine.spool(_now(now_ns))
+
+    def halt(
+        self, reason: str, *, scope: str | int | None = None, severity: int = 0,
+        now_ns: int | None = None,
+    ) -> int:  # fmt: skip
+        """Halts the firm, or the node `scope` and all below it; the number of the record."""
+        return self._command(Command.HALT, reason, scope, severity, now_ns)
+
+    def resume(
+        self, reason: str, *, scope: str | int | None = None, now_ns: int | None = None
+    ) -> int:
+        """Lifts a halt of one node; of the firm, also a halt of the engine's own."""
+        return self._command(Command.RESUME, reason, scope, 0, now_ns)
+
+    def _command(
+        self, verb: Command, reason: str, scope: str | int | None, severity: int,
+        now_ns: int | None,
+    ) -> int:  # fmt: skip
+        now = _now(now_ns)
+        policy = self.policy
+        node = policy.nodes[0] if scope is None else policy.node(scope)
+        with self._lock:
+            part = _layout.command(
+                verb, node.id, reason, self._terms(_SEQUENCE_COMMAND, now), severity=severity
+            )
+            frame = self._authorities().sign(FrameKind.COMMAND, part)
+            keep_text(self._installed.directory, reason)
+            return self._engine.take(frame, now)
+
+    def load_policy(
+        self, source: str | bytes, *, file: str = "policy.yaml", base: Path | None = None,
+        version: int | None = None, now_ns: int | None = None,
+    ) -> int:  # fmt: skip
+        """Compiles, signs and loads a policy; its version.
+
+        `version`: default one above the loaded one. Raises ConfigError with file, line and
+        column; PolicyInvalid when the engine does not take it, and then nothing has changed.
+        """
+        now = _now(now_ns)
+        with self._lock:
+            loaded = self._engine.state().sequences[FrameKind.POLICY]
+            wanted = loaded + 1 if version is None else version
+            terms = self._installed.terms(wanted, now)
+            keys = [key.info for key in public_keys(self._installed.directory)]
+            part = compile_policy(source, terms, keyring=keys, file=file, base=base)
+            frame = self._authorities().sign(FrameKind.POLICY, part)
+            self._engine.take(frame, now)
+            text = source if isinstance(source, str) else source.decode()
+            keep_text(self._installed.directory, text)
+            return wanted
+
+    def feed_marks(
+        self,
+        instruments: Mapping[str, DecimalText] | None = None,
+        *,
+        assets: Mapping[str, DecimalText] | None = None,
+        now_ns: int | None = None,
+    ) -> None:
+        """Feeds marks by name: instruments in their quote asset, assets in USD.
+
+        Raises UsageError for an unknown name, OrderInvalid for what is no decimal.
+        """
+        now = _now(now_ns)
+        policy = self.policy
+        marks = [
+            FedMark(MarkKind.INSTRUMENT, policy.instrument(name).id, decimal_of(price, name), now)
+            for name, price in (instruments or {}).items()
+        ] + [
+            FedMark(MarkKind.ASSET, policy.asset(name).id, decimal_of(price, name), now)
+            for name, price in (assets or {}).items()
+        ]
+        for first in range(0, len(marks), 64):
+            with self._lock:
+                terms = self._terms(_SEQUENCE_FEED_MARK, now)
+                part = _layout.mark_feed(marks[first : first + 64], terms)
+                self._engine.take(self._authorities().sign(FrameKind.FEED, part), now)
+
+    def _authorities(self) -> AuthorityRing:
+        """Opened at the first use: Argon2id takes its time."""
+        if self._authority is None:
+            self._authority = AuthorityRing.open(self._installed.directory, self._unlock())
+        return self._authority
+
+    def _terms(self, index: int, now_ns: int) -> _layout.FrameTerms:
+        """Sequences are times, so that several processes never agree on one by accident."""
+        last = self._engine.state().sequences[index]
+        return self._installed.terms(max(now_ns, last + 1), now_ns)
+
+
+class Session:
+    """One agent's session. Orders that name another agent cannot come from it."""
+
+    def __init__(self, signer: Signer, path: str, session: _core.Session) -> None:
+        """Use `Signer.session`."""
+        self._signer = signer
+        self._session = session
+        self.path = path
+
+    @property
+    def agent(self) -> int:
+        """The agent's id."""
+        return self._session.agent
+
+    def sign(
+        self,
+        order: Order | Mapping[str, Any],
+        *,
+        action_id: int | None = None,
+        reasons: str | None = None,
+        now_ns: int | None = None,
+    ) -> SignedOrder:
+        """Signs one order, or refuses it.
+
+        `order`: an order, or JSON data with names (`order.from_json`). `action_id`: default the
+        next above the agent's highest; a second use of one is refused as a duplicate. `reasons`:
+        why the agent asks; kept beside the log, its digest in the record.
+
+        Raises PolicyDenied (with every constraint that failed), SigningFailed, EngineHalted,
+        OrderInvalid.
+        """
+        if not isinstance(order, Order):
+            order = from_json(order, resolve=self._signer.resolve)
+        if reasons is not None:
+            digest = keep_text(self._signer._installed.directory, reasons)
+            order = replace(order, reasons_digest=digest)
+        return self._signer._sign(self.path, self._session, order, action_id, _now(now_ns))
+
+
+def status_of(installed: Installed, state: EngineState, policy: Policy | None) -> Status:
+    """A state in words, with the policy's names."""
+    from .config import find_text
+
+    names = {node.id: node.path for node in policy.nodes} if policy is not None else {}
+    return Status(
+        directory=str(installed.directory),
+        engine_id=state.engine_id,
+        environment=Environment(installed.environment).name.lower(),
+        records=state.record_count,
+        epoch=state.epoch,
+        last_ns=state.last_now_ns,
+        policy_version=policy.version if policy is not None else None,
+        policy_hash=state.policy_hash,
+        engine_halted=STATUS_TEXT.get(state.halted, "unknown") if state.halted else "",
+        halted=tuple(
+            HaltedNode(
+                names.get(node.node, str(node.node)),
+                node.severity,
+                node.record,
+                node.since_ns,
+                find_text(installed.directory, node.reason_digest) or "",
+            )
+            for node in state.nodes_halted
+        ),
+        agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
+    )
+
+
+def _now(now_ns: int | None) -> int:
+    return time.time_ns() if now_ns is None else now_ns
