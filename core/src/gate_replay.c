@@ -172,8 +172,12 @@ sentinel_status sentinel_gate_restore(sentinel_context *context, const sentinel_
         return SENTINEL_USAGE_ARGUMENT;
     }
     const sentinel_state *kept = (const sentinel_state *)state;
+    const sentinel_snapshot_ref *ref = (const sentinel_snapshot_ref *)record->subject;
+    uint8_t digest32[32];
+    hash_bytes(digest32, state, state_size);
     if (record->header->type != SENTINEL_RECORD_SNAPSHOT ||
-        kept->record_count != record->header->number ||
+        record->header->subject_size != sizeof *ref || ref->size_bytes != state_size ||
+        !bytes_equal(ref->digest32, digest32, 32) || kept->record_count != record->header->number ||
         !bytes_equal(kept->last_hash32, record->header->prev_hash32, 32) ||
         !bytes_equal(kept->engine_id32, context->engine_id32, 32)) {
         return SENTINEL_AUDIT_SNAPSHOT;
@@ -186,7 +190,7 @@ sentinel_status sentinel_gate_restore(sentinel_context *context, const sentinel_
         context->active = 0;
         context->has_policy = 1;
         context->generation++;
-        /* Compares the state's digest with the record's and steps over it. */
+        /* Steps over the record itself. */
         status = sentinel_gate_replay(context, NULL, record, NULL, 0);
     }
     if (status != SENTINEL_OK) {
