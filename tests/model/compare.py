@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from random import Random
 
+from tests.model.core import Refused
 from tests.model.core_gate import Keys, make_keys
 from tests.model.differ import Disagreement
 from tests.model.gate_run import GateRun
@@ -39,7 +40,9 @@ def run_scenario(
     for _ in range(steps):
         run.step()
         if isinstance(run, GateRun) and run.done:
-            return
+            break
+    if isinstance(run, GateRun):
+        run.flush()
 
 
 def compare(level: str, steps: int, seed: int, first: int = 0) -> Counter[str]:
@@ -52,7 +55,7 @@ def compare(level: str, steps: int, seed: int, first: int = 0) -> Counter[str]:
         try:
             wanted = min(SCENARIO_STEPS, steps - at)
             run_scenario(level, seed, number, wanted, keys, counts)
-        except Disagreement as found:
+        except (Disagreement, Refused) as found:
             place = f"--level {level} --seed {seed} --scenario {number}"
             step = counts["steps"] - at
             raise Disagreement(f"{place} (step {step})\n{found}") from None

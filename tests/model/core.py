@@ -124,7 +124,8 @@ class PolicyCore:
 
     def feed(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
         payload = build.feed_payload(marks)
-        lib.sentinel_policy_feed(self.view, aligned(payload), len(payload))
+        words = aligned(payload)
+        lib.sentinel_policy_feed(self.view, ffi.cast("uint8_t *", words), len(payload))
 
     def halt(self, node: int, halted: bool, now: int) -> None:
         digest = bytes(32)

@@ -12,7 +12,6 @@ from tests.model.core import aligned, decision_of, must
 from tests.model.names import (
     INT64_MAX,
     Algorithm,
-    Environment,
     FrameKind,
     Purpose,
     Venue,
@@ -86,8 +85,8 @@ class Outcome(NamedTuple):
 class GateCore:
     """An engine that was begun at a time, with its authority bundle but no policy."""
 
-    def __init__(self, keys: Keys, now: int, salt: int) -> None:
-        self.environment = Environment.TEST
+    def __init__(self, keys: Keys, environment: int, now: int, salt: int) -> None:
+        self.environment = environment
         genesis = build.genesis_bytes(self.environment, [public(ROOT)], keys.identity, salt)
         self.engine_id = hashlib.sha256(genesis).digest()
         self.sequences: dict[FrameKind, int] = {}
@@ -182,6 +181,9 @@ class GateCore:
             raw.now_ns,
             decision_of(ffi.addressof(raw, "decision")),
         )
+
+    def flush(self, now: int) -> None:
+        must("sentinel_gate_flush", lib.sentinel_gate_flush(self.context, now))
 
     def has_signature(self) -> bool:
         """Whether the last outcome carries any byte of a signature or a request."""

@@ -3,8 +3,8 @@
 The stages run in the order below. All reasons of a stage that apply are set, and a later stage
 is not reached when an earlier one refused:
 
-1. the engine is halted, the control page says stop, no policy is loaded;
-2. the clock: a step back within the tolerance reuses the last time, beyond it the engine halts;
+1. the clock: a step back within the tolerance reuses the last time, beyond it the engine halts;
+2. the engine is halted (also by its clock just now), the control page says stop, no policy;
 3. the order's form (not modelled: the caller gives the reason);
 4. the agent;
 5. the action id (the first of ID_TOO_OLD and DUPLICATE), and the parent;
@@ -16,7 +16,7 @@ is not reached when an earlier one refused:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tests.model import model
@@ -83,6 +83,10 @@ class Found(NamedTuple):
     venue: int
 
 
+class ForeignInstrument(Exception):
+    """A bundle has an instrument of another environment."""
+
+
 def is_multiple(value: Decimal, step: Decimal) -> bool:
     scale = max(value.scale, step.scale)
     whole: int = value.mantissa * 10 ** (scale - value.scale)
@@ -112,13 +116,18 @@ class Gate:
         return self.records - 1
 
     def take_policy(self, policy: Policy, now: int) -> None:
-        """Raises model.HaltedNodeMissing (also recorded)."""
+        """Raises ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
+        before, state = self.policy, self.state
+        self.state = replace(state)  # what is carried over is of the time before this record
         self.record(now)
-        if self.policy is not None:
-            self.state = model.migrate(self.policy, self.state, policy)
-        before, self.agents = self.agents, {}
+        if any(row.environment != self.environment for row in policy.instruments):
+            raise ForeignInstrument
+        if before is not None:
+            self.state = model.migrate(before, state, policy)
+            self.state.last_now = now
+        known, self.agents = self.agents, {}
         for agent in policy.chains:
-            kept = self.agents[agent] = before.get(agent, Agent())
+            kept = self.agents[agent] = known.get(agent, Agent())
             entries = sorted(kept.book.values(), key=lambda entry: entry.action_id)
             kept.book = {entry.action_id % policy.book_entries: entry for entry in entries}
         self.policy = policy
@@ -132,6 +141,8 @@ class Gate:
             self.state.halted.add(node)
         else:
             self.state.halted.discard(node)
+            if node == self.policy.nodes[0].id:
+                self.halted = 0  # the firm's resume lifts the engine's own halt too
         return True
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
@@ -152,16 +163,10 @@ class Gate:
         unrendered: Reason = Reason.NONE,
     ) -> Answer:
         """One order, in the session of an agent."""
-        last = self.state.last_now
-        reasons = self.engine_reasons()
+        reasons = self.clock_reasons(now) | self.engine_reasons()
+        now = max(now, self.state.last_now)
         if reasons:
-            return self.deny(session, reasons, max(now, last))
-        assert self.policy is not None
-        if now < last - self.policy.clock_tolerance_ns:
-            self.halted = USAGE_STATE
-            self.record(last)
-            return self.deny(session, {Reason.CLOCK}, last)
-        now = max(now, last)
+            return self.deny(session, reasons, now)
         if malformed:
             return self.deny(session, {malformed}, now)
         reasons = self.agent_reasons(session, order)
@@ -198,10 +203,7 @@ class Gate:
         if self.policy is not None:
             limit, interval = self.policy.attempt_limit, self.policy.attempt_interval_ns
         if now - agent.since >= interval:
-            if agent.suppressed:
-                self.record(now)
-                agent.suppressed, agent.suppressed_reasons = 0, set()
-                agent.suppressed_first = agent.suppressed_last = 0
+            self.summarise(agent, now)
             agent.since, agent.attempts = now, 0
         if agent.attempts < limit:
             agent.attempts += 1
@@ -213,6 +215,28 @@ class Gate:
         agent.suppressed_last = now
         agent.suppressed_reasons |= reasons
         return Answer(Verdict.DENIED, frozenset(reasons), False, 0, now, decision)
+
+    def summarise(self, agent: Agent, now: int) -> None:
+        """One record for all denials that were only counted."""
+        if agent.suppressed:
+            self.record(now)
+            agent.suppressed, agent.suppressed_reasons = 0, set()
+            agent.suppressed_first = agent.suppressed_last = 0
+
+    def flush(self, now: int) -> None:
+        """Before the engine closes."""
+        for agent in (*self.agents.values(), self.strangers):
+            self.summarise(agent, max(now, self.state.last_now))
+
+    def clock_reasons(self, now: int) -> set[int]:
+        """A step back beyond the tolerance latches the engine halted, which is a record."""
+        tolerance = self.policy.clock_tolerance_ns if self.policy is not None else 0
+        if now >= self.state.last_now - tolerance:
+            return set()
+        if not self.halted:
+            self.halted = USAGE_STATE
+            self.record(self.state.last_now)
+        return {Reason.CLOCK}
 
     def engine_reasons(self) -> set[int]:
         reasons: set[int] = set()

@@ -231,6 +231,8 @@ def value_factors(
     assert instrument is not None
     if instrument.contract in (Contract.QUANTO, Contract.OPTION):
         raise Unvalued(Reason.UNSUPPORTED)
+    if subject.quantity is None and subject.quote_quantity is None:
+        raise Unvalued(Reason.UNSUPPORTED)
     banded = False
     if subject.quote_quantity is not None:
         factors = [subject.quote_quantity.normalised()]
@@ -292,7 +294,7 @@ def rolling_retry(constraint: Constraint, events: Events, value: int) -> int:
     for bucket in sorted({time // width for time, _ in events}):
         rest -= sum(amount for time, amount in events if time // width == bucket)
         if rest + value <= constraint.bound:
-            return (bucket + 1) * width + constraint.window_ns - 1
+            return min((bucket + 1) * width + constraint.window_ns - 1, INT64_MAX)
     return 0
 
 
@@ -313,10 +315,13 @@ class Judged(NamedTuple):
 def quantity_at(policy: Policy, state: State, subject: Subject, scale: int, now: int) -> int:
     """The quantity in 10^-scale units, rounded up; raises Unvalued and Overflow."""
     if subject.quote_quantity is None:
-        assert subject.quantity is not None
+        if subject.quantity is None:
+            raise Unvalued(Reason.UNSUPPORTED)
         quantity = subject.quantity.normalised()
         return at_most_int64(ceil_div(quantity.mantissa * 10**scale, 10**quantity.scale))
     assert subject.instrument is not None
+    if subject.instrument.unit != Unit.BASE:
+        raise Unvalued(Reason.UNSUPPORTED)
     fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
     mark = fresh(fed, policy.mark_max_age_ns, now)
     quote = subject.quote_quantity.normalised()
@@ -399,7 +404,7 @@ def judge_value(constraint: Constraint, events: Events, value: int | Reason, now
         return Judged(True, total, bound, reason)
     retry_at = 0
     if value <= bound and constraint.kind == Kind.DAILY_LIMIT:
-        retry_at = (now // DAY_NS + 1) * DAY_NS
+        retry_at = min((now // DAY_NS + 1) * DAY_NS, INT64_MAX)
     elif value <= bound and constraint.kind == Kind.ROLLING_CAP:
         retry_at = rolling_retry(constraint, live, value)
     if total > INT64_MAX:
@@ -412,7 +417,7 @@ def judge_rate(constraint: Constraint, events: Events, now: int) -> Judged:
     passed = len(live) + 1 <= constraint.bound
     retry_at = 0
     if not passed and constraint.bound > 0:
-        retry_at = live[0][0] + constraint.window_ns
+        retry_at = min(live[0][0] + constraint.window_ns, INT64_MAX)
     return Judged(passed, len(live) + 1, constraint.bound, Reason.RATE_LIMIT, 0, retry_at)
 
 
@@ -551,8 +556,8 @@ def migrate(old: Policy, state: State, new: Policy) -> State:
         was, now_is = before[constraint_id], after.get(constraint_id)
         if now_is is None or (was.kind, was.each_agent) != (now_is.kind, now_is.each_agent):
             continue
-        if was.each_agent and agent not in new.chains:
-            continue
+        if was.each_agent and now_is.node not in new.chains.get(agent, ()):
+            continue  # the agent is not below the constraint's node any more
         fresh_state.windows[constraint_id, agent] = carried(was, now_is, events, state.last_now)
     return fresh_state
 

@@ -51,6 +51,7 @@ class Style:
     venues: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     contracts: tuple[Contract, ...] = (*Contract, *(3 * [Contract.SPOT, Contract.LINEAR]))
     types: tuple[Type, ...] = tuple(Type)
+    environment: Environment = Environment.TEST
     lots: bool = False  # orders go through the gate: ticks, lots, keys and books matter
 
 
@@ -174,15 +175,13 @@ def some_instruments(
             settle=1,
             unit=unit,
             symbol=f"SYM{number}",
-            environment=Environment.TEST,
+            environment=world.style.environment,
             multiplier=Decimal(1, 0) if contract == Contract.SPOT else some_decimal(rng),
             tick=rng.choice((Decimal(1, 2), Decimal(5, 1), Decimal(1, 8), Decimal(10, 4))),
             lot=rng.choice((Decimal(1, 3), Decimal(1, 8), Decimal(1, 12), Decimal(30, 9))),
             strike=Decimal(100, 0) if contract == Contract.OPTION else Decimal(0, 0),
             expiry_ms=1_900_000_000_000 if contract == Contract.OPTION else 0,
         )
-        if world.style.lots and chance(rng, 8):
-            row = replace(row, environment=Environment.LIVE)
         rows.append(row)
         priced = Decimal(rng.randint(100, 10**7), 2) if world.style.lots else some_decimal(rng)
         world.typical[MarkKind.INSTRUMENT, row.id] = priced
@@ -304,7 +303,7 @@ def revised(rng: Random, world: World, state: model.State) -> Policy:
     nodes, constraints = list(policy.nodes), list(policy.constraints)
     instruments = policy.instruments
     for _ in range(rng.randint(1, 3)):
-        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5)):
+        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 7)):
             case 0 if constraints and (row := rng.choice(constraints)).kind not in GRANTS:
                 constraints.remove(row)
             case 1:
@@ -322,10 +321,19 @@ def revised(rng: Random, world: World, state: model.State) -> Policy:
                 nodes, constraints = without_node(nodes, constraints, rng.choice(agents))
             case 5 if len(instruments) > 2 and chance(rng, 50):
                 gone = rng.choice(instruments)
-                instruments = tuple(row for row in instruments if row != gone)
-                constraints = [without_instrument(c, gone.id, instruments) for c in constraints]
+                instruments = tuple(row for row in instruments if row is not gone)
+            case 6:
+                at = rng.choice([i for i, n in enumerate(nodes) if n.kind == NodeKind.AGENT])
+                inner = [i for i, node in enumerate(nodes) if node.kind != NodeKind.AGENT]
+                nodes[at] = replace(nodes[at], parent=rng.choice(inner))
+            case 7 if constraints:
+                at = rng.randrange(len(constraints))
+                if constraints[at].kind not in GRANTS:
+                    constraints[at] = replace(constraints[at], node=rng.randrange(len(nodes)))
             case _:
                 pass
+    for gone in set(policy.instruments) - set(instruments):
+        constraints = [without_instrument(c, gone.id, instruments) for c in constraints]
     constraints.sort(key=lambda row: row.node)  # stable: the rows of a node stand together
     keys = tuple(key for key in policy.keys if key.node < len(nodes))
     return replace(
