@@ -15,8 +15,10 @@ cache=${SENTINEL_CHROOT_CACHE:-/var/cache/sentinel-chroot}
 base=$cache/base.tar
 mkdir -p "$cache"
 # The mirror is the first one that this machine uses itself.
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
-    /etc/apt/sources.list.d/*.list 2>/dev/null | sed -nE 's/^(URIs:|deb( \[[^]]*\])?) *([a-z]+:[^ ]+).*/\3/p' | head -n 1)
+lists="/etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list"
+# shellcheck disable=SC2086
+mirror=$(cat $lists 2>/dev/null |
+    sed -nE 's/^(URIs:|deb( \[[^]]*\])?) *([a-z]+:[^ ]+).*/\3/p' | head -n 1)
 
 if [ ! -e "$base" ]; then
     echo "chroot: making the base system (once)"

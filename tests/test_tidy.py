@@ -2,7 +2,7 @@
 
 Goal: a reviewer reads meaning only. Method: each rule is one function that collects every place
 where it is broken and fails with the list, so one run shows all of them. The rules about the built
-library (no mutable data, only our own symbols) build it in a directory of their own.
+library (no mutable data, only our own symbols) look at a release build.
 """
 
 from __future__ import annotations
@@ -389,19 +389,19 @@ def test_each_source_includes_only_what_flows_to_it(module: str) -> None:
     noun = re.split(r"[_.]", module)[0]
     shared = {"bytes.h", "check.h", "files.h", "hash.h", "wide.h"}
     found = re.findall(r'^#include "([\w.]+)"', text(TOP / "core/src" / module), re.MULTILINE)
-    foreign = [h for h in found if h not in shared and re.split(r"[_.]", h)[0] != noun]
+    own = {noun, "state"} if noun == "policy" else {noun}
+    foreign = [h for h in found if h not in shared and re.split(r"[_.]", h)[0] not in own]
     if noun not in {"gate", "engine"}:
         none([f"{module} includes {header}" for header in foreign])
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library as a release builds it, in a directory of its own."""
-    out = tmp_path_factory.mktemp("core")
-    command = ["make", "-s", "-C", "core", f"BUILD={out}", "lib"]
+def library() -> Path:
+    """Where the library is, as a release builds it; set-up made it, so this is quick."""
+    command = ["make", "-s", "-C", "core", "lib"]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return out
+    return TOP / "build" / "core" / "release"
 
 
 def output(*command: str | Path) -> str:
@@ -409,11 +409,13 @@ def output(*command: str | Path) -> str:
 
 
 def test_core_has_no_mutable_globals(library: Path) -> None:
-    sizes = output("size", "-A", library / "libsentinel.a")
-    mutable = re.compile(r"^\.(data|bss|tdata|tbss)(?!\.rel\.ro)\S*\s+(\d+)", re.MULTILINE)
-    found = mutable.findall(sizes)
-    assert len(found) > 10, "size printed no sections"
-    none([f".{section}: {size} bytes" for section, size in found if int(size) != 0])
+    """No object in writable memory. (.data.rel.ro is constant: it only waits for addresses.)"""
+    table = output("objdump", "-t", library / "libsentinel.a")
+    symbol = re.compile(r"^[0-9a-f]{16} (.{7}) (\S+)\t[0-9a-f]{16}\s+(?:\.hidden )?(\S+)$", re.M)
+    objects = [(m[2], m[3]) for m in symbol.finditer(table) if "d" not in m[1]]
+    assert any(section.startswith(".data.rel.ro") for section, _ in objects), "nothing was read"
+    writable = re.compile(r"\.(data|bss|tdata|tbss)(?!\.rel\.ro)\b|\*COM\*")
+    none([f"{what} in {section}" for section, what in objects if writable.match(section)])
 
 
 def test_core_exports_only_its_own_names(library: Path) -> None:
