@@ -110,8 +110,16 @@ static void the_venues_name_of_a_key_is_visible_ascii(void) {
     memset(info.api_key, 'a', sizeof info.api_key);
     info.api_key_size = SENTINEL_API_KEY_BYTES_MAX;
     CHECK_OK(import_status(&info));
-    info.api_key_size = SENTINEL_API_KEY_BYTES_MAX + 1;
-    CHECK_EQ(import_status(&info), SENTINEL_USAGE_ARGUMENT);
+    struct { /* what stands behind is visible too, so that only the size can be refused */
+        sentinel_key_info info;
+        char more[256 - SENTINEL_API_KEY_BYTES_MAX];
+    } longer = {.info = info};
+    memset(longer.more, 'a', sizeof longer.more);
+    sentinel_keyring *ring = ring_new();
+    for (int size = SENTINEL_API_KEY_BYTES_MAX + 1; size < 256; size++) {
+        longer.info.api_key_size = (uint8_t)size;
+        CHECK_EQ(sentinel_keyring_generate(ring, &longer.info), SENTINEL_USAGE_ARGUMENT);
+    }
     info.api_key_size = 3;
     for (int c = 0; c < 256; c++) {
         memset(info.api_key, 'a', 3);
@@ -120,7 +128,6 @@ static void the_venues_name_of_a_key_is_visible_ascii(void) {
     }
     info.api_key[2] = 'a';
     info.api_key[3] = '\n'; /* behind its end: not part of it, and not kept */
-    sentinel_keyring *ring = ring_new();
     CHECK_OK(sentinel_keyring_generate(ring, &info));
     CHECK(sodium_is_zero((const uint8_t *)info.api_key + 3, sizeof info.api_key - 3));
     sentinel_keyring_free(ring);
