@@ -268,6 +268,6 @@ def _packed(field: Field, value: Any) -> dict[str, Any]:
         if len(value) != 32:
             raise OrderInvalid(f"{name}: {len(value)} bytes; a SHA-256 digest has 32")
         return {name: bytes(value)}
-    if not isinstance(value, int):
+    if not isinstance(value, int) or (isinstance(value, bool) and field.kind != "flag"):
         raise OrderInvalid(f"{name}: {value!r} is no integer")
     return {name: int(value)}
