@@ -8,8 +8,7 @@ The same seed gives the same file. Each line is one event at `t`, milliseconds f
     {"t": 1200, "agent": "maker", "id": 7, "order": {"action": "place", ...}}
     {"t": 900000, "halt": "spot", "reason": "..."}      {"t": 920000, "resume": "spot", ...}
 
-`as` beside `agent` names the agent that the order itself claims to be. Most orders keep to the
-policy; about one in nine breaks it, in two dozen ways.
+Most orders keep to the policy; about one in nine breaks it, in two dozen ways.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ HALT_MS = (1_200_000, 1_225_000)
 
 # Symbol: first mark, decimals of tick and lot, and a usual quantity in lots.
 MARKETS = {
-    "BTCUSDT": (64_000_00, 2, 5, 20_000),
-    "ETHUSDT": (3_100_00, 2, 4, 40_000),
-    "SOLUSDT": (145_00, 2, 3, 80_000),
-    "BNBUSDT": (580_00, 2, 3, 20_000),
-    "XRPUSDT": (5_200, 4, 1, 200_000),
-    "DOGEUSDT": (12_000, 5, 0, 90_000),
+    "BTCUSDT": (64_000_00, 2, 5, 2_500),
+    "ETHUSDT": (3_100_00, 2, 4, 5_000),
+    "SOLUSDT": (145_00, 2, 3, 10_000),
+    "BNBUSDT": (580_00, 2, 3, 2_500),
+    "XRPUSDT": (5_200, 4, 1, 30_000),
+    "DOGEUSDT": (12_000, 5, 0, 12_000),
 }
 ASSETS = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
 PERP_LOT_DECIMALS = {"BTCUSDT": 3, "ETHUSDT": 3, "SOLUSDT": 2, "BNBUSDT": 2, "XRPUSDT": 1,
@@ -93,7 +92,7 @@ class Desk:
         return {"t": t, "agent": agent, "id": self.ids[agent], "order": order}
 
     def quantity(self, symbol: str, percent: int = 100, perp: bool = False) -> str:
-        """A usual quantity, times that; near 10,000 USD on the spot markets."""
+        """A usual quantity, times that; near 1,500 USD on the spot markets."""
         _, _, decimals, lots = MARKETS[symbol]
         lots = max(1, lots * percent * self.rng.randint(60, 140) // 10_000)
         if perp:
@@ -140,7 +139,7 @@ class Desk:
             return self.act(t, "taker", action="query", what="open_orders", instrument=symbol)
         return self.limit(t, "taker", symbol, side, 5 if side == "buy" else -5,
                           time_in_force=self.rng.choice(("ioc", "fok")),
-                          quantity=self.quantity(symbol, 12))
+                          quantity=self.quantity(symbol, 60))
 
     def trend(self, t: int) -> Event:
         symbol = self.rng.choice(list(MARKETS))
@@ -148,13 +147,13 @@ class Desk:
         kind = self.rng.random()
         if kind < 0.15:
             return self.act(t, "trend", action="place", instrument=f"{symbol}-PERP", side=side,
-                            type="market", quantity=self.quantity(symbol, 20, perp=True),
+                            type="market", quantity=self.quantity(symbol, 80, perp=True),
                             reduce_only=True)
         if kind < 0.25:
             return self.act(t, "trend", action="cancel_all_after", instrument=f"{symbol}-PERP",
                             timeout_ms=60_000)
         return self.limit(t, "trend", f"{symbol}-PERP", side, self.rng.randint(-15, 15),
-                          quantity=self.quantity(symbol, 40, perp=True))
+                          quantity=self.quantity(symbol, 120, perp=True))
 
     def hedge(self, t: int) -> Event:
         symbol = self.rng.choice(("BTCUSDT", "ETHUSDT"))
@@ -164,11 +163,11 @@ class Desk:
         kind = self.rng.randrange(4)
         if kind == 0:
             return self.act(t, "treasurer", action="withdraw", asset="USDT", network="USDT-TRX",
-                            amount=text(self.rng.randint(1_000_00, 40_000_00), 2),
+                            amount=text(self.rng.randint(1_000_00, 9_000_00), 2),
                             address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE")
         if kind == 1:
             return self.act(t, "treasurer", action="withdraw", asset="BTC", network="BTC",
-                            amount=text(self.rng.randint(1_000, 60_000), 5),
+                            amount=text(self.rng.randint(1_000, 15_000), 5),
                             address="bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq")
         if kind == 2:
             return self.act(t, "treasurer", action="transfer", asset="USDT", amount="2500.00",
@@ -215,8 +214,8 @@ class Desk:
                 self.ids["taker"] -= 1
                 event["id"] = max(1, self.ids["taker"])
                 return event
-            case 13:  # a struct that names another agent than its session
-                return limit(t, "taker", symbol, "sell", 0) | {"as": "trend"}
+            case 13:  # a field that this venue does not have
+                return limit(t, "taker", symbol, "sell", 0, reduce_only=True)
             case 14:  # an instrument that nobody knows
                 return limit(t, "taker", symbol, "buy", 0, instrument=4_000_000)
             case 15:  # an earlier action that never was

@@ -1,0 +1,234 @@
+"""The main job on real input: a firm's half hour of trading, judged, signed, recorded, verified.
+
+    python examples/run_session.py [SESSION.jsonl]          (or `make run`)
+
+Makes an engine in a new directory under build/, with the policy of firm.yaml and fresh keys, and
+plays the session through it: orders at the session's own times, marks that move, a halt and a
+resume. Then it says who was allowed and refused for which reason, how long a signature took,
+verifies and replays the log, and prints one receipt. Nothing is sent to any venue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sentinel import PolicyDenied, Signer, verify_receipt
+from sentinel._enums import Algorithm, Purpose, Venue
+from sentinel._policy_draft import stable_id
+from sentinel.audit import replay, verify_log
+from sentinel.bench import percentile
+from sentinel.config import Installed, KeyFile, create_engine
+from sentinel.errors import SentinelError
+
+TOP = Path(__file__).resolve().parents[1]
+EXAMPLES = TOP / "examples"
+
+#: Name, venue and algorithm of the keys that firm.yaml grants. They are made here, for this run.
+KEYS = (
+    ("spot-hmac", Venue.BINANCE_SPOT, Algorithm.HMAC_SHA256),
+    ("usdm-ed25519", Venue.BINANCE_USDM, Algorithm.ED25519),
+    ("treasury-ed25519", Venue.BINANCE_SPOT, Algorithm.ED25519),
+)
+
+
+class Tally:
+    """Who was allowed and refused, why, and how long each decision took in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.allowed: Counter[str] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.signed_ns: list[int] = []
+        self.refused_ns: list[int] = []
+        self.receipt_of: int | None = None
+
+    @property
+    def actions(self) -> int:
+        """How many orders were handed in."""
+        return self.allowed.total() + self.refused.total()
+
+
+def make_engine(directory: Path, passphrase: bytes, now_ns: int) -> None:
+    """A new engine with this run's keys."""
+    create_engine(directory, passphrase, now_ns=now_ns)
+    keys = KeyFile(directory / "keys" / "engine", passphrase)
+    names = {}
+    for name, venue, algorithm in KEYS:
+        id_ = stable_id("key", name)
+        keys.ring.generate(
+            id_, Purpose.VENUE, algorithm, venue=venue, api_key=f"test-{secrets.token_hex(8)}"
+        )
+        names[id_] = name
+    keys.save(names | {stable_id("key", "identity"): "identity", stable_id("key", "message"):
+                       "message"})
+
+
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[Any]:
+    """A bar on a terminal; a few lines elsewhere."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("trading", total=total)
+        step = max(1, total // 5)
+
+        def advance(done: int) -> None:
+            bar.update(task, completed=done)
+            if not console.is_terminal and done % step == 0:
+                console.print(f"  {done:,} of {total:,} events")
+
+        yield advance
+
+
+def play(signer: Signer, events: list[dict[str, Any]], begin_ns: int, console: Console) -> Tally:
+    """Hands every event to the engine at its own time."""
+    tally = Tally()
+    sessions = {
+        agent: signer.session(agent) for agent in {e["agent"] for e in events if "agent" in e}
+    }
+    with progress(console, len(events)) as advance:
+        for number, event in enumerate(events, 1):
+            now_ns = begin_ns + event["t"] * 1_000_000
+            if "order" in event:
+                sign(tally, sessions[event["agent"]], event, now_ns)
+            elif "marks" in event:
+                signer.feed_marks(event["marks"], assets=event["assets"], now_ns=now_ns)
+            elif "halt" in event:
+                signer.halt(event["reason"], scope=event["halt"], now_ns=now_ns)
+            else:
+                signer.resume(event["reason"], scope=event["resume"], now_ns=now_ns)
+            advance(number)
+    return tally
+
+
+def sign(tally: Tally, session: Any, event: dict[str, Any], now_ns: int) -> None:
+    """One order: signed or refused, timed and counted."""
+    agent = event["agent"]
+    began = time.perf_counter_ns()
+    try:
+        signed = session.sign(event["order"], action_id=event["id"], now_ns=now_ns)
+    except PolicyDenied as denied:
+        tally.refused_ns.append(time.perf_counter_ns() - began)
+        tally.refused[agent, denied.reason] += 1
+    else:
+        tally.signed_ns.append(time.perf_counter_ns() - began)
+        tally.allowed[agent] += 1
+        if event["order"]["action"] == "withdraw":
+            tally.receipt_of = signed.handle.record
+
+
+def show_verdicts(tally: Tally, console: Console) -> None:
+    """Allowed and refused by agent, then refusals by reason."""
+    agents = sorted({*tally.allowed, *(agent for agent, _ in tally.refused)})
+    table = Table(title=f"{tally.actions:,} actions")
+    table.add_column("agent")
+    table.add_column("allowed", justify="right")
+    table.add_column("refused", justify="right")
+    for agent in agents:
+        refused = sum(n for (who, _), n in tally.refused.items() if who == agent)
+        table.add_row(agent, f"{tally.allowed[agent]:,}", f"{refused:,}")
+    table.add_row("all", f"{tally.allowed.total():,}", f"{tally.refused.total():,}", style="bold")
+    console.print(table)
+
+    reasons = sorted({reason for _, reason in tally.refused})
+    table = Table(title="refused, by reason")
+    table.add_column("reason")
+    for agent in agents:
+        table.add_column(agent, justify="right")
+    for reason in reasons:
+        counts = (tally.refused[agent, reason] for agent in agents)
+        table.add_row(reason, *(str(count) if count else "" for count in counts))
+    console.print(table)
+
+
+def show_latency(tally: Tally, console: Console) -> None:
+    """Percentiles of Session.sign, from Python, building the order from JSON included."""
+    table = Table(title="latency of Session.sign from Python, in microseconds")
+    for column in ("", "p50", "p99", "p99.9", "max"):
+        table.add_column(column, justify="right")
+    for name, times in (("signed", tally.signed_ns), ("refused", tally.refused_ns)):
+        ordered = sorted(times)
+        shares = (percentile(ordered, share) for share in (0.5, 0.99, 0.999, 1.0))
+        table.add_row(name, *(f"{share / 1000:,.1f}" for share in shares))
+    console.print(table)
+
+
+def audit(directory: Path, signer_expectation: Any, receipt: dict[str, Any],
+          console: Console) -> bool:
+    """Verifies the log and the receipt, and decides everything again."""
+    report = verify_log(directory)
+    console.print(f"verified {report.records:,} records: "
+                  f"{'intact' if report.ok else 'DAMAGED'}")
+    for finding in report.findings:
+        console.print(f"  {finding}")
+    walk = replay(directory)
+    differences = list(walk.differences)
+    console.print(f"replayed {walk.records:,} records: {len(differences)} differences")
+    for difference in differences[:5]:
+        console.print(f"  {difference}")
+    verify_receipt(json.dumps(receipt), signer_expectation)
+    console.print("one receipt, verified against the engine's id and authority root:")
+    console.print_json(json.dumps(receipt))
+    return report.ok and not differences
+
+
+def main() -> int:
+    """Plays the session; 0 when the log verified and every decision came out the same again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("session", nargs="?", type=Path, default=EXAMPLES / "session.jsonl")
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON, last")
+    arguments = parser.parse_args()
+    console = Console(stderr=arguments.json)
+    events = [json.loads(line) for line in arguments.session.read_text().splitlines()]
+    if not events:
+        parser.error(f"{arguments.session}: there is nothing in it")
+
+    build = TOP / "build"
+    build.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="session-", dir=build)) / "engine"
+    passphrase = secrets.token_hex(16).encode()
+    # The session lies in the past, so that its end is not in the future.
+    begin_ns = time.time_ns() - (events[-1]["t"] + 1_000) * 1_000_000
+    console.print(f"engine in {directory.relative_to(TOP)}; {len(events):,} events")
+    try:
+        make_engine(directory, passphrase, begin_ns)
+        policy = EXAMPLES / "firm.yaml"
+        with Signer.open(directory, passphrase=passphrase, now_ns=begin_ns) as signer:
+            signer.load_policy(
+                policy.read_text(), file="firm.yaml", base=EXAMPLES, now_ns=begin_ns
+            )
+            tally = play(signer, events, begin_ns, console)
+            show_verdicts(tally, console)
+            show_latency(tally, console)
+            if tally.receipt_of is None:
+                raise SystemExit("no withdrawal was signed, so there is no receipt to show")
+            receipt = signer.receipt(tally.receipt_of)
+        good = audit(directory, Installed(directory).expectation, receipt, console)
+    except SentinelError as error:
+        console.print(f"run_session: {error.diagnostics()}", style="red")
+        return 1
+    if arguments.json:
+        refused: Counter[str] = Counter()
+        for (_, reason), count in tally.refused.items():
+            refused[reason] += count
+        print(json.dumps({"actions": tally.actions, "allowed": dict(tally.allowed),
+                          "refused": dict(refused), "intact": good}))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
