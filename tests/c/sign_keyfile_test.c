@@ -315,23 +315,32 @@ static void limits_of_zero_are_moderate(void) {
     sentinel_keyring_free(ring);
 }
 
-/* As much room as is in use already, and 64 MiB: Argon2id finds no 4 GiB. */
+/* No room but what is in use already and some more: for pages, not for 4 GiB. */
 static int child_is_short_of_memory(void *data) {
     uint8_t *sealed = data;
     unsigned long pages = 0;
+    struct rlimit limit, tight;
+    sentinel_keyring *ring = four_keys(), *empty = ring_new();
+    const uint64_t memlimit = UINT64_C(4) << 30;
     FILE *file = fopen("/proc/self/statm", "r");
     CHECK(file != NULL);
     CHECK_EQ(fscanf(file, "%lu", &pages), 1);
     CHECK_EQ(fclose(file), 0);
-    const rlim_t room = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (64u << 20);
-    const struct rlimit limit = {room, room};
-    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
-    const uint64_t memlimit = UINT64_C(4) << 30;
     memcpy(sealed + 24, &memlimit, 8);
-    CHECK_EQ(unseal(sealed, SIZE), SENTINEL_IO_MEMORY);
-    sentinel_keyring *ring = four_keys();
-    CHECK_EQ(sentinel_keyring_seal(ring, sealed, SIZE, passphrase, passphrase_size, 1, memlimit),
-             SENTINEL_IO_MEMORY);
+    CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+    for (rlim_t more = 0; more <= 64u << 20; more += 64u << 20) {
+        tight = limit;
+        tight.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+        CHECK_EQ(setrlimit(RLIMIT_AS, &tight), 0);
+        sentinel_status sealing =
+            sentinel_keyring_seal(ring, sealed, SIZE, passphrase, passphrase_size, 1, memlimit);
+        sentinel_status unsealing =
+            sentinel_keyring_unseal(empty, sealed, SIZE, passphrase, passphrase_size);
+        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        CHECK_EQ(sealing, SENTINEL_IO_MEMORY);
+        CHECK_EQ(unsealing, SENTINEL_IO_MEMORY);
+        CHECK_EQ(sentinel_keyring_count(empty), 0);
+    }
     return 42;
 }
 

@@ -300,11 +300,15 @@ static void a_fork_wipes_the_childs_keys_and_not_the_parents(void) {
 
 static int child_may_not_lock(void *data) {
     (void)data;
-    const struct rlimit none = {0, 0};
-    sentinel_keyring *ring = (sentinel_keyring *)&none;
-    CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &none), 0);
-    CHECK(getuid() != 0 || setuid(65534) == 0); /* root may lock beyond the limit */
+    struct rlimit limit;
+    sentinel_keyring *ring = NULL;
+    const uid_t user = geteuid();
+    CHECK_EQ(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    limit.rlim_cur = 0;
+    CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    CHECK(user != 0 || seteuid(65534) == 0); /* root may lock beyond the limit */
     sentinel_status status = sentinel_keyring_new(&ring);
+    CHECK(user != 0 || seteuid(0) == 0);
     CHECK_EQ(status, LOCKS_ARE_REAL ? SENTINEL_KEY_MEMORY : SENTINEL_OK);
     CHECK_EQ(ring == NULL, LOCKS_ARE_REAL);
     return 42;
@@ -316,10 +320,15 @@ static void memory_that_cannot_be_locked_is_refused(void) {
 
 static int child_has_no_memory(void *data) {
     (void)data;
-    const struct rlimit none = {0, 0};
+    struct rlimit limit, none;
     sentinel_keyring *ring = NULL;
+    CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
     CHECK_EQ(setrlimit(RLIMIT_AS, &none), 0);
-    CHECK_EQ(sentinel_keyring_new(&ring), SENTINEL_IO_MEMORY);
+    sentinel_status status = sentinel_keyring_new(&ring);
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    CHECK_EQ(status, SENTINEL_IO_MEMORY);
     CHECK(ring == NULL);
     return 42;
 }
