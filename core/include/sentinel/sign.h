@@ -93,14 +93,16 @@ SENTINEL_API const sentinel_key_info *sentinel_keyring_find(const sentinel_keyri
 SENTINEL_API size_t sentinel_keyring_sealed_bytes(const sentinel_keyring *ring);
 
 /* memlimit and opslimit 0: libsodium's "moderate". Returns: OK;
- * USAGE_CAPACITY; KEY_WIPED; IO_MEMORY. */
+ * USAGE_ARGUMENT (limits that unsealing refuses, or an empty passphrase);
+ * USAGE_CAPACITY; KEY_WIPED; KEY_MEMORY; IO_MEMORY. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_seal(const sentinel_keyring *ring, uint8_t *out, size_t out_size,
                       const char *passphrase, size_t passphrase_size, uint64_t opslimit,
                       uint64_t memlimit);
 
-/* Fills an empty keyring. Returns: OK; FORMAT_*; KEY_PASSPHRASE;
- * USAGE_STATE (not empty); IO_MEMORY. Limits above 4 GiB or 64 passes: FORMAT_RANGE. */
+/* Fills an empty keyring, or leaves it empty. Returns: OK; FORMAT_*;
+ * KEY_PASSPHRASE; USAGE_STATE (not empty); USAGE_ARGUMENT (as above);
+ * KEY_WIPED; KEY_MEMORY; IO_MEMORY. Limits above 4 GiB or 64 passes: FORMAT_RANGE. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_unseal(sentinel_keyring *ring, const uint8_t *sealed, size_t size,
                         const char *passphrase, size_t passphrase_size);
@@ -121,8 +123,9 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_sign_digest(sentinel_keyring *ring, sentinel_signature *signature, uint32_t key,
                      const uint8_t digest32[32]);
 
-/* Verifies what sentinel_sign made. HMAC needs the keyring. public_key: of
- * the algorithm's size. Returns: OK; CRYPTO_VERIFY; USAGE_ARGUMENT. */
+/* Verifies what sentinel_sign made: ECDSA with a low s and the right recovery
+ * id. HMAC has no public key (USAGE_ARGUMENT). public_key: of the algorithm's
+ * size. Returns: OK; CRYPTO_VERIFY; USAGE_ARGUMENT. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_verify(uint8_t algorithm, const uint8_t *public_key, size_t public_key_size,
                 const sentinel_signature *signature, const uint8_t *bytes, size_t size);
@@ -130,7 +133,7 @@ sentinel_verify(uint8_t algorithm, const uint8_t *public_key, size_t public_key_
 /* Ed25519 over prefix || 0x00 || digest: how frames and heads are signed.
  * Only with keys of purpose AUTHORITY or RECEIPT (else KEY_PURPOSE); prefix
  * begins with "sentinel-" and is at most 64 characters.
- * Returns: as sentinel_sign. */
+ * Returns: as sentinel_sign; USAGE_ARGUMENT (another prefix). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_sign_frame(sentinel_keyring *ring, uint8_t signature64[64], uint32_t key,
                     const char *prefix, const uint8_t digest32[32]);
