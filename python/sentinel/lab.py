@@ -118,9 +118,8 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
             }
         }  # fmt: skip
     if isinstance(order, Withdraw):
-        if lab.network is None:
-            raise OrderInvalid("network is missing")
-        data["networks"] = {"network": {"id": LAB_ID, "asset": names[0], "code": lab.network}}
+        # No network: a row without a code, which the venue is not told.
+        data["networks"] = {"network": {"id": LAB_ID, "asset": names[0], "code": lab.network or ""}}
         place: dict[str, Any] = {"network": "network", "address": order.address}
         if order.memo is not None:
             place["memo"] = order.memo
