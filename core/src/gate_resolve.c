@@ -229,15 +229,17 @@ static int key_fits(const sentinel_bundle *bundle, const gate_case *c, const sen
     if (c->subject.action == SENTINEL_ACTION_MESSAGE) {
         return key->purpose == SENTINEL_PURPOSE_MESSAGE && is_in_chain(bundle, key->node, c->node);
     }
-    int any_venue = 0;
+    /* Master keys move funds; they do not trade. */
+    int any_venue = 0, may_be_master = 0;
     uint16_t venue = c->subject.venue;
     if (c->subject.action == SENTINEL_ACTION_WITHDRAW ||
         c->subject.action == SENTINEL_ACTION_TRANSFER) {
         venue = c->subject.asset->venue;
         any_venue = venue == SENTINEL_VENUE_NONE;
+        may_be_master = 1;
     }
     return (key->purpose == SENTINEL_PURPOSE_VENUE ||
-            key->purpose == SENTINEL_PURPOSE_VENUE_MASTER) &&
+            (may_be_master && key->purpose == SENTINEL_PURPOSE_VENUE_MASTER)) &&
            (any_venue || key->venue == venue) && is_in_chain(bundle, key->node, c->node);
 }
 
