@@ -15,15 +15,58 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
+import tempfile
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from sentinel._bench import STEPS
+from ._bench import STEPS, measure
+from ._enums import Algorithm, OrderType, Purpose, Side, TimeInForce, Venue
+from ._policy_draft import stable_id
+from .config import KeyFile, create_engine
+from .order import Place
+from .sign import Signer
+
+__all__ = ["Report", "Row", "percentile", "run"]
 
 #: How many of the steps' medians may be missing from, or too many for, the gate's median.
 STEPS_TOLERANCE = 0.10
+
+#: Twelve constraints at three levels, beside the kill switch: all that this order meets.
+POLICY: Final = """\
+version: 1
+firm:
+  name: bench
+  allow: {actions: [place], venues: [binance_spot]}
+  max_value: 100k USD
+  daily_limit: 1B USD
+  rate: 100000/min
+  cancel_rate: 1000/min
+  groups:
+    desk:
+      allow: {instruments: [BTCUSDT], order_types: [limit], sides: [buy, sell]}
+      price_collar: {within: 2 %, max_age: 1h}
+      agents:
+        agent:
+          allow: {times_in_force: [gtc]}
+          max_quantity: {BTCUSDT: 5}
+          rolling: {cap: 1B USD, window: 1h}
+assets:
+  USDT: {decimals: 6, par: 1 USD}
+  BTC: {decimals: 8}
+instruments:
+  BTCUSDT: {venue: binance_spot, base: BTC, quote: USDT, tick: 0.01, lot: 0.00001}
+keys:
+  bench: {venue: binance_spot, algorithm: ALGORITHM, for: bench, endpoint: checked}
+marks: {max_age: 1h}
+"""
+
+ROUNDS_MAX: Final = 45_000
+"""Each round signs twice, and the policy's rate limit holds 100,000 a minute."""
 
 LABELS = {
     "decode": "decode: form, look-ups, key",
@@ -122,4 +165,45 @@ def report(times: dict[str, array[int]], *, constraints: int, algorithm: str) ->
     )
 
 
-Progress = Callable[[int], None]
+def run(
+    *,
+    rounds: int = 20_000,
+    warm_up: int = 1_000,
+    algorithm: Algorithm = Algorithm.ED25519,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Measures with a throw-away engine in a temporary directory, and removes it.
+
+    `rounds`: 1 to ROUNDS_MAX. `progress` is told how many are done. Raises ValueError for other
+    rounds or an algorithm that Binance does not take, and what making an engine raises.
+    """
+    if not 1 <= rounds <= ROUNDS_MAX:
+        raise ValueError(f"rounds: {rounds} is not within 1 to {ROUNDS_MAX:,}")
+    if algorithm not in (Algorithm.ED25519, Algorithm.HMAC_SHA256):
+        raise ValueError("algorithm: Binance takes ed25519 and hmac_sha256")
+    with tempfile.TemporaryDirectory(prefix="zcp-bench-") as place:
+        directory, passphrase = Path(place) / "engine", secrets.token_hex(16).encode()
+        create_engine(directory, passphrase, now_ns=time.time_ns())
+        keys = KeyFile(directory / "keys" / "engine", passphrase)
+        key = stable_id("key", "bench")
+        keys.ring.generate(
+            key, Purpose.VENUE, algorithm, venue=Venue.BINANCE_SPOT, api_key="bench"
+        )
+        keys.save({key: "bench"})
+        with Signer.open(directory, passphrase=passphrase) as signer:
+            signer.load_policy(POLICY.replace("ALGORITHM", algorithm.name.lower()))
+            signer.feed_marks({"BTCUSDT": "65000.00"})
+            agent, instrument = signer.session("agent").agent, signer.policy.instrument("BTCUSDT")
+        order = Place(
+            instrument=instrument.id,
+            side=Side.BUY,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            quantity="0.00100",
+            price="64990.10",
+        )
+        times = measure(
+            directory, passphrase, agent, order.pack(agent=agent, action_id=1), 1, rounds, warm_up,
+            progress,
+        )  # fmt: skip
+    return report(times, constraints=12, algorithm=algorithm.name.lower())
