@@ -88,9 +88,7 @@ def _bound(policy: Policy, kind: Rule, row: Constraint | None, result: Result) -
     return bound_text(policy, kind, result.bound, row)
 
 
-def _room(
-    policy: Policy, row: Constraint | None, result: Result, outcome: Outcome
-) -> str | None:
+def _room(policy: Policy, row: Constraint | None, result: Result, outcome: Outcome) -> str | None:
     """The most that would pass now; None for what is no amount."""
     if row is None:
         return None
@@ -103,9 +101,13 @@ def _room(
 
 
 def _suggestion(
-    kind: Rule, row: Constraint | None, result: Result, outcome: Outcome, room: str | None,
+    kind: Rule,
+    row: Constraint | None,
+    result: Result,
+    outcome: Outcome,
+    room: str | None,
     wait: int | None,
-) -> str:  # fmt: skip
+) -> str:
     if result.flags & ResultFlag.UNKNOWN:
         reasons = [n for n in _NOT_KNOWN if outcome.reasons >> n & 1]
         return ADVICE[reasons[0].name] if reasons else ADVICE["UNSUPPORTED"]

@@ -86,8 +86,19 @@ def parse_genesis(raw: bytes) -> Genesis:
     """Takes a genesis record's subject apart. Raises PolicyInvalid."""
     if len(raw) != _GENESIS.size:
         raise _bad("genesis size")
-    (magic, version, environment, k, n, reserved0, created_ns, _random, identity, roots,
-     reserved1) = _GENESIS.unpack(raw)  # fmt: skip
+    (
+        magic,
+        version,
+        environment,
+        k,
+        n,
+        reserved0,
+        created_ns,
+        _random,
+        identity,
+        roots,
+        reserved1,
+    ) = _GENESIS.unpack(raw)
     keys = tuple(roots[i * 32 : i * 32 + 32] for i in range(_ROOT_KEYS_MAX))
     if magic != b"SENTGENE" or version != 1 or environment not in (1, 2, 3):
         raise _bad("genesis")
@@ -102,8 +113,20 @@ def unsafe_parse_frame(raw: bytes, kind: FrameKind) -> UnsafeFrame:
     """Takes a frame apart and checks its form. Raises PolicyInvalid."""
     if len(raw) < _HEADER.size + 8:
         raise _bad("size")
-    (magic, version, found, environment, reserved0, size, reserved1, engine_id, sequence, issued,
-     expires, reserved2) = _HEADER.unpack_from(raw)  # fmt: skip
+    (
+        magic,
+        version,
+        found,
+        environment,
+        reserved0,
+        size,
+        reserved1,
+        engine_id,
+        sequence,
+        issued,
+        expires,
+        reserved2,
+    ) = _HEADER.unpack_from(raw)
     if magic != b"SENTINEL" or version != 1 or found != kind:
         raise _bad("magic, version or kind")
     if any(reserved0) or any(reserved1) or any(reserved2):
@@ -128,9 +151,16 @@ def unsafe_parse_frame(raw: bytes, kind: FrameKind) -> UnsafeFrame:
     if at != len(raw):
         raise _bad("size")
     return UnsafeFrame(
-        FrameKind(found), environment, engine_id, sequence, issued, expires,
-        raw[_HEADER.size : size], tuple(proofs), sha256(raw[:size]).digest(),
-    )  # fmt: skip
+        FrameKind(found),
+        environment,
+        engine_id,
+        sequence,
+        issued,
+        expires,
+        raw[_HEADER.size : size],
+        tuple(proofs),
+        sha256(raw[:size]).digest(),
+    )
 
 
 def parse_authority(payload: bytes) -> Authority:

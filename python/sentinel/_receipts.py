@@ -73,9 +73,7 @@ def make_receipt(installed: Installed, ring: _core.Keyring, number: int) -> dict
     """The receipt of one record, with the engine's key but without being its writer."""
     maker = ReceiptMaker(installed.directory, installed.genesis.raw, installed.engine_id)
     key = receipt_key(ring)
-    return maker.make(
-        number, lambda head: ring.sign_frame(key, "sentinel-head-v1", head.digest)
-    )
+    return maker.make(number, lambda head: ring.sign_frame(key, "sentinel-head-v1", head.digest))
 
 
 __all__ = ["ReceiptMaker", "make_receipt", "receipt_key"]

@@ -31,8 +31,10 @@ from ._layout import (
     genesis,
     proof_prefix,
 )
+from ._policy_draft import stable_id
 from ._status import Status
 from ._types import KeyInfo
+from .audit import last_record, policy_after
 from .errors import (
     ConfigError,
     KeyFileError,
@@ -41,8 +43,6 @@ from .errors import (
     UsageError,
     raise_status,
 )
-from ._policy_draft import stable_id
-from .audit import last_record, policy_after
 from .policy import INITIAL_POLICY, Policy, compile_policy, decode_policy
 from .receipt import Expectation
 
@@ -189,20 +189,28 @@ class NamedKey:
         """What may be known of it."""
         info = self.info
         return {
-            "name": self.name, "id": info.id, "purpose": label(Purpose(info.purpose)),
-            "algorithm": label(Algorithm(info.algorithm)), "venue": label(Venue(info.venue)),
-            "api_key": info.api_key, "public_key": info.public_key.hex(),
+            "name": self.name,
+            "id": info.id,
+            "purpose": label(Purpose(info.purpose)),
+            "algorithm": label(Algorithm(info.algorithm)),
+            "venue": label(Venue(info.venue)),
+            "api_key": info.api_key,
+            "public_key": info.public_key.hex(),
             "fingerprint": info.fingerprint.hex(),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NamedKey:
         """The inverse of `to_json`."""
         info = KeyInfo(
-            data["id"], Purpose[data["purpose"].upper()], Algorithm[data["algorithm"].upper()],
-            Venue[data["venue"].upper()], data["api_key"], bytes.fromhex(data["public_key"]),
+            data["id"],
+            Purpose[data["purpose"].upper()],
+            Algorithm[data["algorithm"].upper()],
+            Venue[data["venue"].upper()],
+            data["api_key"],
+            bytes.fromhex(data["public_key"]),
             bytes.fromhex(data["fingerprint"]),
-        )  # fmt: skip
+        )
         return cls(data["name"], info)
 
 
@@ -219,7 +227,8 @@ def public_keys(directory: Path) -> tuple[NamedKey, ...]:
         raise StorageError(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
-            "the list of public keys is damaged", file=str(path),
+            "the list of public keys is damaged",
+            file=str(path),
             next_step="any zcp key command that opens the keyring writes it again",
         ) from None
 
@@ -325,9 +334,7 @@ class Created:
     expectation: Expectation
 
 
-def terms(
-    engine: bytes, environment: Environment, sequence: int, issued_ns: int
-) -> FrameTerms:
+def terms(engine: bytes, environment: Environment, sequence: int, issued_ns: int) -> FrameTerms:
     """Terms of a frame that is taken at once or soon: it expires after an hour."""
     return FrameTerms(
         engine_id=engine,
@@ -397,9 +404,13 @@ def create_engine(
         if keep_passphrase:
             write_file(place / "keys" / "passphrase", passphrase + b"\n", mode=0o400)
         _core.Engine.create(
-            place, root, authority.bundle(first), authority.sign(FrameKind.POLICY, part),
-            passphrase, now_ns,
-        )  # fmt: skip
+            place,
+            root,
+            authority.bundle(first),
+            authority.sign(FrameKind.POLICY, part),
+            passphrase,
+            now_ns,
+        )
         keep_text(place, source)
         expectation = Expectation(engine, 1, (authority.root_key,))
         write_file(place / "expectation.json", expectation.to_json().encode(), mode=0o644)

@@ -112,11 +112,16 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
     if lab.symbol is not None:
         data["instruments"] = {
             "instrument": {
-                "id": LAB_ID, "venue": label(lab.venue), "symbol": lab.symbol,
-                "contract": label(lab.contract), "base": names[0], "quote": names[1],
-                "tick": _SMALLEST, "lot": _SMALLEST,
+                "id": LAB_ID,
+                "venue": label(lab.venue),
+                "symbol": lab.symbol,
+                "contract": label(lab.contract),
+                "base": names[0],
+                "quote": names[1],
+                "tick": _SMALLEST,
+                "lot": _SMALLEST,
             }
-        }  # fmt: skip
+        }
     if isinstance(order, Withdraw):
         # No network: a row without a code, which the venue is not told.
         data["networks"] = {"network": {"id": LAB_ID, "asset": names[0], "code": lab.network or ""}}
@@ -142,9 +147,7 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
     keys = _core.Keyring()
     identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519)
     purpose = Purpose.MESSAGE if lab.venue is Venue.NONE else Purpose.VENUE
-    keys.import_(
-        LAB_ID, purpose, key.algorithm, key.secret, venue=lab.venue, api_key=key.api_key
-    )
+    keys.import_(LAB_ID, purpose, key.algorithm, key.secret, venue=lab.venue, api_key=key.api_key)
     authority = AuthorityRing.generate()
     genesis = _layout.genesis(
         environment=Environment.LAB,
@@ -159,9 +162,12 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
     bundle = authority.sign(FrameKind.POLICY, part)
     layout, state = _core.bundle_memory(bundle)
     context = _core.Context(
-        genesis, keys, receipt_key=RECEIPT_KEY, bundle_bytes=len(bundle) + layout + 128,
+        genesis,
+        keys,
+        receipt_key=RECEIPT_KEY,
+        bundle_bytes=len(bundle) + layout + 128,
         state_bytes=state,
-    )  # fmt: skip
+    )
     context.genesis(now)
     context.take(authority.bundle(first), now)
     context.take(bundle, now)
@@ -210,8 +216,6 @@ def _rendered(id_: Any, outcome: Outcome) -> dict[str, Any]:
         "body": request.body,
         "string_to_sign": request.string_to_sign.decode(),
         "string_to_sign_encoding": "utf-8",
-        "signature": signature.bytes.hex()
-        if hmac
-        else base64.b64encode(signature.bytes).decode(),
+        "signature": signature.bytes.hex() if hmac else base64.b64encode(signature.bytes).decode(),
         "signature_encoding": "hex-lower" if hmac else "base64-std-padded",
     }

@@ -90,16 +90,19 @@ class Expectation:
         ):
             raise VerificationFailed("the expectation does not have the documented form")
         return cls(
-            _hex(data["engine_id"], 32), root["threshold"],
+            _hex(data["engine_id"], 32),
+            root["threshold"],
             tuple(_hex(key, 32) for key in root["keys"]),
-        )  # fmt: skip
+        )
 
     def to_json(self) -> str:
         """The expectation file's text."""
         root = {"threshold": self.root_threshold, "keys": [key.hex() for key in self.root_keys]}
         data = {
-            "format": EXPECTATION_FORMAT, "engine_id": self.engine_id.hex(), "authority_root": root,
-        }  # fmt: skip
+            "format": EXPECTATION_FORMAT,
+            "engine_id": self.engine_id.hex(),
+            "authority_root": root,
+        }
         return json.dumps(data, indent=2) + "\n"
 
 
@@ -273,9 +276,13 @@ def _verify_head(data: Any, genesis: Genesis) -> Head:
     if type(fields["epoch"]) is not int or type(fields["count"]) is not int:
         raise VerificationFailed("the head does not have the documented form")
     head = Head(
-        genesis.engine_id, fields["epoch"], fields["count"], _hex(fields["last_hash"], 32),
-        _hex(fields["root"], 32), _hex(fields["signature"], 64),
-    )  # fmt: skip
+        genesis.engine_id,
+        fields["epoch"],
+        fields["count"],
+        _hex(fields["last_hash"], 32),
+        _hex(fields["root"], 32),
+        _hex(fields["signature"], 64),
+    )
     try:
         verify_ed25519(genesis.identity_key, head.signature, "sentinel-head-v1", head.digest)
     except VerificationFailed:

@@ -294,9 +294,9 @@ class Signer:
             number = handle.record
         return self._receipts.make(
             number,
-            lambda head: self._engine.sign_head(
-                head.epoch, head.count, head.last_hash, head.root
-            )[1],
+            lambda head: self._engine.sign_head(head.epoch, head.count, head.last_hash, head.root)[
+                1
+            ],
         )
 
     def status(self) -> Status:
@@ -310,9 +310,13 @@ class Signer:
         self._engine.spool(_now(now_ns))
 
     def halt(
-        self, reason: str, *, scope: str | int | None = None, severity: int = 0,
+        self,
+        reason: str,
+        *,
+        scope: str | int | None = None,
+        severity: int = 0,
         now_ns: int | None = None,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Halts the firm, or the node `scope` and all below it; the number of the record."""
         return self._command(Command.HALT, reason, scope, severity, now_ns)
 
@@ -323,9 +327,13 @@ class Signer:
         return self._command(Command.RESUME, reason, scope, 0, now_ns)
 
     def _command(
-        self, verb: Command, reason: str, scope: str | int | None, severity: int,
+        self,
+        verb: Command,
+        reason: str,
+        scope: str | int | None,
+        severity: int,
         now_ns: int | None,
-    ) -> int:  # fmt: skip
+    ) -> int:
         now = _now(now_ns)
         policy = self.policy
         node = policy.nodes[0] if scope is None else policy.node(scope)
@@ -338,9 +346,14 @@ class Signer:
             return self._engine.take(frame, now)
 
     def load_policy(
-        self, source: str | bytes, *, file: str = "policy.yaml", base: Path | None = None,
-        version: int | None = None, now_ns: int | None = None,
-    ) -> int:  # fmt: skip
+        self,
+        source: str | bytes,
+        *,
+        file: str = "policy.yaml",
+        base: Path | None = None,
+        version: int | None = None,
+        now_ns: int | None = None,
+    ) -> int:
         """Compiles, signs and loads a policy; its version.
 
         `version`: default one above the loaded one. Raises ConfigError with file, line and

@@ -12,7 +12,20 @@ import typer
 from typer.main import get_command
 
 from ..errors import SentinelError, StorageError, UsageError
-from . import _audit, _halt, _init, _key, _mark, _order, _policy, _sign, _status, _venue, _verify
+from . import (
+    _audit,
+    _bench,
+    _halt,
+    _init,
+    _key,
+    _mark,
+    _order,
+    _policy,
+    _sign,
+    _status,
+    _venue,
+    _verify,
+)
 from ._secrets import refuse_secrets
 from ._shared import fail
 
@@ -27,7 +40,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (_init, _policy, _key, _order, _sign, _halt, _status, _mark, _audit, _verify, _venue):
+for module in (
+    _init,
+    _policy,
+    _key,
+    _order,
+    _sign,
+    _halt,
+    _status,
+    _mark,
+    _audit,
+    _verify,
+    _venue,
+    _bench,
+):
     module.register(app)
 
 
@@ -37,9 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     json_output = "--json" in arguments
     try:
         refuse_secrets(arguments)
-        result: Any = get_command(app).main(
-            args=arguments, prog_name="zcp", standalone_mode=False
-        )
+        result: Any = get_command(app).main(args=arguments, prog_name="zcp", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except SystemExit as error:

@@ -68,12 +68,15 @@ def verify(
         "writer_alive": report.writer_alive,
         "findings": [
             {
-                "kind": f.kind, "file": f.file, "offset": f.offset, "record": f.record,
+                "kind": f.kind,
+                "file": f.file,
+                "offset": f.offset,
+                "record": f.record,
                 "text": f.text,
             }
             for f in report.findings
         ],
-    }  # fmt: skip
+    }
     lines = [
         f"engine    {data['engine_id']} ({data['environment']})",
         f"records   {report.records} in {report.epochs} epochs, {data['first']} to {data['last']}",

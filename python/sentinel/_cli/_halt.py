@@ -24,7 +24,7 @@ from ._shared import (
 )
 
 ScopeOption = Annotated[
-    str, typer.Option("--scope", help="Path of the node: the firm, a group, an agent.")
+    str, typer.Option("--scope", help="Path of a group or agent; default: the whole firm.")
 ]
 SeverityOption = Annotated[int, typer.Option("--severity", min=0, max=3, help="0 to 3.")]
 
@@ -97,7 +97,8 @@ def _command(
     cli: Cli, verb: Command, scope: str, reason: str, severity: int, wait: float
 ) -> dict[str, Any]:
     installed = cli.installed()
-    node = installed.policy().node(scope)
+    policy = installed.policy()
+    node = policy.node(scope) if scope else policy.nodes[0]
     issued = now_ns() - ISSUED_BEFORE_NS
     part = _layout.command(
         verb, node.id, reason, installed.terms(now_ns(), issued), severity=severity

@@ -12,7 +12,9 @@ _OPTIONS: Final = re.compile(
     r"--?(secret|secret-key|api-secret|private-key|passphrase|password|seed|mnemonic)(=.*)?",
     re.DOTALL,
 )
-_LOOKS_SECRET: Final = re.compile(r"(0x)?[0-9A-Fa-f]{64}|[A-Za-z0-9+/=_-]{40,}|-----BEGIN.*", re.DOTALL)
+_LOOKS_SECRET: Final = re.compile(
+    r"(0x)?[0-9A-Fa-f]{64}|[A-Za-z0-9+/=_-]{40,}|-----BEGIN.*", re.DOTALL
+)
 _PUBLIC_OPTIONS: Final = {"--api-key", "--dir", "--passphrase-file", "--secret-file", "--out"}
 """Options of `zcp key` whose values may look like a secret and are none."""
 
@@ -26,7 +28,9 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         return
     public = False
     for argument in arguments[1:]:
-        name, _, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        name, _, value = (
+            argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        )
         if name:
             public = name in _PUBLIC_OPTIONS and not value
             argument = "" if name in _PUBLIC_OPTIONS else value

@@ -80,7 +80,8 @@ class Cli:
         if self.json:
             print(json.dumps(data, indent=2, ensure_ascii=False))
             return
-        console = Console(highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else 120
+        console = Console(highlight=False, soft_wrap=True, width=width)
         if isinstance(text, str):
             console.print(text, markup=False)
         else:
@@ -141,9 +142,17 @@ def describe_error(error: SentinelError) -> dict[str, Any]:
 def describe_constraint(constraint: Any) -> dict[str, Any]:
     """A failed constraint as data."""
     names = (
-        "type", "node", "name", "value", "bound", "value_text", "bound_text", "suggestion",
-        "max_allowed", "retry_after_ns",
-    )  # fmt: skip
+        "type",
+        "node",
+        "name",
+        "value",
+        "bound",
+        "value_text",
+        "bound_text",
+        "suggestion",
+        "max_allowed",
+        "retry_after_ns",
+    )
     return {name: getattr(constraint, name) for name in names}
 
 
@@ -183,8 +192,10 @@ def _await(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
             if status:
                 raise_status(status, "the engine's writer did not take it")
             return {
-                "record": int.from_bytes(answer[8:], "little"), "applied": True, "ticket": ticket,
-            }  # fmt: skip
+                "record": int.from_bytes(answer[8:], "little"),
+                "applied": True,
+                "ticket": ticket,
+            }
         if time.monotonic() >= deadline:
             return {"record": None, "applied": False, "ticket": ticket}
         time.sleep(0.01)

@@ -1,0 +1,82 @@
+"""zcp status"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import typer
+
+from .. import _core
+from .._log import writer_is_alive
+from ..audit import restore
+from ..errors import SentinelError
+from ..receipt import iso_time
+from ..sign import status_of
+from ._shared import Cli, DirOption, JsonOption
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("status")(status)
+
+
+def status(directory: DirOption = None, json: JsonOption = False) -> None:
+    """Show the engine: who it is, its log, its policy, what is halted, whether it is open.
+
+    Reads only; works beside a writer and without a key.
+
+    Example:
+
+        zcp status
+    """
+    cli = Cli.of(directory, json)
+    installed = cli.installed()
+    context = restore(cli.directory)
+    part = context.policy()
+    policy = installed.policy() if part is not None else None
+    found = status_of(installed, context.state(), policy)
+    synced: int | None = None
+    with contextlib.suppress(SentinelError):
+        synced = _core.log_head(cli.directory / "log").synced
+    writer = writer_is_alive(cli.directory)
+    data: dict[str, Any] = {
+        "directory": found.directory,
+        "engine_id": found.engine_id.hex(),
+        "environment": found.environment,
+        "writer_alive": writer,
+        "records": found.records,
+        "records_synced": synced,
+        "epoch": found.epoch,
+        "last": iso_time(found.last_ns),
+        "policy_version": found.policy_version,
+        "policy_hash": found.policy_hash.hex(),
+        "engine_halted": found.engine_halted,
+        "halted": [
+            {
+                "path": node.path,
+                "reason": node.reason,
+                "severity": node.severity,
+                "record": node.record,
+                "since": iso_time(node.since_ns),
+            }
+            for node in found.halted
+        ],
+        "agents": dict(found.agents),
+        "freshness": found.freshness,
+    }
+    lines = [
+        f"engine     {data['engine_id']} ({found.environment}) in {found.directory}",
+        f"writer     {'another process has it open' if writer else 'none'}",
+        f"log        {found.records} records, epoch {found.epoch}, last {data['last']}",
+        f"policy     version {found.policy_version}, hash {data['policy_hash']}",
+        f"freshness  {found.freshness}: no witness says that no newer state ever was",
+    ]
+    lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    if found.engine_halted:
+        lines.append(f"HALTED     the engine itself: {found.engine_halted}")
+    lines += [
+        f"HALTED     {node['path']} since {node['since']}: {node['reason'] or 'no text kept'}"
+        for node in data["halted"]
+    ]
+    cli.emit(data, "\n".join(lines))

@@ -1,0 +1,229 @@
+"""One pass over the files of a log: frames, chain, head. Plain Python.
+
+Layout: `sentinel/audit.h`, docs/4-audit.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from ._record import RECORD_BYTES_MAX, Record, parse_record
+from .errors import AuditCorrupt
+
+_SEGMENT = struct.Struct("<8sH6s32sQQ")
+_HEAD = struct.Struct("<QQQQ32s32s")
+_HEAD_PAGE_BYTES: Final = 4096
+_HEAD_SLOTS: Final = (0, 2048)
+_FRAME_BYTES_MIN: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and where.
+
+    `kind`: "torn" (uncommitted bytes at the end; the next start sets them aside), "corrupt",
+    "truncated", "foreign", "missing", "chain", "signature". `record` is the number of the record
+    there (or that should be there), `offset` is in bytes from the file's beginning.
+    """
+
+    kind: str
+    file: str
+    text: str
+    record: int | None = None
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        """One line."""
+        place = self.file
+        if self.offset is not None:
+            place += f", offset {self.offset}"
+        if self.record is not None:
+            place += f", record {self.record}"
+        return f"{self.kind}: {place}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    record: Record
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadSlot:
+    count: int
+    generation: int
+    last_hash: bytes
+
+
+class Walk:
+    """One pass over the segments. Ends at the first record that is not intact."""
+
+    def __init__(self, directory: Path, findings: list[Finding], engine_id: bytes | None) -> None:
+        self.log = directory / "log"
+        self.findings = findings
+        self.engine_id = engine_id
+        self.writer_alive = writer_is_alive(directory)
+        self.count = 0
+        self.last_hash = bytes(32)
+        self.broken = False
+        self.head = self._read_head()
+
+    def _add(
+        self,
+        kind: str,
+        file: Path,
+        text: str,
+        *,
+        record: int | None = None,
+        offset: int | None = None,
+    ) -> None:
+        self.findings.append(Finding(kind, f"log/{file.name}", text, record, offset))
+
+    def _read_head(self) -> _HeadSlot | None:
+        path = self.log / "head"
+        try:
+            page = path.read_bytes()
+        except FileNotFoundError:
+            self._add("missing", path, "the head page is missing")
+            return None
+        if len(page) != _HEAD_PAGE_BYTES:
+            self._add("corrupt", path, f"{len(page)} bytes, not {_HEAD_PAGE_BYTES}")
+        rest = bytearray(page)
+        slots: list[_HeadSlot] = []
+        for offset in _HEAD_SLOTS:
+            raw = page[offset : offset + _HEAD.size]
+            rest[offset : offset + _HEAD.size] = bytes(len(raw))
+            if not any(raw) or len(raw) != _HEAD.size:
+                continue
+            count, _synced, _epoch, generation, last_hash, check = _HEAD.unpack(raw)
+            if sha256(raw[:64]).digest() == check:
+                slots.append(_HeadSlot(count, generation, last_hash))
+            elif not self.writer_alive:
+                self._add("torn", path, "a slot of the head is not intact", offset=offset)
+        if any(rest):
+            at = next(i for i, byte in enumerate(rest) if byte)
+            self._add("corrupt", path, "a byte that must be zero is not", offset=at)
+        if not slots:
+            self._add("corrupt", path, "no slot of the head is intact")
+        return max(slots, key=lambda slot: slot.generation, default=None)
+
+    def records(self) -> Iterator[Located]:
+        """Every record up to the first that is not intact."""
+        segments = sorted(self.log.glob("*.log"))
+        if not segments:
+            self.findings.append(Finding("missing", "log", "there is no segment"))
+        for path in segments:
+            if self.broken:
+                break
+            yield from self._segment(path, is_last=path == segments[-1])
+        self._compare_with_head()
+
+    def _segment(self, path: Path, *, is_last: bool) -> Iterator[Located]:
+        data = path.read_bytes()
+        self._check_segment_header(path, data)
+        at = _SEGMENT.size
+        while not self.broken and at + 8 <= len(data):
+            size = int.from_bytes(data[at : at + 8], "little")
+            if size == 0:
+                break
+            located = self._frame(path, data, at, size, is_last=is_last)
+            if located is not None:
+                yield located
+                at += 16 + size + -size % 8
+        tail = data[at:].lstrip(b"\0")
+        if tail and not self.broken and not (is_last and self.writer_alive):
+            offset = len(data) - len(tail)
+            kind = "torn" if is_last else "corrupt"
+            self._add(kind, path, "bytes behind the last record", record=self.count, offset=offset)
+
+    def _check_segment_header(self, path: Path, data: bytes) -> None:
+        if len(data) < _SEGMENT.size:
+            self._add("corrupt", path, "the segment is cut short", record=self.count, offset=0)
+            self.broken = True
+            return
+        magic, version, reserved, engine_id, first, size = _SEGMENT.unpack_from(data)
+        if magic != b"SENTSEGM" or version != 1 or any(reserved):
+            self._add("corrupt", path, "the segment's header is not intact", offset=0)
+        if self.engine_id is None:
+            self.engine_id = engine_id
+        elif engine_id != self.engine_id:
+            self._add("foreign", path, f"the segment is of engine {engine_id.hex()}", offset=16)
+        if first != self.count or path.name != f"{first:020d}.log":
+            self._add(
+                "corrupt",
+                path,
+                f"the segment begins with record {first}, {self.count} is due",
+                record=self.count,
+                offset=48,
+            )
+        if size != len(data):
+            self._add("corrupt", path, f"{len(data)} bytes, not {size}", offset=56)
+
+    def _frame(
+        self, path: Path, data: bytes, at: int, size: int, *, is_last: bool
+    ) -> Located | None:
+        end = at + 8 + size
+        padded = end + -size % 8
+        problem = ""
+        if size > RECORD_BYTES_MAX or padded + 8 > len(data):
+            problem = "the length of the record is not intact"
+        elif sha256(data[at:end]).digest()[:8] != data[padded : padded + 8]:
+            problem = "the record differs from its commit word"
+        elif any(data[end:padded]):
+            problem = "padding is not zero"
+        else:
+            try:
+                record = parse_record(data[at + 8 : end])
+            except AuditCorrupt as error:
+                problem = error.message
+            else:
+                if record.number != self.count:
+                    problem = f"the record says that it is number {record.number}"
+                elif record.prev_hash != self.last_hash:
+                    problem = "the record does not follow the one before"
+        if problem:
+            self._break(path, at, problem, is_last=is_last)
+            return None
+        self.count += 1
+        self.last_hash = record.hash
+        return Located(record, f"log/{path.name}", at)
+
+    def _break(self, path: Path, at: int, problem: str, *, is_last: bool) -> None:
+        self.broken = True
+        committed = self.head is None or self.count < self.head.count or not is_last
+        if not committed and self.writer_alive:
+            return  # It is being written right now.
+        kind = "corrupt" if committed else "torn"
+        self._add(kind, path, problem, record=self.count, offset=at)
+
+    def _compare_with_head(self) -> None:
+        if self.head is not None and not self.broken and self.count < self.head.count:
+            self._add(
+                "truncated",
+                self.log / "head",
+                f"the head counts {self.head.count} records, the log has {self.count}",
+                record=self.count,
+            )
+
+
+def writer_is_alive(directory: str | os.PathLike[str]) -> bool:
+    """Whether some process holds the engine's lock."""
+    try:
+        handle = os.open(Path(directory) / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

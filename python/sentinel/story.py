@@ -1,0 +1,417 @@
+"""A record in readable form, and one decision's whole story in one query."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from ._enums import Action, Command, Environment, MarkKind, Rule, label
+from ._frame import FrameKind, unsafe_parse_frame
+from ._order import decimal_text
+from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
+from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
+from .audit import find_record, read_log
+from .config import Installed, find_text
+from .errors import SentinelError
+from .order import unpack
+from .policy import Policy, bound_text, decode_policy, value_text
+from .receipt import iso_time
+
+__all__ = ["describe_record", "trace_record"]
+
+_COMMAND: Final = struct.Struct("<HHIHB5s32s16s")
+_MARK: Final = struct.Struct("<H2sIqB7sq")
+
+
+class _Names:
+    """Names by the policy that was in force when a record was made."""
+
+    def __init__(self, installed: Installed) -> None:
+        self._installed = installed
+        self._policies: dict[bytes, Policy | None] = {}
+
+    def policy(self, digest: bytes) -> Policy | None:
+        """None where there was none, or its bundle cannot be read."""
+        if digest not in self._policies:
+            try:
+                found = decode_policy(self._installed.bundle(digest)) if any(digest) else None
+            except SentinelError:
+                found = None
+            self._policies[digest] = found
+        return self._policies[digest]
+
+    def node(self, policy: Policy | None, id_: int) -> str:
+        for node in policy.nodes if policy is not None else ():
+            if node.id == id_:
+                return node.path
+        return str(id_)
+
+    def row(self, policy: Policy | None) -> Callable[[str, int], str]:
+        def name(kind: str, id_: int) -> str:
+            if policy is None:
+                return f"{kind} {id_}"
+            if kind == "agent":
+                return self.node(policy, id_)
+            table: Any = getattr(policy, f"{kind}s", {})
+            return str(table[id_].name) if id_ in table else f"{kind} {id_}"
+
+        return name
+
+
+def describe_record(installed: Installed, record: Record) -> dict[str, Any]:
+    """One record as data for people: every field by its name."""
+    return _describe(_Names(installed), installed, record)
+
+
+def _describe(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    policy = names.policy(record.policy_hash)
+    data: dict[str, Any] = {
+        "record": record.number,
+        "type": record.type.name.lower(),
+        "time": iso_time(record.now_ns),
+        "epoch": record.epoch,
+        "hash": record.hash.hex(),
+    }
+    if record.agent:
+        data["agent"] = names.node(policy, record.agent)
+    flags = [flag.name.lower() for flag in RecordFlag if record.has(flag)]
+    data |= {
+        "policy_version": policy.version if policy is not None else None,
+        "policy_hash": record.policy_hash.hex() if any(record.policy_hash) else None,
+        "flags": flags,
+    }
+    return data | _SUBJECTS[record.type](names, installed, record)
+
+
+def _order(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    policy = names.policy(record.policy_hash)
+    data: dict[str, Any] = {"verdict": record.verdict.name.lower()}
+    if record.reason:
+        data["reason"] = REASON_CODE.get(record.reason, str(record.reason))
+        data["why"] = REASON_TEXT.get(record.reason, "")
+        data["reasons"] = [REASON_CODE.get(n, str(n)) for n in record.reason_numbers]
+    try:
+        envelope = unpack(record.subject)
+    except SentinelError as error:
+        data["order"] = {"unreadable": error.message, "bytes": record.subject.hex()}
+    else:
+        order = envelope.order
+        data |= {
+            "action_id": envelope.action_id,
+            "text": order.describe(names.row(policy)),
+            "order": order.to_json(names.row(policy)),
+        }
+        if order.reasons_digest is not None:
+            text = find_text(installed.directory, order.reasons_digest)
+            data["stated_reasons"] = text or f"not kept here: {order.reasons_digest.hex()}"
+    data["constraints"] = [_result(policy, result) for result in record.results]
+    if any(record.signature_digest):
+        data |= {
+            "key": names.row(policy)("key", record.key),
+            "key_use": record.key_counter,
+            "transaction_hash": record.payload_digest.hex(),
+            "signature_hash": record.signature_digest.hex(),
+        }
+    return data
+
+
+def _result(policy: Policy | None, result: Any) -> dict[str, Any]:
+    known = result.kind in Rule.__members__.values()
+    rows = policy.constraints if policy is not None else ()
+    explicit = result.rule != RULE_IMPLICIT and result.rule < len(rows)
+    row = rows[result.rule] if explicit else None
+    data: dict[str, Any] = {
+        "result": "PASS" if result.passed else "FAIL",
+        "type": label(Rule(result.kind)) if known else str(result.kind),
+        "name": row.name if row is not None else "",
+        "value": result.value,
+        "bound": result.bound,
+    }
+    if policy is not None and known and (row is not None or result.kind == Rule.KILL_SWITCH):
+        kind = Rule(result.kind)
+        data["value_text"] = value_text(policy, kind, result.value, row, flags=result.flags)
+        data["bound_text"] = bound_text(policy, kind, result.bound, row) if row else "0"
+    if result.flags:
+        data["flags"] = [flag.name.lower() for flag in ResultFlag if result.flags & flag]
+    return data
+
+
+def _command(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
+    verb, _, node, _, severity, _, digest, _ = _COMMAND.unpack(frame.payload)
+    return {
+        "verb": label(Command(verb)),
+        "node": names.node(names.policy(record.policy_hash), node),
+        "severity": severity,
+        "stated_reason": find_text(installed.directory, digest) or f"not kept here: {digest.hex()}",
+        "signed_by": [proof.key for proof in frame.proofs],
+        "sequence": frame.sequence,
+    }
+
+
+def _feed(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+    name = names.row(names.policy(record.policy_hash))
+    rows = []
+    for kind, _, id_, mantissa, scale, _, time_ns in _MARK.iter_unpack(frame.payload[8:]):
+        what = label(MarkKind(kind))
+        rows.append(
+            {
+                "name": name(what, id_),
+                "kind": what,
+                "price": decimal_text(mantissa, scale),
+                "time": iso_time(time_ns),
+            }
+        )
+    return {"fed": rows, "signed_by": [p.key for p in frame.proofs], "sequence": frame.sequence}
+
+
+def _bundle(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    kind, _, sequence, size, digest = struct.unpack("<H6sQQ32s", record.subject)
+    return {
+        "bundle": label(FrameKind(kind)),
+        "version": sequence,
+        "bytes": size,
+        "bundle_hash": digest.hex(),
+    }
+
+
+def _genesis(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    genesis = installed.genesis
+    return {
+        "engine_id": genesis.engine_id.hex(),
+        "environment": label(Environment(genesis.environment)),
+        "identity_key": genesis.identity_key.hex(),
+        "root_threshold": genesis.root_threshold,
+        "root_keys": [key.hex() for key in genesis.root_keys],
+    }
+
+
+def _start(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    _, before, torn, _ = struct.unpack("<QQQQ", record.subject)
+    return {"records_before": before, "torn_bytes": torn}
+
+
+def _summary(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    count, first, last, low, high = struct.unpack("<QqqQQ", record.subject)
+    bits = low | high << 64
+    return {
+        "refused_without_record": count,
+        "first": iso_time(first),
+        "last": iso_time(last),
+        "reasons": [REASON_CODE.get(n, str(n)) for n in range(128) if bits >> n & 1],
+    }
+
+
+def _snapshot(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    size, digest = struct.unpack("<Q32s", record.subject)
+    return {"state_bytes": size, "state_hash": digest.hex()}
+
+
+def _refused(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    status, kind, _, sequence, digest = struct.unpack("<IH2sQ32s", record.subject)
+    return {
+        "why": STATUS_TEXT.get(status, str(status)),
+        "frame_kind": kind,
+        "sequence": sequence,
+        "frame_hash": digest.hex(),
+    }
+
+
+def _halt(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    status, _ = struct.unpack("<II", record.subject)
+    return {"why": STATUS_TEXT.get(status, str(status))}
+
+
+_SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str, Any]]]] = {
+    RecordType.GENESIS: _genesis,
+    RecordType.START: _start,
+    RecordType.BUNDLE: _bundle,
+    RecordType.COMMAND: _command,
+    RecordType.FEED: _feed,
+    RecordType.ORDER: _order,
+    RecordType.SUMMARY: _summary,
+    RecordType.SNAPSHOT: _snapshot,
+    RecordType.REFUSED: _refused,
+    RecordType.HALT: _halt,
+}
+
+
+def trace_record(installed: Installed, number: int) -> dict[str, Any]:
+    """The whole story of one decision: what led to it, the record itself, what followed.
+
+    One pass over the log. `policy_loaded`: the record that took the policy that judged it;
+    `epoch_started`; `parents`: the decisions it followed from, nearest first; `marks`: the last
+    mark of what it traded; `commands`: halts and resumptions that touched its agent before;
+    `followed`: later actions on it or because of it.
+
+    Raises AuditError, StorageError.
+    """
+    names = _Names(installed)
+    target = find_record(installed.directory, number)
+    wanted = _order_ids(target)
+    before: list[Record] = []
+    after: list[Record] = []
+    for record in read_log(installed.directory):
+        if record.number < number:
+            before.append(record)
+        elif record.number > number and _follows(record, target, wanted):
+            after.append(record)
+    story: dict[str, Any] = {"decision": _describe(names, installed, target)}
+    story["epoch_started"] = _last(before, lambda r: r.type is RecordType.START, names, installed)
+    story["policy_loaded"] = _last(
+        before,
+        lambda r: r.type is RecordType.BUNDLE and r.subject[24:56] == target.policy_hash,
+        names,
+        installed,
+    )
+    if wanted is not None:
+        policy = names.policy(target.policy_hash)
+        story["parents"] = _parents(before, target, names, installed)
+        story["commands"] = _commands(before, target, policy, names, installed)
+        story["marks"] = _marks(before, target, policy)
+        story["followed"] = [_brief(names, installed, record) for record in after]
+    return story
+
+
+def _order_ids(record: Record) -> tuple[int, int] | None:
+    """Agent and action id of an order; None for other records and unreadable orders."""
+    if record.type is not RecordType.ORDER or len(record.subject) < 160:
+        return None
+    agent, _, action_id = struct.unpack_from("<IIQ", record.subject, 8)
+    return agent, action_id
+
+
+def _target_of(record: Record) -> int | None:
+    """The earlier action that an amend, a cancel or a query names."""
+    try:
+        order = unpack(record.subject).order
+    except SentinelError:
+        return None
+    target = getattr(order, "target_action", None)
+    return target if isinstance(target, int) else None
+
+
+def _parent_of(record: Record) -> tuple[int, int] | None:
+    try:
+        order = unpack(record.subject).order
+    except SentinelError:
+        return None
+    if order.parent_agent is None or order.parent_action_id is None:
+        return None
+    return order.parent_agent, order.parent_action_id
+
+
+def _follows(record: Record, target: Record, wanted: tuple[int, int] | None) -> bool:
+    """Whether a later record is about the target: acts on it, repeats it, or follows from it."""
+    ids = _order_ids(record)
+    if wanted is None or ids is None:
+        return False
+    same_agent = record.agent == target.agent
+    return (
+        (same_agent and ids == wanted)
+        or (same_agent and _target_of(record) == wanted[1])
+        or _parent_of(record) == wanted
+    )
+
+
+def _last(
+    records: list[Record], matches: Callable[[Record], bool], names: _Names, installed: Installed
+) -> dict[str, Any] | None:
+    for record in reversed(records):
+        if matches(record):
+            return _describe(names, installed, record)
+    return None
+
+
+def _parents(
+    before: list[Record], target: Record, names: _Names, installed: Installed
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    parent, number = _parent_of(target), target.number
+    while parent is not None:
+        record = next(
+            (r for r in reversed(before) if r.number < number and _order_ids(r) == parent), None
+        )
+        if record is None:
+            found.append(
+                {
+                    "agent": names.node(None, parent[0]),
+                    "action_id": parent[1],
+                    "text": "not in this log",
+                }
+            )
+            break
+        found.append(_brief(names, installed, record))
+        parent, number = _parent_of(record), record.number
+    return found
+
+
+def _brief(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    data = _describe(names, installed, record)
+    wanted = ("record", "time", "agent", "action_id", "text", "verdict", "reason")
+    return {name: data[name] for name in wanted if name in data}
+
+
+def _commands(
+    before: list[Record],
+    target: Record,
+    policy: Policy | None,
+    names: _Names,
+    installed: Installed,
+) -> list[dict[str, Any]]:
+    chain = _chain(policy, target.agent)
+    found = []
+    for record in before:
+        if record.type is RecordType.COMMAND:
+            frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
+            if struct.unpack_from("<I", frame.payload, 4)[0] in chain:
+                found.append(_describe(names, installed, record))
+    return found[-10:]
+
+
+def _chain(policy: Policy | None, agent: int) -> set[int]:
+    for node in policy.nodes if policy is not None else ():
+        if node.id == agent and policy is not None:
+            return {above.id for above in policy.chain(node)}
+    return {agent}
+
+
+def _marks(before: list[Record], target: Record, policy: Policy | None) -> list[dict[str, Any]]:
+    """The last marks of the instrument and the assets that the order touches."""
+    wanted = _touched(target, policy)
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for record in before:
+        if record.type is not RecordType.FEED or not wanted:
+            continue
+        frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+        for kind, _, id_, mantissa, scale, _, time_ns in _MARK.iter_unpack(frame.payload[8:]):
+            if (kind, id_) in wanted:
+                found[kind, id_] = {
+                    "name": wanted[kind, id_],
+                    "price": decimal_text(mantissa, scale),
+                    "time": iso_time(time_ns),
+                    "record": record.number,
+                    "age_ns": target.now_ns - time_ns,
+                }
+    return list(found.values())
+
+
+def _touched(target: Record, policy: Policy | None) -> dict[tuple[int, int], str]:
+    if policy is None:
+        return {}
+    try:
+        order = unpack(target.subject).order
+    except SentinelError:
+        return {}
+    wanted: dict[tuple[int, int], str] = {}
+    assets: list[int] = [getattr(order, "asset", None) or 0]
+    instrument = policy.instruments.get(getattr(order, "instrument", None) or 0)
+    if instrument is not None and order.ACTION in (Action.PLACE, Action.AMEND):
+        wanted[int(MarkKind.INSTRUMENT), instrument.id] = instrument.name
+        assets += [instrument.base, instrument.quote, instrument.settle]
+    for id_ in assets:
+        if id_ in policy.assets:
+            wanted[int(MarkKind.ASSET), id_] = policy.assets[id_].name
+    return wanted
