@@ -366,6 +366,8 @@ static void test_a_frame_cut_at_any_byte_is_set_aside(void) {
             CHECK_EQ(file_size(w.dir, "torn-00000000000000000003"), torn);
             file_read(w.dir, "torn-00000000000000000003", kept, torn);
             CHECK_BYTES(kept, segment_after + at, torn);
+            file_read(w.dir, FIRST, kept, SEGMENT);
+            CHECK_BYTES(kept, segment_before, SEGMENT);
         }
         /* And the log goes on. */
         w.c = after;
@@ -671,6 +673,40 @@ static void test_a_newer_segment_version_is_refused(void) {
     CHECK_EQ(reopen(), SENTINEL_FORMAT_VERSION);
 }
 
+/* A whole frame, rightly committed, in place of the fourth. */
+static void forge(const chain *forged, size_t at) {
+    uint64_t size = forged->size;
+    uint8_t frame[2048], digest[32];
+    memcpy(frame, &size, 8);
+    memcpy(frame + 8, forged->record, size);
+    crypto_hash_sha256(digest, frame, 8 + size);
+    memcpy(frame + 8 + size, digest, 8);
+    put_cut(at, 0, head_before);
+    file_write(w.dir, FIRST, frame, size + 16, at);
+}
+
+static void test_a_record_out_of_the_chain_is_corruption(void) {
+    size_t at = prepare_cut();
+    chain fourth = w.c;
+    static const uint8_t zeros[288];
+    for (int i = 0; i < 4; i++) {
+        /* As it should be; another number; another past; another form. */
+        chain forged = fourth;
+        forged.number = i == 1 ? 4 : 3;
+        memcpy(forged.last_hash32, fourth.header.prev_hash32, 32);
+        forged.last_hash32[5] ^= i == 2;
+        chain_header(&forged, SENTINEL_RECORD_ORDER, 288);
+        CHECK_OK(chain_build(&forged, zeros, chain_results));
+        forged.record[319] = i == 3;
+        forge(&forged, at);
+        uint64_t count;
+        CHECK_EQ(read_from(0, &count), i == 0 ? SENTINEL_AUDIT_END : SENTINEL_AUDIT_CORRUPT);
+        CHECK_EQ(count, i == 0 ? 4 : 3);
+        CHECK_EQ(reopen(), i == 0 ? SENTINEL_OK : SENTINEL_AUDIT_CORRUPT);
+        sentinel_log_close(&w.log);
+    }
+}
+
 /* ---- Changed ------------------------------------------------------------------ */
 
 static void expect_found(const char *name, size_t at, uint8_t mask) {
@@ -853,6 +889,7 @@ int main(int argc, char **argv) {
     RUN(test_another_engines_log_is_refused);
     RUN(test_a_foreign_segment_in_a_log_is_found);
     RUN(test_a_newer_segment_version_is_refused);
+    RUN(test_a_record_out_of_the_chain_is_corruption);
     RUN(test_any_changed_byte_of_a_log_is_found);
     RUN(test_a_changed_byte_behind_a_full_segment_is_found);
     RUN(test_a_segment_of_another_length_is_found);
