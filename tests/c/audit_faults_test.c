@@ -61,7 +61,10 @@ static void test_short_and_interrupted_calls_change_nothing(void) {
         expect_whole(4);
         /* The head, a segment and a torn tail are written so as well. */
         sentinel_log_close(&log_);
+        file_faults again = faults;
+        faults = (file_faults){.most = 0};
         file_write(dir, "00000000000000000000.log", "torn", 4, log_.segment_offset + 40);
+        faults = again;
         CHECK_OK(
             sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
         CHECK_EQ(log_.torn_bytes, 44);
