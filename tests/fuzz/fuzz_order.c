@@ -223,7 +223,6 @@ static void expect_request(void) {
 
 /* The signature goes behind what was signed, and reads back. */
 static void expect_finished(void) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     sentinel_signature signature = {.algorithm = key.algorithm,
                                     .size = key.algorithm == SENTINEL_ALGORITHM_ED25519 ? 64 : 32};
     for (size_t i = 0; i < signature.size; i++) {
@@ -239,8 +238,11 @@ static void expect_finished(void) {
     const char *tail = request.text + before.text_size;
     const char *end = request.text + request.query.offset + request.query.size;
     NEED(end == request.text + request.text_size && memcmp(tail, "&signature=", 11) == 0);
+    const char *table = signature.size == 32
+                            ? "0123456789abcdef"
+                            : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t group = 0;
-    unsigned bits = 0, count = 0, per_digit = signature.size == 64 ? 6 : 4;
+    unsigned bits = 0, count = 0, per_digit = signature.size == 32 ? 4 : 6;
     for (const char *at = tail + 11; at < end; at++) {
         char c = *at;
         if (c == '%') {
@@ -250,15 +252,11 @@ static void expect_finished(void) {
             at += 2;
         }
         if (c == '=') {
-            continue;
+            continue; /* padding */
         }
-        const char *digit = strchr(per_digit == 6 ? digits : "0123456789abcdef", c);
+        const char *digit = strchr(table, c);
         NEED(c != 0 && digit != NULL);
-        group = group << per_digit |
-                (uint32_t)(digit - (per_digit == 6 ? digits : strchr("0123456789abcdef", c)));
-        if (per_digit == 4) {
-            group = (group & ~15u) | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-        }
+        group = group << per_digit | (uint32_t)(digit - table);
         bits += per_digit;
         if (bits >= 8) {
             bits -= 8;
