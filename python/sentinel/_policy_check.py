@@ -97,8 +97,10 @@ def _explain(document: Document, error: Any, path: Path) -> Iterator[ConfigError
                     next_step=f"known here: {', '.join(known)}",
                 )
     elif keyword == "required":
+        unknown = [key for key in error.instance if key not in error.schema["properties"]]
         for key in error.schema["required"]:
-            if key not in error.instance and f"'{key}'" in error.message:
+            missing = key not in error.instance and f"'{key}'" in error.message
+            if missing and not units.did_you_mean(key, unknown):  # else it is only misspelt
                 yield document.error(path, f"the key {key!r} is missing", key=True)
     elif "propertyNames" in error.absolute_schema_path:
         yield document.error(

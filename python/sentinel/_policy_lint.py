@@ -126,6 +126,13 @@ def _agents(linter: _Linter) -> Iterator[Warning]:
                 f"the allowlists above {agent.path!r} have no action in common",
                 "let each of them name the actions that are meant",
             )
+        if linter.may(agent, Action.PLACE) and not linter.reach[agent.index].instruments:
+            yield linter.warn(
+                "no-instrument",
+                at,
+                f"{agent.path!r} may place orders, but no instrument is left to it",
+                "add instruments, or correct the allowlists of instruments and venues",
+            )
         if linter.may(agent, Action.PLACE, Action.WITHDRAW) and not any(
             _always(row) for row in linter.rows(agent, *_SPENDING)
         ):

@@ -22,6 +22,10 @@ DEPTH_MAX: Final = 40
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+_FORBIDDEN: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+"""What YAML 1.2 (production 1, c-printable) does not allow."""
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 Path = tuple[str | int, ...]
@@ -70,30 +74,28 @@ def _at(file: str, mark: Any, message: str, next_step: str = "") -> ConfigError:
     return ConfigError(message, file=file, line=line, column=column, next_step=next_step)
 
 
-def decode(source: str | bytes, file: str) -> str:
-    """The text of a file. Raises ConfigError when it is too large or not UTF-8."""
+def _text(source: str | bytes, file: str) -> str:
+    """The text of a file, without a byte order mark."""
     size = len(source) if isinstance(source, bytes) else len(source.encode(errors="replace"))
     if size > SOURCE_BYTES_MAX:
         raise ConfigError(f"the file is larger than {SOURCE_BYTES_MAX} bytes", file=file)
-    if isinstance(source, str):
-        return source
-    try:
-        return source.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = source.count(b"\n", 0, error.start) + 1
-        column = error.start - source.rfind(b"\n", 0, error.start)
+    text = source if isinstance(source, str) else source.decode("utf-8", "surrogateescape")
+    found = _FORBIDDEN.search(text)
+    if found is not None:
+        encoded = isinstance(source, bytes) and "\udc80" <= found[0] <= "\udcff"
         raise ConfigError(
-            "the text is not UTF-8",
+            "the text is not UTF-8" if encoded else f"the character {found[0]!a} is not allowed",
             file=file,
-            line=line,
-            column=column,
-            next_step="save the file as UTF-8",
-        ) from None
+            line=text.count("\n", 0, found.start()) + 1,
+            column=found.start() - text.rfind("\n", 0, found.start()),
+            next_step="save the file as UTF-8" if encoded else "remove it",
+        )
+    return text.removeprefix("\ufeff")
 
 
 def load(source: str | bytes, file: str) -> Document:
     """Reads one YAML document. Raises ConfigError."""
-    text = decode(source, file)
+    text = _text(source, file)
     document = Document(file, text, None, {}, {})
     reader = _Reader(document, _events(text, file))
     data = reader.document()
@@ -103,14 +105,6 @@ def load(source: str | bytes, file: str) -> Document:
 def _events(text: str, file: str) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position] if isinstance(error.position, int) else ""
-        raise ConfigError(
-            f"the character {error.character!r} is not allowed in YAML",
-            file=file,
-            line=before.count("\n") + 1,
-            column=len(before) - before.rfind("\n"),
-        ) from None
     except yaml.MarkedYAMLError as error:
         problem = " ".join(part for part in (error.context, error.problem) if part)
         raise _at(
