@@ -1,0 +1,288 @@
+/* A state from a snapshot is bytes from outside.
+ *
+ * Goal: what the engine can have left behind is taken back as it was, and
+ * nothing else is. Method: a busy state is restored and goes on deciding as
+ * before; then one field at a time is set to what no engine leaves. */
+#include "policy_scene.h"
+
+static uint8_t *copy; /* of the busy state; changed and restored by each test */
+static sentinel_view restored;
+static void *layout;
+
+/* A state in which every table holds something. */
+static void busy(void) {
+    scene_begin();
+    bundle_build *b = &S.build;
+    add_bound(b, 20, GROUP, SENTINEL_RULE_DAILY_LIMIT, 1000)->each = SENTINEL_EACH_AGENT;
+    add_window(b, 21, GROUP, SENTINEL_RULE_ROLLING_CAP, 1000, 640);
+    add_window(b, 22, AGENT, SENTINEL_RULE_RATE_LIMIT, 4, 64);
+    add_window(b, 23, OTHER, SENTINEL_RULE_RATE_LIMIT, 0, 64);
+    scene_load();
+    for (int i = 0; i < 7; i++) {
+        buy_worth(10);
+        CHECK_EQ(spend_at(NOW + 20 * i), SENTINEL_ALLOWED);
+    }
+    sentinel_view *view = &S.world.view;
+    uint8_t digest32[32] = {7};
+    sentinel_policy_halt(view, OTHER, 1, 5, NOW, 2, digest32);
+    mark_instrument(SPOT, decimal(5, 1), NOW);
+    mark_asset(BTC, decimal(6, 0), NOW);
+    sentinel_agent_state *agent = sentinel_view_agent(view, AGENT);
+    agent->id_highest = 3;
+    agent->id_seen = 5;
+    agent->id_record[3] = 9;
+    agent->suppressed = 2;
+    agent->suppressed_first_ns = 10;
+    agent->suppressed_last_ns = 11;
+    *sentinel_view_book(view, AGENT, 3) = (sentinel_book_entry){
+        .action_id = 3, .record = 9, .instrument = SPOT, .side = 1, .type = 1};
+    view->state->key_counters[0] = (sentinel_key_counter){.key = 61, .uses = 3};
+    view->state->key_counters[1] = (sentinel_key_counter){.key = 62, .uses = 1};
+    view->state->last_now_ns = NOW;
+    free(copy);
+    free(layout);
+    copy = malloc(S.world.state_size);
+    layout = malloc(S.world.layout_size);
+    memcpy(copy, S.world.state, S.world.state_size);
+}
+
+static sentinel_status restore(void) {
+    return sentinel_state_restore(&restored, &S.world.bundle, layout, S.world.layout_size, copy,
+                                  S.world.state_size);
+}
+
+static sentinel_state *head(void) {
+    return (sentinel_state *)copy;
+}
+
+/* The place in the copy of something in the busy state. */
+static void *copied(const void *place) {
+    return copy + ((const uint8_t *)place - (const uint8_t *)S.world.state);
+}
+
+static sentinel_node_state *node(uint32_t index) {
+    return copied(sentinel_view_node(&S.world.view, index));
+}
+
+static sentinel_agent_state *agent(uint32_t index) {
+    return copied(sentinel_view_agent(&S.world.view, index));
+}
+
+static sentinel_book_entry *entry(uint64_t action_id) {
+    return copied(sentinel_view_book(&S.world.view, AGENT, action_id));
+}
+
+static sentinel_mark_state *instrument_mark(uint32_t index) {
+    return (sentinel_mark_state *)(copy + head()->instrument_marks) + index;
+}
+
+static sentinel_mark_state *asset_mark(uint32_t index) {
+    return (sentinel_mark_state *)(copy + head()->asset_marks) + index;
+}
+
+/* Constraint 1 is daily, 2 rolling, 3 a rate of 4, 4 a rate of 0. */
+static void *window(uint32_t row) {
+    return copy + S.world.view.window_offsets[row];
+}
+
+static sentinel_daily_state *daily(void) {
+    return window(1);
+}
+
+static sentinel_rolling_state *rolling(void) {
+    return window(2);
+}
+
+static sentinel_rate_state *rate(uint32_t row) {
+    return window(row);
+}
+
+static int64_t *times(uint32_t row) {
+    return (int64_t *)(rate(row) + 1);
+}
+
+#define EXPECT(status, change)                  \
+    do {                                        \
+        busy();                                 \
+        change;                                 \
+        CHECK_EQ(restore(), SENTINEL_##status); \
+    } while (0)
+
+static void test_a_restored_state_decides_as_before(void) {
+    busy();
+    CHECK_OK(restore());
+    CHECK_BYTES(copy, S.world.state, S.world.state_size);
+    for (int64_t now = NOW + 100; now < NOW + 1000; now += 7) {
+        buy_worth(3);
+        sentinel_decision decision;
+        memset(&decision, 0, sizeof decision);
+        sentinel_policy_evaluate(&decision, &restored, &S.subject, now);
+        sentinel_policy_debit(&restored, &S.subject, &decision, now);
+        memset(&S.decision, 0, sizeof S.decision);
+        CHECK_EQ(spend_at(now), decision.verdict);
+        CHECK_BYTES(&S.decision, &decision, sizeof decision);
+    }
+    CHECK_BYTES(copy, S.world.state, S.world.state_size);
+}
+
+static void test_refuses_a_state_of_another_bundle_or_form(void) {
+    EXPECT(FORMAT_MAGIC, head()->magic[7] = 0);
+    EXPECT(FORMAT_VERSION, head()->version = 2);
+    EXPECT(FORMAT_SIZE, head()->size_bytes += 8);
+    EXPECT(AUDIT_SNAPSHOT, head()->policy_hash32[31] ^= 1);
+    EXPECT(FORMAT_RANGE, head()->nodes += 8);
+    EXPECT(FORMAT_RANGE, head()->agents += 8);
+    EXPECT(FORMAT_RANGE, head()->instrument_marks -= 8);
+    EXPECT(FORMAT_RANGE, head()->asset_marks = 0);
+    EXPECT(FORMAT_RANGE, head()->book = UINT64_MAX);
+    EXPECT(FORMAT_RANGE, head()->windows ^= 8);
+    EXPECT(FORMAT_RANGE, head()->node_count++);
+    EXPECT(FORMAT_RANGE, head()->agent_count++);
+    EXPECT(FORMAT_RANGE, head()->instrument_count--);
+    EXPECT(FORMAT_RANGE, head()->asset_count--);
+    EXPECT(FORMAT_RANGE, head()->book_entries = 32);
+    EXPECT(FORMAT_RANGE, head()->last_now_ns = -1);
+    for (int i = 0; i < 4; i++) {
+        EXPECT(FORMAT_RESERVED, head()->reserved[i] = 1);
+    }
+}
+
+static void test_refuses_memory_that_does_not_fit(void) {
+    busy();
+    build_world *w = &S.world;
+    CHECK_EQ(sentinel_state_restore(&restored, &w->bundle, layout, w->layout_size - 1, copy,
+                                    w->state_size),
+             SENTINEL_POLICY_ARENA);
+    CHECK_EQ(sentinel_state_restore(&restored, &w->bundle, layout, w->layout_size, copy,
+                                    w->state_size - 8),
+             SENTINEL_FORMAT_SIZE);
+    CHECK_EQ(sentinel_state_restore(&restored, &w->bundle, layout, w->layout_size, copy + 1,
+                                    w->state_size),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_state_restore(NULL, &w->bundle, layout, w->layout_size, copy, w->state_size),
+             SENTINEL_USAGE_ARGUMENT);
+}
+
+static void test_refuses_counters_of_keys_that_are_no_table(void) {
+    EXPECT(FORMAT_RANGE, head()->key_counters[2].uses = 1);
+    EXPECT(FORMAT_ORDER, head()->key_counters[3].key = 63);
+    EXPECT(FORMAT_ORDER, head()->key_counters[2].key = 61);
+    EXPECT(OK, head()->key_counters[2].key = 63);
+    EXPECT(FORMAT_ORDER, head()->key_counters[0] = (sentinel_key_counter){0});
+    EXPECT(FORMAT_RESERVED, head()->key_counters[0].reserved[3] = 1);
+}
+
+static void test_refuses_agents_that_no_gate_leaves(void) {
+    EXPECT(FORMAT_RANGE, agent(AGENT)->node = 1120);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_seen = 4);     /* the highest is always seen */
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_seen = 8 | 1); /* action 0 */
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_highest = 0);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->id_seen = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->id_record[63] = 1);
+    EXPECT(OK, agent(AGENT)->id_highest = 64; agent(AGENT)->id_seen = UINT64_MAX);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_highest = 63; agent(AGENT)->id_seen = UINT64_MAX);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->attempts_since_ns = -1);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed_first_ns = 12);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed_first_ns = -1);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed = 0);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_last_ns = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_reasons[1] = 1);
+    EXPECT(FORMAT_RANGE, head()->strangers.node = 1);
+    EXPECT(FORMAT_RANGE, head()->strangers.id_seen = 1);
+}
+
+static void test_refuses_nodes_marks_and_books_out_of_range(void) {
+    EXPECT(FORMAT_RANGE, node(FIRM)->node = 1001);
+    EXPECT(FORMAT_RANGE, node(FIRM)->halted = 2);
+    EXPECT(FORMAT_RANGE, node(OTHER)->severity = 4);
+    EXPECT(FORMAT_RANGE, node(OTHER)->since_ns = -1);
+    EXPECT(FORMAT_RESERVED, node(OTHER)->reserved[1] = 1);
+    EXPECT(FORMAT_RESERVED, node(OTHER)->halted = 0);
+    EXPECT(FORMAT_RANGE, instrument_mark(0)->id = LINEAR);
+    EXPECT(FORMAT_RANGE, instrument_mark(0)->kind = SENTINEL_MARK_ASSET);
+    EXPECT(FORMAT_RANGE, asset_mark(1)->kind = SENTINEL_MARK_INSTRUMENT);
+    EXPECT(FORMAT_RANGE, instrument_mark(0)->mantissa = 0);
+    EXPECT(FORMAT_RANGE, instrument_mark(0)->mantissa = 10); /* not normalised */
+    EXPECT(OK, asset_mark(1)->mantissa = 10);
+    EXPECT(FORMAT_RANGE, instrument_mark(0)->scale = 19);
+    EXPECT(FORMAT_RANGE, instrument_mark(1)->mantissa = 1);
+    EXPECT(FORMAT_RANGE, asset_mark(0)->time_ns = 1);
+    EXPECT(FORMAT_RESERVED, asset_mark(0)->reserved[0] = 1);
+    EXPECT(FORMAT_RANGE, entry(3)->action_id = 4);
+    EXPECT(OK, entry(3)->action_id = 67);
+    EXPECT(FORMAT_RANGE, entry(3)->instrument = 0);
+    EXPECT(FORMAT_RANGE, entry(3)->side = 0);
+    EXPECT(FORMAT_RANGE, entry(3)->side = SENTINEL_SIDE_COUNT);
+    EXPECT(FORMAT_RANGE, entry(3)->type = 0);
+    EXPECT(FORMAT_RANGE, entry(3)->type = SENTINEL_TYPE_COUNT);
+    EXPECT(FORMAT_RESERVED, entry(3)->reserved[1] = 1);
+    EXPECT(FORMAT_RESERVED, entry(4)->record = 1);
+}
+
+static void test_refuses_sums_that_do_not_add_up(void) {
+    EXPECT(FORMAT_RANGE, daily()->spent = -1);
+    EXPECT(FORMAT_RANGE, daily()->day = -1);
+    EXPECT(FORMAT_RANGE, daily()->day = INT64_MAX / BUILD_DAY_NS + 1);
+    EXPECT(OK, daily()->day = INT64_MAX / BUILD_DAY_NS);
+    EXPECT(FORMAT_RANGE, rolling()->sum++);
+    EXPECT(FORMAT_RANGE, rolling()->buckets[0]++);
+    EXPECT(OK, rolling()->sum++; rolling()->buckets[0]++);
+    EXPECT(FORMAT_RANGE, rolling()->sum--; rolling()->buckets[0]--);
+    EXPECT(FORMAT_RANGE, rolling()->newest = -1);
+    EXPECT(FORMAT_RANGE, rolling()->newest = INT64_MAX / 10 + 1);
+    EXPECT(FORMAT_RANGE, rolling()->buckets[0] = INT64_MAX; rolling()->buckets[65] = INT64_MAX;
+           rolling()->sum = -2);
+}
+
+static void test_refuses_rings_that_debits_do_not_leave(void) {
+    busy();
+    CHECK(rate(3)->count == 4 && rate(3)->next == 3); /* seven events in a ring of four */
+    EXPECT(FORMAT_RANGE, rate(3)->capacity = 3);
+    EXPECT(FORMAT_RANGE, rate(3)->count = 5);
+    EXPECT(FORMAT_RANGE, rate(3)->count = 2);
+    EXPECT(FORMAT_RANGE, rate(3)->next = 4);
+    EXPECT(FORMAT_RANGE, rate(3)->next = 2); /* times now fall */
+    EXPECT(FORMAT_RANGE, times(3)[3] = -1);
+    EXPECT(FORMAT_RANGE, times(3)[2] = times(3)[1] - 1);
+    EXPECT(OK, times(3)[2] = times(3)[1]);
+    EXPECT(FORMAT_RESERVED, rate(3)->count = 3; times(3)[0] = 1; times(3)[1] = 2; times(3)[2] = 3);
+    EXPECT(FORMAT_RESERVED, rate(3)->reserved[0] = 1);
+    EXPECT(FORMAT_RANGE, rate(4)->count = 1);
+    EXPECT(FORMAT_RANGE, rate(4)->next = 1);
+}
+
+/* Any one byte changed: refused, or still a state that can be judged with. */
+static void test_any_changed_byte_is_refused_or_harmless(void) {
+    busy();
+    size_t refused = 0;
+    for (size_t i = 0; i < S.world.state_size; i++) {
+        uint8_t before = copy[i];
+        copy[i] ^= (uint8_t)(1u << i % 8);
+        if (restore() != SENTINEL_OK) {
+            refused++;
+        } else {
+            buy_worth(3);
+            sentinel_policy_evaluate(&S.decision, &restored, &S.subject, NOW);
+            CHECK(S.decision.verdict != SENTINEL_VERDICT_NONE);
+        }
+        copy[i] = before;
+    }
+    CHECK(refused > S.world.state_size / 2);
+    CHECK_OK(restore());
+}
+
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    RUN(test_a_restored_state_decides_as_before);
+    RUN(test_refuses_a_state_of_another_bundle_or_form);
+    RUN(test_refuses_memory_that_does_not_fit);
+    RUN(test_refuses_counters_of_keys_that_are_no_table);
+    RUN(test_refuses_agents_that_no_gate_leaves);
+    RUN(test_refuses_nodes_marks_and_books_out_of_range);
+    RUN(test_refuses_sums_that_do_not_add_up);
+    RUN(test_refuses_rings_that_debits_do_not_leave);
+    RUN(test_any_changed_byte_is_refused_or_harmless);
+    free(copy);
+    free(layout);
+    return test_end();
+}
