@@ -357,6 +357,8 @@ static void test_refuses_actions_and_lab_fields_that_binance_lacks(void) {
     for (int usdm = 0; usdm < 2; usdm++) {
         set_scene(usdm ? USDM : SPOT, SENTINEL_ACTION_AMEND);
         CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+        s.order.header.action = SENTINEL_ACTION_COUNT;
+        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
         for (uint16_t action = 1; action < SENTINEL_ACTION_MESSAGE; action++) {
             set_scene(usdm ? USDM : SPOT, action);
             s.order.header.present |= SENTINEL_PRESENT_LAB_NONCE;

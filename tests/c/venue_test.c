@@ -1,6 +1,7 @@
 /* The joint of rendering: which venue, whose key, messages, client ids, and
  * that a request is finished once, with the right signature, or not at all. */
 #include "venue_scene.h"
+#include "venue_text.h"
 
 static void test_refuses_keys_of_another_kind_and_rows_of_another_venue(void) {
     for (uint8_t purpose = 0; purpose < SENTINEL_PURPOSE_COUNT; purpose++) {
@@ -68,6 +69,28 @@ static void test_finishes_only_a_rendered_request_once_with_its_keys_signature(v
     CHECK_EQ(s.request.overflow, 1);
 }
 
+static void test_latches_overflow_of_text_and_headers(void) {
+    static sentinel_request request;
+    static const char text[SENTINEL_REQUEST_TEXT_BYTES] = {'x'};
+    memset(&request, 0, sizeof request);
+    text_add(&request, text, sizeof text - 1);
+    text_add(&request, text, 1);
+    CHECK_EQ(request.overflow, 0); /* just full */
+    text_add(&request, text, 1);
+    CHECK_EQ(request.overflow, 1);
+    CHECK_EQ(request.text_size, SENTINEL_REQUEST_TEXT_BYTES);
+    text_add(&request, text, 0);
+    CHECK_EQ(request.overflow, 1); /* for good */
+    memset(&request, 0, sizeof request);
+    for (unsigned i = 0; i < SENTINEL_REQUEST_HEADERS_MAX; i++) {
+        text_header(&request, "name", "value", 5);
+    }
+    CHECK_EQ(request.overflow, 0);
+    text_header(&request, "name", "value", 5);
+    CHECK_EQ(request.overflow, 1);
+    CHECK_EQ(request.header_count, SENTINEL_REQUEST_HEADERS_MAX);
+}
+
 static void test_frames_messages_so_that_they_can_never_be_an_order(void) {
     set_scene(SPOT, SENTINEL_ACTION_MESSAGE);
     CHECK_EQ(render(), SENTINEL_REASON_NONE);
@@ -109,6 +132,7 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_refuses_keys_of_another_kind_and_rows_of_another_venue);
     RUN(test_finishes_only_a_rendered_request_once_with_its_keys_signature);
+    RUN(test_latches_overflow_of_text_and_headers);
     RUN(test_frames_messages_so_that_they_can_never_be_an_order);
     RUN(test_derives_client_ids_from_engine_epoch_and_record);
     RUN(test_names_every_venue);
