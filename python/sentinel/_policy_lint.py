@@ -13,6 +13,29 @@ from ._policy_resolve import ENDPOINT_GRANTED
 from ._policy_yaml import Path
 
 _ALL_VENUES: Final = mask_of(Venue)
+CODES: Final = frozenset(
+    {
+        "agent-can-do-nothing",
+        "cancels-share-budget",
+        "cancels-slower-than-orders",
+        "cancels-unlimited",
+        "cap-above-limit",
+        "destination-sanctioned",
+        "endpoint-granted",
+        "no-agent",
+        "no-instrument",
+        "no-key",
+        "no-value-limit",
+        "quote-needs-marks",
+        "several-keys",
+        "unreachable",
+        "unused",
+        "withdraw-without-destinations",
+        "withdraw-without-sanctions",
+        "zero-limit",
+    }
+)
+"""Every code of a warning."""
 _SPENDING: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 
 
@@ -64,6 +87,8 @@ class _Linter:
         self, code: str, at: Path, message: str, next_step: str, *, key: bool = True
     ) -> Warning:
         """A warning at a key, or at a value."""
+        if code not in CODES:
+            raise AssertionError(code)
         error = self.draft.document.error(at, message, key=key)
         return Warning(code, message, next_step, error.file, error.line, error.column)
 

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel import _layout, policy
+from sentinel import _layout, _policy_resolve, policy
 from sentinel._enums import Action, Environment, NodeKind, Rule, Venue
+from sentinel._policy_lint import CODES
 from sentinel.errors import ConfigError, PolicyInvalid, SentinelError, UnitInvalid, UsageError
 from sentinel.policy import (
     INITIAL_POLICY,
@@ -379,9 +380,7 @@ def test_the_initial_policy_has_no_warning() -> None:
     assert warnings(INITIAL_POLICY) == []
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
+CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
         ("  agents:\n    a: {allow: {actions: [place, cancel]}}\n", "",
          [("no-agent", 2, 1), ("unreachable", 3, 14)]),
         ("{allow: {actions: [place, cancel]}}", "{}",
@@ -419,8 +418,10 @@ def test_the_initial_policy_has_no_warning() -> None:
         ("[place, cancel]", "[place, cancel, withdraw]",
          [("withdraw-without-destinations", 5, 5), ("withdraw-without-sanctions", 5, 5)]),
         ("  agents:\n", "  groups: {g: {}}\n  agents:\n", [("unused", 4, 12)]),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), CHANGES)
 def test_warns_of(old: str, new: str, expected: list[tuple[str, int, int]]) -> None:
     assert old in QUIET
     assert warnings(QUIET.replace(old, new)) == expected
@@ -446,6 +447,11 @@ def test_warns_of_a_destination_on_the_sanctions_list_and_of_one_unused(tmp_path
         ("destination-sanctioned", 10, 3),
         ("unused", 11, 3),
     ]
+
+
+def test_every_warning_has_a_test() -> None:
+    tested = {code for _, _, found in CHANGES for code, _, _ in found}
+    assert tested | {"destination-sanctioned"} == CODES
 
 
 def test_the_example_has_only_the_warning_it_shows() -> None:
@@ -532,3 +538,39 @@ def test_a_wrong_limit_is_refused_before_the_text_is_looked_at(limits: dict[str,
 def test_a_text_that_is_wrong_is_not_edited() -> None:
     with pytest.raises(ConfigError, match="unknown key 'x'"):
         configure_policy("version: 1\nfirm: {x: 1}\n", max_value=1)
+
+
+# ---- The page ------------------------------------------------------------------
+
+PAGE = (TOP / "docs" / "policy-language.md").read_text()
+
+
+def test_the_example_of_the_page_compiles_without_warnings(tmp_path: Path) -> None:
+    (tmp_path / "sanctions.txt").write_text("# none\n")
+    source = PAGE.split("```yaml\n")[1].split("```")[0]
+    draft = check_policy(source, base=tmp_path)
+    assert lint(draft) == ()
+    assert {row.kind for row in draft.constraints} >= set(Rule) - {Rule.KILL_SWITCH, Rule.SIDES}
+    assert set(draft.document.data) == set(policy.schema()["properties"])
+
+
+def test_the_page_names_every_key_constraint_default_and_warning() -> None:
+    definitions = policy.schema()["$defs"]
+    for table in ("agent", "asset", "network", "instrument", "destination", "key", "when"):
+        for key in definitions[table]["properties"]:
+            assert f"`{key}" in PAGE or f"{key}," in PAGE or f"{key}}}" in PAGE, (table, key)
+    rows = {line.split("`")[1] for line in PAGE.split("## What `lint`")[1].splitlines()
+            if line.startswith("| `")}  # fmt: skip
+    assert rows == CODES
+    defaults = dict(
+        line.strip("| ").split(" | ")[:2]
+        for line in PAGE.split("## Settings")[1].split("## What")[0].splitlines()
+        if line.startswith("| `")
+    )
+    assert defaults == {
+        "`marks.max_age`": f"`{_policy_resolve.MARK_MAX_AGE}`",
+        "`marks.market_band`": f"`{_policy_resolve.MARKET_BAND}`",
+        "`attempts.limit`": f"`{_policy_resolve.ATTEMPTS}`",
+        "`clock.tolerance`": f"`{_policy_resolve.CLOCK_TOLERANCE}`",
+        "`book.entries`": f"`{_policy_resolve.BOOK_ENTRIES}`",
+    }
