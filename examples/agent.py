@@ -26,11 +26,13 @@ def main() -> None:
         session = signer.session(arguments.agent)
         for text in ("hello", "market opens"):
             signed = session.sign(Message(text=text), reasons="the demonstration asks for it")
-            print(f"signed   {text!r}: {signed.signature.hex()[:32]}…  record {signed.handle.record}")
+            print(
+                f"signed   {text!r}: {signed.signature.hex()[:32]}…  record {signed.handle.record}"
+            )
         try:
             session.sign(CancelAll(venue=Venue.BINANCE_SPOT))
         except PolicyDenied as denied:
-            print(f"refused  {denied.diagnostics()}")
+            print(denied.diagnostics())
 
 
 if __name__ == "__main__":

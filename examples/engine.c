@@ -2,11 +2,11 @@
  * in a loop. Build it anywhere:
  *
  *   cc engine.c $(pkg-config --cflags --libs sentinel) -o engine
- *   ./engine DIR PASSPHRASE_FILE AGENT_ID INSTRUMENT_ID COUNT
+ *   ./engine DIR PASSPHRASE_FILE AGENT_ID INSTRUMENT_ID PRICE COUNT
  *
  * Agent and instrument are ids of the policy (`zcp policy explain --json`).
- * Each round buys one lot at the instrument's tick times 1000; whether that is
- * signed is for the policy to say. The last order is too large on purpose. */
+ * Each round buys one lot at PRICE; whether that is signed is for the policy
+ * to say. One last order is too large on purpose. */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <sentinel/sentinel.h>
@@ -33,7 +33,8 @@ static size_t read_passphrase(char *text, size_t size, const char *path) {
 
 /* Everything that is not set stays zero, which means absent. */
 static sentinel_order_place buy(uint32_t agent, uint64_t action_id,
-                                const sentinel_instrument *instrument, int64_t lots) {
+                                const sentinel_instrument *instrument, sentinel_decimal price,
+                                int64_t lots) {
     sentinel_order_place order = {
         .header =
             {
@@ -50,7 +51,7 @@ static sentinel_order_place buy(uint32_t agent, uint64_t action_id,
         .type = SENTINEL_TYPE_LIMIT,
         .time_in_force = SENTINEL_TIF_GTC,
         .quantity = {.mantissa = instrument->lot.mantissa * lots, .scale = instrument->lot.scale},
-        .price = {.mantissa = instrument->tick.mantissa * 1000, .scale = instrument->tick.scale},
+        .price = price,
     };
     return order;
 }
@@ -78,8 +79,10 @@ static int check(sentinel_status status, const char *what) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fprintf(stderr, "usage: %s DIR PASSPHRASE_FILE AGENT_ID INSTRUMENT_ID COUNT\n", argv[0]);
+    sentinel_decimal price;
+    if (argc != 7 || sentinel_decimal_read(&price, argv[5], strlen(argv[5])) != SENTINEL_OK) {
+        fprintf(stderr, "usage: %s DIR PASSPHRASE_FILE AGENT_ID INSTRUMENT_ID PRICE COUNT\n",
+                argv[0]);
         return 2;
     }
     char passphrase[SENTINEL_PASSPHRASE_BYTES_MAX];
@@ -90,7 +93,7 @@ int main(int argc, char **argv) {
     };
     uint32_t agent = (uint32_t)strtoul(argv[3], NULL, 10);
     uint32_t instrument_id = (uint32_t)strtoul(argv[4], NULL, 10);
-    uint64_t count = strtoull(argv[5], NULL, 10);
+    uint64_t count = strtoull(argv[6], NULL, 10);
 
     sentinel_engine *engine = NULL;
     sentinel_status opened = sentinel_engine_open(&engine, argv[1], &options, unix_now_ns());
@@ -114,7 +117,7 @@ int main(int argc, char **argv) {
         exit_status = 0;
         for (uint64_t i = 0; i <= count && exit_status == 0; i++) {
             int64_t lots = i < count ? 1 : 1000000000;
-            sentinel_order_place order = buy(agent, ++id, instrument, lots);
+            sentinel_order_place order = buy(agent, ++id, instrument, price, lots);
             if (check(sentinel_engine_sign(engine, &outcome, &session, &order, sizeof order,
                                            unix_now_ns()),
                       "sign")) {

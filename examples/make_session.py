@@ -35,8 +35,14 @@ MARKETS = {
     "DOGEUSDT": (12_000, 5, 0, 12_000),
 }
 ASSETS = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
-PERP_LOT_DECIMALS = {"BTCUSDT": 3, "ETHUSDT": 3, "SOLUSDT": 2, "BNBUSDT": 2, "XRPUSDT": 1,
-                     "DOGEUSDT": 0}
+PERP_LOT_DECIMALS = {
+    "BTCUSDT": 3,
+    "ETHUSDT": 3,
+    "SOLUSDT": 2,
+    "BNBUSDT": 2,
+    "XRPUSDT": 1,
+    "DOGEUSDT": 0,
+}
 
 Event = dict[str, Any]
 
@@ -104,8 +110,12 @@ class Desk:
         perp = symbol.endswith("-PERP")
         base = symbol.removesuffix("-PERP")
         order = {
-            "action": "place", "instrument": symbol, "side": side, "type": "limit",
-            "time_in_force": "gtc", "quantity": self.quantity(base, perp=perp),
+            "action": "place",
+            "instrument": symbol,
+            "side": side,
+            "type": "limit",
+            "time_in_force": "gtc",
+            "quantity": self.quantity(base, perp=perp),
             "price": self.market.price(base, bps),
         }
         return self.act(t, agent, **(order | extra))
@@ -123,8 +133,9 @@ class Desk:
         symbol = self.rng.choice([s for s in MARKETS if s != "SOLUSDT"])
         side = self.rng.choice(("buy", "sell"))
         away = self.rng.randint(3, 30)
-        event = self.limit(t, "maker", symbol, side, -away if side == "buy" else away,
-                           time_in_force="post_only")
+        event = self.limit(
+            t, "maker", symbol, side, -away if side == "buy" else away, time_in_force="post_only"
+        )
         self.resting.append(event["id"])
         return event
 
@@ -133,27 +144,58 @@ class Desk:
         side = self.rng.choice(("buy", "sell"))
         kind = self.rng.random()
         if kind < 0.3:
-            return self.act(t, "taker", action="place", instrument=symbol, side="buy",
-                            type="market", quote_quantity=text(self.rng.randint(50, 900), 0))
+            return self.act(
+                t,
+                "taker",
+                action="place",
+                instrument=symbol,
+                side="buy",
+                type="market",
+                quote_quantity=text(self.rng.randint(50, 900), 0),
+            )
         if kind < 0.4:
             return self.act(t, "taker", action="query", what="open_orders", instrument=symbol)
-        return self.limit(t, "taker", symbol, side, 5 if side == "buy" else -5,
-                          time_in_force=self.rng.choice(("ioc", "fok")),
-                          quantity=self.quantity(symbol, 60))
+        return self.limit(
+            t,
+            "taker",
+            symbol,
+            side,
+            5 if side == "buy" else -5,
+            time_in_force=self.rng.choice(("ioc", "fok")),
+            quantity=self.quantity(symbol, 60),
+        )
 
     def trend(self, t: int) -> Event:
         symbol = self.rng.choice(list(MARKETS))
         side = self.rng.choice(("buy", "sell"))
         kind = self.rng.random()
         if kind < 0.15:
-            return self.act(t, "trend", action="place", instrument=f"{symbol}-PERP", side=side,
-                            type="market", quantity=self.quantity(symbol, 80, perp=True),
-                            reduce_only=True)
+            return self.act(
+                t,
+                "trend",
+                action="place",
+                instrument=f"{symbol}-PERP",
+                side=side,
+                type="market",
+                quantity=self.quantity(symbol, 80, perp=True),
+                reduce_only=True,
+            )
         if kind < 0.25:
-            return self.act(t, "trend", action="cancel_all_after", instrument=f"{symbol}-PERP",
-                            timeout_ms=60_000)
-        return self.limit(t, "trend", f"{symbol}-PERP", side, self.rng.randint(-15, 15),
-                          quantity=self.quantity(symbol, 120, perp=True))
+            return self.act(
+                t,
+                "trend",
+                action="cancel_all_after",
+                instrument=f"{symbol}-PERP",
+                timeout_ms=60_000,
+            )
+        return self.limit(
+            t,
+            "trend",
+            f"{symbol}-PERP",
+            side,
+            self.rng.randint(-15, 15),
+            quantity=self.quantity(symbol, 120, perp=True),
+        )
 
     def hedge(self, t: int) -> Event:
         symbol = self.rng.choice(("BTCUSDT", "ETHUSDT"))
@@ -162,18 +204,38 @@ class Desk:
     def treasurer(self, t: int) -> Event:
         kind = self.rng.randrange(4)
         if kind == 0:
-            return self.act(t, "treasurer", action="withdraw", asset="USDT", network="USDT-TRX",
-                            amount=text(self.rng.randint(1_000_00, 9_000_00), 2),
-                            address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE")
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                asset="USDT",
+                network="USDT-TRX",
+                amount=text(self.rng.randint(1_000_00, 9_000_00), 2),
+                address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE",
+            )
         if kind == 1:
-            return self.act(t, "treasurer", action="withdraw", asset="BTC", network="BTC",
-                            amount=text(self.rng.randint(1_000, 15_000), 5),
-                            address="bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq")
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                asset="BTC",
+                network="BTC",
+                amount=text(self.rng.randint(1_000, 15_000), 5),
+                address="bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+            )
         if kind == 2:
-            return self.act(t, "treasurer", action="transfer", asset="USDT", amount="2500.00",
-                            from_account="spot", to_account="usdm")
-        return self.act(t, "treasurer", action="query", what="fills", instrument="BTCUSDT",
-                        limit=100)
+            return self.act(
+                t,
+                "treasurer",
+                action="transfer",
+                asset="USDT",
+                amount="2500.00",
+                from_account="spot",
+                to_account="usdm",
+            )
+        return self.act(
+            t, "treasurer", action="query", what="fills", instrument="BTCUSDT", limit=100
+        )
 
     # -- what must be refused ----------------------------------------------------------------
 
@@ -190,21 +252,49 @@ class Desk:
             case 3:  # another desk's instrument
                 return limit(t, "hedge", "SOLUSDT-PERP", "sell", 5)
             case 4:  # a type that this agent may not use
-                return act(t, "maker", action="place", instrument=symbol, side="buy",
-                           type="market", quantity=self.quantity(symbol, 5))
+                return act(
+                    t,
+                    "maker",
+                    action="place",
+                    instrument=symbol,
+                    side="buy",
+                    type="market",
+                    quantity=self.quantity(symbol, 5),
+                )
             case 5:  # the wrong side
                 return limit(t, "hedge", "BTCUSDT-PERP", "buy", -5)
             case 6:  # a maker that would take
                 return limit(t, "maker", symbol, "buy", 5, time_in_force="ioc")
             case 7:  # a trader that moves funds
-                return act(t, "trend", action="withdraw", asset="USDT", network="USDT-TRX",
-                           amount="100.00", address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE")
+                return act(
+                    t,
+                    "trend",
+                    action="withdraw",
+                    asset="USDT",
+                    network="USDT-TRX",
+                    amount="100.00",
+                    address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE",
+                )
             case 8:  # an address that is on no list
-                return act(t, "treasurer", action="withdraw", asset="USDT", network="USDT-TRX",
-                           amount="5000.00", address="TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf")
+                return act(
+                    t,
+                    "treasurer",
+                    action="withdraw",
+                    asset="USDT",
+                    network="USDT-TRX",
+                    amount="5000.00",
+                    address="TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf",
+                )
             case 9:  # a sanctioned address
-                return act(t, "treasurer", action="withdraw", asset="ETH", network="ETH",
-                           amount="1.5", address="0x8ba1f109551bD432803012645Ac136ddd64DBA72")
+                return act(
+                    t,
+                    "treasurer",
+                    action="withdraw",
+                    asset="ETH",
+                    network="ETH",
+                    amount="1.5",
+                    address="0x8ba1f109551bD432803012645Ac136ddd64DBA72",
+                )
             case 10:  # between two ticks
                 return limit(t, "taker", "BTCUSDT", "buy", 0, price="63999.999")
             case 11:  # less than a lot
@@ -221,8 +311,15 @@ class Desk:
             case 15:  # an earlier action that never was
                 return act(t, "maker", action="cancel", target_action=9_999_999)
             case 16:  # more than numbers hold
-                return limit(t, "trend", "BTCUSDT-PERP", "buy", 0, price="9000000000000.0",
-                             quantity="9000000000000.000")
+                return limit(
+                    t,
+                    "trend",
+                    "BTCUSDT-PERP",
+                    "buy",
+                    0,
+                    price="9000000000000.0",
+                    quantity="9000000000000.000",
+                )
             case 17:  # every order of the venue, other desks' too
                 return act(t, "maker", action="cancel_all", venue="binance_spot")
             case _:  # a spot agent on the futures
@@ -254,8 +351,9 @@ def events() -> Iterator[Event]:
         elif draw < 0.0865:
             # A loop that runs away: more than the agent's twenty a second.
             for i in range(28):
-                yield desk.limit(t + i, "taker", "XRPUSDT", "buy", 0, time_in_force="ioc",
-                                 quantity="50.0")
+                yield desk.limit(
+                    t + i, "taker", "XRPUSDT", "buy", 0, time_in_force="ioc", quantity="50.0"
+                )
             t += 28
         else:
             yield rng.choices(usual, weights=(50, 20, 22, 8))[0](t)

@@ -72,15 +72,19 @@ def make_engine(directory: Path, passphrase: bytes, now_ns: int) -> None:
             id_, Purpose.VENUE, algorithm, venue=venue, api_key=f"test-{secrets.token_hex(8)}"
         )
         names[id_] = name
-    keys.save(names | {stable_id("key", "identity"): "identity", stable_id("key", "message"):
-                       "message"})
+    keys.save(
+        names | {stable_id("key", "identity"): "identity", stable_id("key", "message"): "message"}
+    )
 
 
 @contextmanager
 def progress(console: Console, total: int) -> Iterator[Any]:
     """A bar on a terminal; a few lines elsewhere."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("trading", total=total)
@@ -167,12 +171,12 @@ def show_latency(tally: Tally, console: Console) -> None:
     console.print(table)
 
 
-def audit(directory: Path, signer_expectation: Any, receipt: dict[str, Any],
-          console: Console) -> bool:
+def audit(
+    directory: Path, signer_expectation: Any, receipt: dict[str, Any], console: Console
+) -> bool:
     """Verifies the log and the receipt, and decides everything again."""
     report = verify_log(directory)
-    console.print(f"verified {report.records:,} records: "
-                  f"{'intact' if report.ok else 'DAMAGED'}")
+    console.print(f"verified {report.records:,} records: {'intact' if report.ok else 'DAMAGED'}")
     for finding in report.findings:
         console.print(f"  {finding}")
     walk = replay(directory)
@@ -208,9 +212,7 @@ def main() -> int:
         make_engine(directory, passphrase, begin_ns)
         policy = EXAMPLES / "firm.yaml"
         with Signer.open(directory, passphrase=passphrase, now_ns=begin_ns) as signer:
-            signer.load_policy(
-                policy.read_text(), file="firm.yaml", base=EXAMPLES, now_ns=begin_ns
-            )
+            signer.load_policy(policy.read_text(), file="firm.yaml", base=EXAMPLES, now_ns=begin_ns)
             tally = play(signer, events, begin_ns, console)
             show_verdicts(tally, console)
             show_latency(tally, console)
@@ -225,8 +227,16 @@ def main() -> int:
         refused: Counter[str] = Counter()
         for (_, reason), count in tally.refused.items():
             refused[reason] += count
-        print(json.dumps({"actions": tally.actions, "allowed": dict(tally.allowed),
-                          "refused": dict(refused), "intact": good}))
+        print(
+            json.dumps(
+                {
+                    "actions": tally.actions,
+                    "allowed": dict(tally.allowed),
+                    "refused": dict(refused),
+                    "intact": good,
+                }
+            )
+        )
     return 0 if good else 1
 
 

@@ -186,9 +186,7 @@ def run(
         create_engine(directory, passphrase, now_ns=time.time_ns())
         keys = KeyFile(directory / "keys" / "engine", passphrase)
         key = stable_id("key", "bench")
-        keys.ring.generate(
-            key, Purpose.VENUE, algorithm, venue=Venue.BINANCE_SPOT, api_key="bench"
-        )
+        keys.ring.generate(key, Purpose.VENUE, algorithm, venue=Venue.BINANCE_SPOT, api_key="bench")
         keys.save({key: "bench"})
         with Signer.open(directory, passphrase=passphrase) as signer:
             signer.load_policy(POLICY.replace("ALGORITHM", algorithm.name.lower()))

@@ -1,0 +1,139 @@
+"""The examples run: the session, the agent in Python, the engine in C.
+
+The session is cut short here; `make run` plays it whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sentinel._policy_draft import stable_id
+
+TOP = Path(__file__).resolve().parents[2]
+EXAMPLES = TOP / "examples"
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user would: with keys that cost what live keys cost."""
+    environment = {name: v for name, v in os.environ.items() if name != "ZCP_LIGHT_KEYS"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_session_file_is_what_its_script_writes() -> None:
+    written = run(sys.executable, EXAMPLES / "make_session.py")
+    assert written.stdout == (EXAMPLES / "session.jsonl").read_text()
+
+
+def test_session_is_judged_recorded_verified_and_replayed(tmp_path: Path) -> None:
+    part = tmp_path / "part.jsonl"
+    lines = (EXAMPLES / "session.jsonl").read_text().splitlines(keepends=True)
+    part.write_text("".join(lines[:1500]))
+    done = run(sys.executable, EXAMPLES / "run_session.py", part, "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    orders = sum(1 for line in lines[:1500] if '"order"' in line)
+    assert counts["actions"] == orders
+    assert counts["intact"] is True
+    assert sum(counts["allowed"].values()) + sum(counts["refused"].values()) == orders
+    # What the script broke on purpose was refused for that, and for nothing else.
+    assert {"value_cap", "price_collar", "destination_not_allowed", "duplicate"} <= set(
+        counts["refused"]
+    )
+    assert set(counts["allowed"]) == {"maker", "taker", "trend", "hedge", "treasurer"}
+
+
+def test_agent_signs_what_a_new_engine_allows(tmp_path: Path) -> None:
+    made = run(sys.executable, "-m", "sentinel", "init", "--dir", tmp_path / "engine")
+    assert made.returncode == 0, made.stderr
+    done = run(sys.executable, EXAMPLES / "agent.py", tmp_path / "engine")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("signed ") == 2
+    assert "refused" in done.stdout
+
+
+def test_engine_in_c_signs_and_is_refused(tmp_path: Path) -> None:
+    engine = tmp_path / "engine"
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse\n")
+    zcp = (sys.executable, "-m", "sentinel")
+    common = ("--dir", engine, "--passphrase-file", passphrase)
+    for command in (
+        (*zcp, "init", *common),
+        (
+            *zcp,
+            "key",
+            "generate",
+            "spot-hmac",
+            "--purpose",
+            "venue",
+            "--venue",
+            "binance_spot",
+            "--algorithm",
+            "hmac_sha256",
+            "--api-key",
+            "test",
+            *common,
+        ),
+        (
+            *zcp,
+            "key",
+            "generate",
+            "usdm-ed25519",
+            "--purpose",
+            "venue",
+            "--venue",
+            "binance_usdm",
+            "--algorithm",
+            "ed25519",
+            "--api-key",
+            "test",
+            *common,
+        ),
+        (
+            *zcp,
+            "key",
+            "generate",
+            "treasury-ed25519",
+            "--purpose",
+            "venue",
+            "--venue",
+            "binance_spot",
+            "--algorithm",
+            "ed25519",
+            "--api-key",
+            "test",
+            *common,
+        ),
+        (*zcp, "policy", "load", EXAMPLES / "firm.yaml", *common),
+        (*zcp, "mark", "set", "BTCUSDT", "50000.00", *common),
+    ):
+        done = run(*command)
+        assert done.returncode == 0, (command, done.stderr)
+
+    program = tmp_path / "program"
+    core = TOP / "build" / "core" / "release"
+    flags = ("-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{TOP / 'core' / 'include'}")
+    built = run(
+        "cc",
+        *flags,
+        EXAMPLES / "engine.c",
+        "-o",
+        program,
+        f"-L{core}",
+        "-lsentinel",
+        f"-Wl,-rpath,{core}",
+    )
+    assert built.returncode == 0, built.stderr
+    agent = str(stable_id("node", "acme/trading/spot/taker"))
+    instrument = str(stable_id("instrument", "BTCUSDT"))
+    done = run(program, engine, passphrase, agent, instrument, "50000.00", "3")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert ["signed" in line for line in lines] == [True, True, True, False], done.stdout
+    assert "value_cap" in lines[3] or "quantity_cap" in lines[3]
+    audited = run(*zcp, "audit", "verify", "--dir", engine)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
