@@ -32,6 +32,8 @@ KEYRING = (
     (13, Venue.BINANCE_USDM, Purpose.VENUE, Algorithm.HMAC_SHA256),
     (14, Venue.BINANCE_USDM, Purpose.VENUE, Algorithm.ED25519),
     (15, Venue.NONE, Purpose.MESSAGE, Algorithm.ED25519),
+    (17, Venue.HYPERLIQUID, Purpose.VENUE, Algorithm.ECDSA_SECP256K1),
+    (18, Venue.HYPERLIQUID, Purpose.VENUE_MASTER, Algorithm.ECDSA_SECP256K1),
 )
 THRESHOLDS = {0: 1, 2: 2, 4: 1}  # by power: policy, operator, marks
 BUNDLE_BYTES_MAX = 256 << 10
@@ -143,7 +145,7 @@ class GateCore:
             engine_id=self.engine_id,
             sequence=sequence,
             issued_ns=now,
-            expires_ns=now + 1,
+            expires_ns=INT64_MAX,
         )
         status = int(
             lib.sentinel_gate_take(self.context, self.number, aligned(frame), len(frame), now)
@@ -185,10 +187,11 @@ class GateCore:
     def flush(self, now: int) -> None:
         must("sentinel_gate_flush", lib.sentinel_gate_flush(self.context, now))
 
-    def has_signature(self) -> bool:
-        """Whether the last outcome carries any byte of a signature or a request."""
-        signature = bytes(ffi.buffer(ffi.addressof(self.outcome, "signature")))
-        return any(signature) or self.outcome.request.text_size != 0
+    def released(self) -> tuple[bool, bool]:
+        """Whether the last outcome carries any byte of a signature, and of a request."""
+        signature = ffi.buffer(ffi.addressof(self.outcome, "signature"))
+        request = ffi.buffer(ffi.addressof(self.outcome, "request"))
+        return any(bytes(signature)), any(bytes(request))
 
     @property
     def state(self) -> Any:

@@ -115,8 +115,14 @@ class Gate:
         self.records += 1
         return self.records - 1
 
+    def clock(self, now: int) -> int:
+        """The time at which a frame counts: it is taken on any clock, which may halt the engine."""
+        self.clock_reasons(now)
+        return max(now, self.state.last_now)
+
     def take_policy(self, policy: Policy, now: int) -> None:
         """Raises ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
+        now = self.clock(now)
         before, state = self.policy, self.state
         self.state = replace(state)  # what is carried over is of the time before this record
         self.record(now)
@@ -134,6 +140,7 @@ class Gate:
 
     def take_command(self, verb: int, node: int, now: int) -> bool:
         """False: refused, the node does not exist."""
+        now = self.clock(now)
         self.record(now)
         if self.policy is None or node not in self.policy.index_of:
             return False
@@ -146,7 +153,7 @@ class Gate:
         return True
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
-        self.record(now)
+        self.record(self.clock(now))
         if self.policy is not None:
             for mark in marks:
                 model.feed(self.policy, self.state, *mark)
@@ -165,7 +172,7 @@ class Gate:
         """One order, in the session of an agent."""
         reasons = self.clock_reasons(now) | self.engine_reasons()
         now = max(now, self.state.last_now)
-        if reasons:
+        if reasons or self.policy is None:
             return self.deny(session, reasons, now)
         if malformed:
             return self.deny(session, {malformed}, now)

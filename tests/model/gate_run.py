@@ -33,7 +33,8 @@ from tests.model.names import (
 from tests.model.policies import Style, chance
 from tests.model.tables import Decimal, Instrument, Key, Order, Policy, Target
 
-STYLE = Style(venues=(Venue.BINANCE_SPOT, Venue.BINANCE_USDM), lots=True)
+RENDERED = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM)
+STYLE = Style(venues=(*(4 * RENDERED), Venue.HYPERLIQUID), lots=True)
 MALFORMED = range(Reason.ORDER_SIZE, Reason.AGENT_UNKNOWN)
 NO_DECISION = model.Decision(Verdict.DENIED, 0, frozenset(), -1, (), ())
 
@@ -48,8 +49,10 @@ def some_keys(rng: Random, policy: Policy, keys: Keys) -> tuple[Key, ...]:
         (14, Venue.BINANCE_USDM, Purpose.VENUE),
         (15, Venue.NONE, Purpose.MESSAGE),
         (16, Venue.BINANCE_SPOT, Purpose.VENUE),
+        (17, Venue.HYPERLIQUID, Purpose.VENUE),
+        (18, Venue.HYPERLIQUID, Purpose.VENUE_MASTER),
     ):
-        if not chance(rng, {12: 7, 14: 7, 16: 5}.get(number, 96)):
+        if not chance(rng, {12: 7, 14: 7, 16: 5, 17: 70, 18: 50}.get(number, 96)):
             continue
         fingerprint = keys.fingerprints.get(number, bytes(range(32)))
         if chance(rng, 4):
@@ -101,8 +104,12 @@ class GateRun:
 
     def step(self) -> None:
         rng = self.rng
+        self.now = max(self.now, self.model.state.last_now)
         self.now = orders.next_time(rng, self.world, self.model.state, self.now)
         draw = rng.randrange(100)
+        if draw < 12 and chance(rng, 4):  # a frame on a clock that stepped back
+            tolerance = self.world.policy.clock_tolerance_ns
+            self.now = self.model.state.last_now - tolerance - rng.choice((0, 0, 1))
         if draw < 10:
             count = rng.choice((1, 3))
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
@@ -139,6 +146,7 @@ class GateRun:
             if row in (policy.instrument_of if kind == 1 else policy.asset_of)
         }
         self.counts["versions"] += 1
+        self.compare_state(everything=True)
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
         self.expect("status of a feed", 0, self.core.take_marks(marks, self.now))
@@ -157,7 +165,7 @@ class GateRun:
         operators = self.rng.choice((1, 1, 2)) if verb == Verb.HALT or chance(self.rng, 10) else 2
         status = self.core.take_command(verb, node, self.now, operators)
         if verb == Verb.RESUME and operators < 2:
-            self.model.record(self.now)
+            self.model.record(self.model.clock(self.now))
             self.expect("status of a resume by one operator", POLICY_SIGNATURE, status)
             return
         known = self.model.take_command(verb, node, self.now)
@@ -229,7 +237,7 @@ class GateRun:
             form = sorted(reason for reason in found.decision.reasons if reason in MALFORMED)
             malformed = Reason(form[0]) if form else Reason.ORDER_FIELDS
         refused = found.decision.reasons & {Reason.UNSUPPORTED, Reason.RENDER_FAILED}
-        if found.decision.results and refused and not must_render(order):
+        if found.decision.results and refused and not self.must_render(order):
             unrendered = Reason(min(refused))
         policy, state = self.world.policy, self.model.state
         expected = self.model.sign(session, order, now, malformed=malformed, unrendered=unrendered)
@@ -258,7 +266,8 @@ class GateRun:
             order = replace(order, parent=(rng.choice(names), rng.randint(1, 9)))
         if order.action in model.FUNDS and chance(rng, 85):
             venue = policy.asset_of[order.asset].venue or rng.choice(STYLE.venues)
-            order = replace(order, key=11 if venue == Venue.BINANCE_SPOT else 13)
+            keys = {Venue.BINANCE_SPOT: 11, Venue.BINANCE_USDM: 13, Venue.HYPERLIQUID: 18}
+            order = replace(order, key=keys[Venue(venue)])
         if chance(rng, 4):
             order = replace(order, key=rng.choice((11, 12, 13, 15, 99)))
         if chance(rng, 1):
@@ -274,7 +283,7 @@ class GateRun:
         rng, held = self.rng, self.model.agents[agent]
         highest = held.highest
         if not chance(rng, 13):
-            return highest + rng.choice((1, 1, 1, 1, 2, 3, 70))
+            return highest + rng.choice((1, 1, 1, 1, 2, 3, ID_WINDOW, 70))
         edges = [0, highest, highest - ID_WINDOW, highest - ID_WINDOW + 1, highest - ID_WINDOW + 2]
         edges += [rng.choice(sorted(held.seen))] if held.seen else []
         edges += [highest - rng.randint(0, ID_WINDOW), highest + ID_WINDOW]
@@ -344,12 +353,13 @@ class GateRun:
         if expected.decision is None:
             core = core._replace(value=ours.value)  # means nothing without policy's part
         has_record = expected.recorded or Reason.DUPLICATE in expected.reasons
+        allowed = expected.verdict == Verdict.ALLOWED
         parts = {
             "decision": (ours, core),
             "recorded": (expected.recorded, found.recorded),
             "record": (expected.record, found.record if has_record else 0),
             "time": (expected.now, found.now),
-            "signature": (expected.verdict == Verdict.ALLOWED, self.core.has_signature()),
+            "signature and request": ((allowed, allowed), self.core.released()),
         }
         if all(a == b for a, b in parts.values()):
             return
@@ -410,9 +420,13 @@ class GateRun:
             self.counts["at the edge"] += result.result == PASS and 0 < result.value == result.bound
         self.world.retries = [time for time in decision.retry_at if time]
 
-
-def must_render(order: Order) -> bool:
-    """What both Binance products have, whatever else they lack."""
-    if order.action == Action.PLACE:
-        return order.type in (Type.LIMIT, Type.MARKET) and order.quantity is not None
-    return order.action in (Action.CANCEL, Action.MESSAGE)
+    def must_render(self, order: Order) -> bool:
+        """What both Binance products have, whatever else they lack."""
+        if order.action == Action.MESSAGE:
+            return True
+        instrument = self.instrument(order)
+        if instrument is None or instrument.venue not in RENDERED:
+            return False
+        if order.action == Action.PLACE:
+            return order.type in (Type.LIMIT, Type.MARKET) and order.quantity is not None
+        return order.action == Action.CANCEL

@@ -89,6 +89,7 @@ class Account(IntEnum):
 
 class Algorithm(IntEnum):
     ED25519 = 1
+    ECDSA_SECP256K1 = 2
     HMAC_SHA256 = 4
 
 
