@@ -38,6 +38,8 @@ static void test_may_leave_out_the_time_in_force_in_lab_only(void) {
 static void test_wants_one_quantity_and_quote_quantity_for_market_orders_only(void) {
     const uint32_t base = SENTINEL_PRESENT_QUANTITY, quote = SENTINEL_PRESENT_QUOTE_QUANTITY;
     sentinel_order order = place_of(SENTINEL_TYPE_MARKET, 0, quote);
+    order.place.position_side = SENTINEL_POSITION_LONG;
+    order.place.margin_mode = SENTINEL_MARGIN_CROSS;
     CHECK_EQ(check_order(&order), SENTINEL_REASON_NONE);
     order = place_of(SENTINEL_TYPE_MARKET, 0, base | quote);
     CHECK_EQ(check_order(&order), SENTINEL_REASON_ORDER_FIELDS);
@@ -192,6 +194,7 @@ static void test_wants_a_timeout_or_a_time_not_both(void) {
     order.cancel_all_after.at_ms = 1;
     CHECK_EQ(check_order(&order), SENTINEL_REASON_ORDER_FIELDS);
     order.header.present = SENTINEL_PRESENT_AT;
+    CHECK_EQ(check_order(&order), SENTINEL_REASON_ORDER_RESERVED);
     order.cancel_all_after.timeout_ms = 0;
     CHECK_EQ(check_order(&order), SENTINEL_REASON_NONE);
     order.header.present = 0;
