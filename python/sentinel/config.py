@@ -368,11 +368,13 @@ def create_engine(
     environment: Environment = Environment.LIVE,
     policy: str | None = None,
     keep_passphrase: bool = False,
+    segment_bytes: int = 0,
 ) -> Created:
     """Makes a new engine: keys, genesis, authority, a first policy that allows only messages.
 
     Everything is made aside and moved into `directory` when it is complete, so that a failure
-    leaves nothing behind. `keep_passphrase` writes it beside the keys. Raises UsageError when
+    leaves nothing behind. `keep_passphrase` writes it beside the keys; `segment_bytes` is the
+    size of the log's first file (0: 16 MiB). Raises UsageError when
     the directory holds something, StorageError.
     """
     limits = argon_limits(environment)
@@ -410,6 +412,7 @@ def create_engine(
             authority.sign(FrameKind.POLICY, part),
             passphrase,
             now_ns,
+            segment_bytes=segment_bytes,
         )
         keep_text(place, source)
         expectation = Expectation(engine, 1, (authority.root_key,))

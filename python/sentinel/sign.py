@@ -34,6 +34,7 @@ from ._order import DecimalText, Order, decimal_of
 from ._receipts import ReceiptMaker
 from ._record import Verdict
 from ._status import REASON_CODE, STATUS_TEXT, Reason
+from ._status import Status as StatusCode
 from ._types import EngineState, Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SigningFailed, UsageError
@@ -275,7 +276,11 @@ class Signer:
         if outcome.reason == Reason.ENGINE_HALTED:
             halted = self._engine.state().halted
             return EngineHalted(
-                f"the engine halted itself: {STATUS_TEXT.get(halted, 'unknown')}", status=halted
+                f"the engine halted itself: {_why_halted(halted)}",
+                status=halted,
+                next_step="set the clock right; then zcp resume --reason TEXT"
+                if halted == StatusCode.USAGE_STATE
+                else "",
             )
         return denial(self._policy_now(), agent, outcome)
 
@@ -463,7 +468,7 @@ def status_of(installed: Installed, state: EngineState, policy: Policy | None) -
         last_ns=state.last_now_ns,
         policy_version=policy.version if policy is not None else None,
         policy_hash=state.policy_hash,
-        engine_halted=STATUS_TEXT.get(state.halted, "unknown") if state.halted else "",
+        engine_halted=_why_halted(state.halted) if state.halted else "",
         halted=tuple(
             HaltedNode(
                 names.get(node.node, str(node.node)),
@@ -476,6 +481,13 @@ def status_of(installed: Installed, state: EngineState, policy: Policy | None) -
         ),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
     )
+
+
+def _why_halted(status: int) -> str:
+    """Why an engine halted itself: the status behind it."""
+    if status == StatusCode.USAGE_STATE:
+        return "the clock stepped back by more than the tolerance"
+    return STATUS_TEXT.get(status, f"status {status:#06x}")
 
 
 def _now(now_ns: int | None) -> int:
