@@ -30,7 +30,7 @@ typedef struct bundle_build {
     uint64_t sequence;
 } bundle_build;
 
-static sentinel_decimal decimal(int64_t mantissa, unsigned scale) {
+static inline sentinel_decimal decimal(int64_t mantissa, unsigned scale) {
     return (sentinel_decimal){.mantissa = mantissa, .scale = (uint8_t)scale};
 }
 
@@ -38,7 +38,7 @@ static sentinel_decimal decimal(int64_t mantissa, unsigned scale) {
 
 /* Adds a node below a parent's index; gives its own. The firm is made by
  * bundle_begin. */
-static uint32_t add_node(bundle_build *b, uint32_t id, uint8_t kind, uint32_t parent) {
+static inline uint32_t add_node(bundle_build *b, uint32_t id, uint8_t kind, uint32_t parent) {
     uint32_t index = b->counts[SENTINEL_SECTION_NODES]++;
     b->nodes[index] = (sentinel_node){
         .id = id,
@@ -51,13 +51,13 @@ static uint32_t add_node(bundle_build *b, uint32_t id, uint8_t kind, uint32_t pa
 }
 
 /* The row last added, to be changed in place. */
-static sentinel_asset *add_asset(bundle_build *b, uint32_t id) {
+static inline sentinel_asset *add_asset(bundle_build *b, uint32_t id) {
     sentinel_asset *row = &b->assets[b->counts[SENTINEL_SECTION_ASSETS]++];
     *row = (sentinel_asset){.id = id, .decimals = 8, .code_size = 3, .code = "BTC"};
     return row;
 }
 
-static sentinel_network *add_network(bundle_build *b, uint32_t id, uint32_t asset) {
+static inline sentinel_network *add_network(bundle_build *b, uint32_t id, uint32_t asset) {
     sentinel_network *row = &b->networks[b->counts[SENTINEL_SECTION_NETWORKS]++];
     *row =
         (sentinel_network){.id = id, .asset = asset, .decimals = 8, .code_size = 3, .code = "ERC"};
@@ -65,8 +65,8 @@ static sentinel_network *add_network(bundle_build *b, uint32_t id, uint32_t asse
 }
 
 /* Spot, in base units, quoted in asset 1. */
-static sentinel_instrument *add_instrument(bundle_build *b, uint32_t id, uint32_t base,
-                                           uint32_t quote) {
+static inline sentinel_instrument *add_instrument(bundle_build *b, uint32_t id, uint32_t base,
+                                                  uint32_t quote) {
     sentinel_instrument *row = &b->instruments[b->counts[SENTINEL_SECTION_INSTRUMENTS]++];
     *row = (sentinel_instrument){
         .id = id,
@@ -86,7 +86,7 @@ static sentinel_instrument *add_instrument(bundle_build *b, uint32_t id, uint32_
     return row;
 }
 
-static sentinel_key *add_key(bundle_build *b, uint32_t id, uint32_t node) {
+static inline sentinel_key *add_key(bundle_build *b, uint32_t id, uint32_t node) {
     sentinel_key *row = &b->keys[b->counts[SENTINEL_SECTION_KEYS]++];
     *row = (sentinel_key){
         .id = id,
@@ -101,8 +101,8 @@ static sentinel_key *add_key(bundle_build *b, uint32_t id, uint32_t node) {
 
 /* Applies to every action, venue and instrument. Rows of a node must be added
  * together, in the order of the nodes. */
-static sentinel_constraint *add_constraint(bundle_build *b, uint32_t id, uint32_t node,
-                                           uint8_t kind) {
+static inline sentinel_constraint *add_constraint(bundle_build *b, uint32_t id, uint32_t node,
+                                                  uint8_t kind) {
     sentinel_constraint *row = &b->constraints[b->counts[SENTINEL_SECTION_CONSTRAINTS]];
     *row = (sentinel_constraint){
         .id = id,
@@ -119,30 +119,30 @@ static sentinel_constraint *add_constraint(bundle_build *b, uint32_t id, uint32_
     return row;
 }
 
-static sentinel_constraint *add_mask(bundle_build *b, uint32_t id, uint32_t node, uint8_t kind,
-                                     uint32_t mask) {
+static inline sentinel_constraint *add_mask(bundle_build *b, uint32_t id, uint32_t node,
+                                            uint8_t kind, uint32_t mask) {
     sentinel_constraint *row = add_constraint(b, id, node, kind);
     row->mask = mask;
     return row;
 }
 
-static sentinel_constraint *add_bound(bundle_build *b, uint32_t id, uint32_t node, uint8_t kind,
-                                      int64_t bound) {
+static inline sentinel_constraint *add_bound(bundle_build *b, uint32_t id, uint32_t node,
+                                             uint8_t kind, int64_t bound) {
     sentinel_constraint *row = add_constraint(b, id, node, kind);
     row->bound = bound;
     return row;
 }
 
-static sentinel_constraint *add_window(bundle_build *b, uint32_t id, uint32_t node, uint8_t kind,
-                                       int64_t bound, int64_t window_ns) {
+static inline sentinel_constraint *add_window(bundle_build *b, uint32_t id, uint32_t node,
+                                              uint8_t kind, int64_t bound, int64_t window_ns) {
     sentinel_constraint *row = add_bound(b, id, node, kind, bound);
     row->window_ns = window_ns;
     return row;
 }
 
 /* A list of instruments: `count` ids, which must ascend. */
-static sentinel_constraint *add_instruments(bundle_build *b, uint32_t id, uint32_t node,
-                                            const uint32_t *ids, uint32_t count) {
+static inline sentinel_constraint *add_instruments(bundle_build *b, uint32_t id, uint32_t node,
+                                                   const uint32_t *ids, uint32_t count) {
     sentinel_constraint *row = add_constraint(b, id, node, SENTINEL_RULE_INSTRUMENTS);
     row->list_first = b->counts[SENTINEL_SECTION_IDS];
     row->list_count = count;
@@ -152,11 +152,11 @@ static sentinel_constraint *add_instruments(bundle_build *b, uint32_t id, uint32
     return row;
 }
 
-static int compare32(const void *a, const void *b) {
+static inline int compare32(const void *a, const void *b) {
     return memcmp(a, b, 32);
 }
 
-static int compare16(const void *a, const void *b) {
+static inline int compare16(const void *a, const void *b) {
     return memcmp(a, b, 16);
 }
 
@@ -166,8 +166,8 @@ typedef struct build_destination {
     const char *memo;
 } build_destination;
 
-static sentinel_constraint *add_destinations(bundle_build *b, uint32_t id, uint32_t node,
-                                             const build_destination *rows, uint32_t count) {
+static inline sentinel_constraint *add_destinations(bundle_build *b, uint32_t id, uint32_t node,
+                                                    const build_destination *rows, uint32_t count) {
     sentinel_constraint *row = add_constraint(b, id, node, SENTINEL_RULE_DESTINATIONS);
     uint32_t first = b->counts[SENTINEL_SECTION_DESTINATIONS];
     row->list_first = first;
@@ -181,7 +181,7 @@ static sentinel_constraint *add_destinations(bundle_build *b, uint32_t id, uint3
     return row;
 }
 
-static void add_sanction(bundle_build *b, const char *address) {
+static inline void add_sanction(bundle_build *b, const char *address) {
     uint32_t count = b->counts[SENTINEL_SECTION_SANCTIONS]++;
     sentinel_sanction_digest(b->sanctions[count], address, strlen(address));
     qsort(b->sanctions, count + 1, 16, compare16);
@@ -189,8 +189,9 @@ static void add_sanction(bundle_build *b, const char *address) {
 
 /* ---- The frame --------------------------------------------------------------- */
 
-static void bundle_begin(bundle_build *b) {
-    memset(b, 0, sizeof *b);
+static inline void bundle_begin(bundle_build *b) {
+    memset(b, 0, offsetof(bundle_build, frame));
+    b->frame_size = 0;
     b->policy = (sentinel_policy){
         .semantics_version = SENTINEL_SEMANTICS_VERSION,
         .attempt_limit = 10,
@@ -206,18 +207,19 @@ static void bundle_begin(bundle_build *b) {
     b->nodes[0].parent = SENTINEL_NODE_NONE;
 }
 
-static void pack_section(bundle_build *b, unsigned section, const void *rows, size_t row_bytes) {
+static inline void pack_section(bundle_build *b, unsigned section, const void *rows,
+                                size_t row_bytes) {
     size_t base = sizeof(sentinel_frame_header), size = b->counts[section] * row_bytes;
     sentinel_policy *policy = (sentinel_policy *)(b->frame + base);
     policy->sections[section].offset = (uint32_t)(b->frame_size - base);
     policy->sections[section].count = b->counts[section];
     memcpy(b->frame + b->frame_size, rows, size);
+    memset(b->frame + b->frame_size + size, 0, (8 - size % 8) % 8);
     b->frame_size += (size + 7) / 8 * 8;
 }
 
 /* Packs everything; the frame may be changed and checked afterwards. */
-static void bundle_pack(bundle_build *b) {
-    memset(b->frame, 0, sizeof b->frame);
+static inline void bundle_pack(bundle_build *b) {
     memcpy(b->frame + sizeof(sentinel_frame_header), &b->policy, sizeof b->policy);
     b->frame_size = sizeof(sentinel_frame_header) + sizeof b->policy;
     pack_section(b, SENTINEL_SECTION_NODES, b->nodes, sizeof *b->nodes);
@@ -241,12 +243,76 @@ static void bundle_pack(bundle_build *b) {
         .expires_ns = 2,
     };
     memcpy(header->magic, SENTINEL_FRAME_MAGIC, 8);
+    memset(b->frame + b->frame_size, 0, 8);
     b->frame_size += 8; /* no proofs */
 }
 
-static sentinel_status bundle_pack_check(bundle_build *b, sentinel_bundle *bundle) {
+static inline sentinel_status bundle_pack_check(bundle_build *b, sentinel_bundle *bundle) {
     bundle_pack(b);
     return sentinel_bundle_check(bundle, b->frame, b->frame_size);
+}
+
+/* ---- Whole bundles ---------------------------------------------------------- */
+
+enum { FIRM = 0, GROUP = 1, AGENT = 2, OTHER = 3 };                      /* indexes of nodes */
+enum { USD = 1, BTC = 2, WBTC = 3, ETH = 4 };                            /* assets */
+enum { SPOT = 10, LINEAR = 20, INVERSE = 30, OPTION = 40, QUANTO = 50 }; /* instruments */
+enum { NETWORK = 5 };
+#define MICRO INT64_C(1000000)
+
+static inline void add_instruments_of_each_contract(bundle_build *b) {
+    add_instrument(b, SPOT, BTC, USD);
+    sentinel_instrument *row = add_instrument(b, LINEAR, BTC, USD);
+    row->venue = SENTINEL_VENUE_OKX;
+    row->contract = SENTINEL_CONTRACT_LINEAR;
+    row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    row->multiplier = decimal(10, 3); /* 0.01 */
+    row = add_instrument(b, INVERSE, BTC, USD);
+    row->venue = SENTINEL_VENUE_DERIBIT;
+    row->contract = SENTINEL_CONTRACT_INVERSE;
+    row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    row->multiplier = decimal(10, 0);
+    row = add_instrument(b, OPTION, BTC, USD);
+    row->venue = SENTINEL_VENUE_DERIBIT;
+    row->contract = SENTINEL_CONTRACT_OPTION;
+    row->strike = decimal(50000, 0);
+    row->expiry_ms = 1900000000000;
+    row = add_instrument(b, QUANTO, BTC, USD);
+    row->venue = SENTINEL_VENUE_DERIBIT;
+    row->contract = SENTINEL_CONTRACT_QUANTO;
+}
+
+/* A bundle with one of everything: constraints of every kind at the firm. */
+static inline void bundle_full(bundle_build *b) {
+    bundle_begin(b);
+    add_node(b, 1100, SENTINEL_NODE_GROUP, FIRM);
+    add_node(b, 1110, SENTINEL_NODE_AGENT, GROUP);
+    add_asset(b, USD)->par_micro_usd = MICRO;
+    add_asset(b, BTC);
+    add_asset(b, WBTC)->mark_asset = BTC;
+    add_network(b, NETWORK, BTC);
+    add_network(b, NETWORK + 1, USD);
+    add_instruments_of_each_contract(b);
+    add_key(b, 61, FIRM);
+    sentinel_key *key = add_key(b, 62, AGENT);
+    key->purpose = SENTINEL_PURPOSE_MESSAGE;
+    key->venue = SENTINEL_VENUE_NONE;
+    key->flags = 0;
+    for (uint8_t kind = SENTINEL_RULE_ACTIONS; kind < SENTINEL_RULE_COUNT; kind++) {
+        if (kind == SENTINEL_RULE_INSTRUMENTS) {
+            add_instruments(b, 100u + kind, FIRM, (const uint32_t[]){SPOT, LINEAR, INVERSE}, 3);
+        } else if (kind == SENTINEL_RULE_DESTINATIONS) {
+            static const build_destination to[] = {{NETWORK, "a", ""}, {NETWORK, "b", ""}};
+            add_destinations(b, 100u + kind, FIRM, to, 2);
+        } else {
+            sentinel_constraint *row = add_constraint(b, 100u + kind, FIRM, kind);
+            row->max_age_ns = kind == SENTINEL_RULE_PRICE_COLLAR;
+            row->window_ns = kind == SENTINEL_RULE_ROLLING_CAP || kind == SENTINEL_RULE_RATE_LIMIT;
+        }
+    }
+    add_bound(b, 200, AGENT, SENTINEL_RULE_DAILY_LIMIT, 5)->each = SENTINEL_EACH_AGENT;
+    add_sanction(b, "x");
+    add_sanction(b, "y");
 }
 
 /* ---- A world: a bundle with its state ---------------------------------------- */
@@ -263,7 +329,8 @@ typedef struct build_world {
 
 /* Packs, checks and lays out; with a world before, carries its state over.
  * The world has its own copy of the frame, so that the build can go on. */
-static sentinel_status world_make(build_world *world, bundle_build *b, const build_world *old) {
+static inline sentinel_status world_make(build_world *world, bundle_build *b,
+                                         const build_world *old) {
     memset(world, 0, sizeof *world);
     bundle_pack(b);
     world->frame = malloc(b->frame_size);
@@ -280,15 +347,15 @@ static sentinel_status world_make(build_world *world, bundle_build *b, const bui
                                world->state, world->state_size, old != NULL ? &old->view : NULL);
 }
 
-static void world_free(build_world *world) {
+static inline void world_free(build_world *world) {
     free(world->frame);
     free(world->layout);
     free(world->state);
     memset(world, 0, sizeof *world);
 }
 
-static void feed_mark(const sentinel_view *view, uint16_t kind, uint32_t id, sentinel_decimal price,
-                      int64_t time_ns) {
+static inline void feed_mark(const sentinel_view *view, uint16_t kind, uint32_t id,
+                             sentinel_decimal price, int64_t time_ns) {
     struct {
         sentinel_feed feed;
         sentinel_mark mark;

@@ -7,38 +7,8 @@
 
 static bundle_build B;
 
-/* One of everything; constraints of every kind at the firm. */
 static void full_begin(void) {
-    bundle_build *b = &B;
-    bundle_begin(b);
-    add_node(b, 1100, SENTINEL_NODE_GROUP, FIRM);
-    add_node(b, 1110, SENTINEL_NODE_AGENT, GROUP);
-    add_asset(b, USD)->par_micro_usd = MICRO;
-    add_asset(b, BTC);
-    add_asset(b, WBTC)->mark_asset = BTC;
-    add_network(b, NETWORK, BTC);
-    add_network(b, NETWORK + 1, USD);
-    scene_instruments(b);
-    add_key(b, 61, FIRM);
-    sentinel_key *key = add_key(b, 62, AGENT);
-    key->purpose = SENTINEL_PURPOSE_MESSAGE;
-    key->venue = SENTINEL_VENUE_NONE;
-    key->flags = 0;
-    for (uint8_t kind = SENTINEL_RULE_ACTIONS; kind < SENTINEL_RULE_COUNT; kind++) {
-        if (kind == SENTINEL_RULE_INSTRUMENTS) {
-            add_instruments(b, 100u + kind, FIRM, (const uint32_t[]){SPOT, LINEAR, INVERSE}, 3);
-        } else if (kind == SENTINEL_RULE_DESTINATIONS) {
-            static const build_destination to[] = {{NETWORK, "a", ""}, {NETWORK, "b", ""}};
-            add_destinations(b, 100u + kind, FIRM, to, 2);
-        } else {
-            sentinel_constraint *row = add_constraint(b, 100u + kind, FIRM, kind);
-            row->max_age_ns = kind == SENTINEL_RULE_PRICE_COLLAR;
-            row->window_ns = kind == SENTINEL_RULE_ROLLING_CAP || kind == SENTINEL_RULE_RATE_LIMIT;
-        }
-    }
-    add_bound(b, 200, AGENT, SENTINEL_RULE_DAILY_LIMIT, 5)->each = SENTINEL_EACH_AGENT;
-    add_sanction(b, "x");
-    add_sanction(b, "y");
+    bundle_full(&B);
 }
 
 static sentinel_constraint *of_kind(unsigned kind) {

@@ -7,12 +7,7 @@
 #include "bundle_builder.h"
 #include "sentinel_test.h"
 
-enum { FIRM = 0, GROUP = 1, AGENT = 2, OTHER = 3 };                      /* indexes of nodes */
-enum { USD = 1, BTC = 2, WBTC = 3, ETH = 4 };                            /* assets */
-enum { SPOT = 10, LINEAR = 20, INVERSE = 30, OPTION = 40, QUANTO = 50 }; /* instruments */
-enum { NETWORK = 5 };
 #define NOW INT64_C(1700000000000000000)
-#define MICRO INT64_C(1000000)
 
 typedef struct scene {
     bundle_build build;
@@ -22,28 +17,6 @@ typedef struct scene {
     sentinel_decision decision;
 } scene;
 static scene S;
-
-static void scene_instruments(bundle_build *b) {
-    add_instrument(b, SPOT, BTC, USD);
-    sentinel_instrument *row = add_instrument(b, LINEAR, BTC, USD);
-    row->venue = SENTINEL_VENUE_OKX;
-    row->contract = SENTINEL_CONTRACT_LINEAR;
-    row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
-    row->multiplier = decimal(10, 3); /* 0.01 */
-    row = add_instrument(b, INVERSE, BTC, USD);
-    row->venue = SENTINEL_VENUE_DERIBIT;
-    row->contract = SENTINEL_CONTRACT_INVERSE;
-    row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
-    row->multiplier = decimal(10, 0);
-    row = add_instrument(b, OPTION, BTC, USD);
-    row->venue = SENTINEL_VENUE_DERIBIT;
-    row->contract = SENTINEL_CONTRACT_OPTION;
-    row->strike = decimal(50000, 0);
-    row->expiry_ms = 1900000000000;
-    row = add_instrument(b, QUANTO, BTC, USD);
-    row->venue = SENTINEL_VENUE_DERIBIT;
-    row->contract = SENTINEL_CONTRACT_QUANTO;
-}
 
 /* A firm that allows every action; constraints may be added from the firm on. */
 static void scene_begin(void) {
@@ -57,7 +30,7 @@ static void scene_begin(void) {
     add_asset(b, WBTC)->mark_asset = BTC;
     add_asset(b, ETH);
     add_network(b, NETWORK, BTC);
-    scene_instruments(b);
+    add_instruments_of_each_contract(b);
     add_mask(b, 1, FIRM, SENTINEL_RULE_ACTIONS, (1u << SENTINEL_ACTION_COUNT) - 2);
 }
 
