@@ -463,6 +463,9 @@ static void test_takes_texts_at_their_full_size_and_none_longer(void) {
     order.withdraw.address_size = 0;
     memset(order.withdraw.address, 0, 5);
     CHECK_EQ(check_order(&order), SENTINEL_REASON_ORDER_TEXT);
+    order.withdraw.address_size = 1;
+    order.withdraw.address[0] = 'x';
+    CHECK_EQ(check_order(&order), SENTINEL_REASON_NONE);
     order = valid(SENTINEL_ACTION_WITHDRAW);
     order.header.present = SENTINEL_PRESENT_MEMO; /* present, but empty */
     CHECK_EQ(check_order(&order), SENTINEL_REASON_ORDER_TEXT);
