@@ -247,7 +247,7 @@ POLICY = (
     ),
     # A new version.
     policy(
-        "windows are carried over between kinds of state",
+        "a shared window is carried over to each agent",
         "state_carry.c",
         "old->bundle.constraints[before].each != constraint->each",
         "0",
@@ -438,8 +438,8 @@ GATE = (
     gate(
         "suppressed denials are not summarised",
         "gate_record.c",
-        "    if (now_ns - agent->attempts_since_ns >= interval) {\n        if (agent->suppressed != 0)",
-        "    if (now_ns - agent->attempts_since_ns >= interval) {\n        if (0)",
+        "attempts_since_ns >= interval) {\n        if (agent->suppressed != 0) {",
+        "attempts_since_ns >= interval) {\n        if (0) {",
     ),
     gate(
         "a key that the policy names elsewhere passes for granted",
