@@ -70,9 +70,7 @@ static sentinel_status become_writer(sentinel_engine *engine,
     SENTINEL_TRY(sentinel_gate_start(engine->context, engine->log.torn_bytes, now_ns));
     SENTINEL_TRY(engine_spool_recover(engine));
     engine->opened_at = sentinel_gate_state(engine->context)->record_count;
-    status = sentinel_engine_spool(engine, now_ns);
-    engine->last_frame_record = 0;
-    return status;
+    return sentinel_engine_spool(engine, now_ns);
 }
 
 sentinel_status sentinel_engine_open(sentinel_engine **engine, const char *dir,

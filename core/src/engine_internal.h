@@ -45,8 +45,8 @@ struct sentinel_engine {
     uint64_t snapshot_every;
     uint64_t snapshot_at; /* records when the last one was taken */
     uint64_t opened_at; /* records when the engine was opened */
-    uint64_t last_frame_record; /* found in the log when it was opened */
-    uint8_t last_frame32[32]; /* SHA-256 of all bytes of that frame */
+    uint64_t last_frame_record; /* of the last frame replayed, or taken from the spool */
+    uint8_t last_frame32[32]; /* SHA-256 of all its bytes */
     uint8_t engine_id32[32];
     sentinel_config config;
     sentinel_log log;

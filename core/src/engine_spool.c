@@ -85,7 +85,7 @@ static int is_done(const sentinel_engine *engine, uint64_t ticket) {
     return faccessat(engine->spool_fd, name, F_OK, 0) == 0;
 }
 
-/* The writer was killed between the record and the result. */
+/* The writer was cut off between the record and the result. */
 static int was_taken(const sentinel_engine *engine, const void *frame, size_t size) {
     uint8_t digest32[32];
     hash_bytes(digest32, frame, size);
@@ -107,6 +107,10 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
         result.record = engine->last_frame_record;
     } else if (status == SENTINEL_OK) {
         status = sentinel_engine_take(engine, &result.record, engine->frame, size, now_ns);
+        if (status == SENTINEL_OK) {
+            hash_bytes(engine->last_frame32, engine->frame, size);
+            engine->last_frame_record = result.record;
+        }
     }
     if (engine->log.failed) {
         return status; /* The ticket stays open, and with it every order refused. */

@@ -10,7 +10,7 @@ static sentinel_status parse(gate_scene *s, sentinel_frame *frame) {
 
 /* A halt command by operator A, ready to be damaged. */
 static sentinel_frame_header *halt_frame(gate_scene *s) {
-    scene_command(s, SENTINEL_COMMAND_HALT, FIRM);
+    scene_command(s, SENTINEL_COMMAND_HALT, FIRM_ID);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     return (sentinel_frame_header *)s->frame;
 }
@@ -142,15 +142,15 @@ static void test_only_the_power_itself_may_sign(void) {
     gate_scene *s = &scene;
     scene_begin(s);
     for (uint32_t key = KEY_ROOT; key <= KEY_FEEDER; key++) {
-        scene_command(s, SENTINEL_COMMAND_HALT, FIRM);
+        scene_command(s, SENTINEL_COMMAND_HALT, FIRM_ID);
         frame_sign(s, key, key);
         int is_operator = key == KEY_OPERATOR_A || key == KEY_OPERATOR_B;
         CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
                  is_operator ? SENTINEL_OK : SENTINEL_POLICY_SIGNATURE);
     }
-    scene_command(s, SENTINEL_COMMAND_HALT, FIRM); /* nobody */
+    scene_command(s, SENTINEL_COMMAND_HALT, FIRM_ID); /* nobody */
     CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE);
-    scene_command(s, SENTINEL_COMMAND_HALT, FIRM); /* one good proof and one bad */
+    scene_command(s, SENTINEL_COMMAND_HALT, FIRM_ID); /* one good proof and one bad */
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_B);
     CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE);
@@ -274,7 +274,7 @@ static void test_authority_rows_are_checked(void) {
 }
 
 static void check_command(gate_scene *s, size_t offset, uint8_t value, sentinel_status expected) {
-    scene_command(s, SENTINEL_COMMAND_HALT, FIRM);
+    scene_command(s, SENTINEL_COMMAND_HALT, FIRM_ID);
     s->frame[sizeof(sentinel_frame_header) + offset] = value;
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now), expected);

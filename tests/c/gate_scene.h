@@ -21,7 +21,7 @@ enum {
     KEY_OPERATOR_A = 13,
     KEY_OPERATOR_B = 14,
     KEY_FEEDER = 15,
-    FIRM = 1000,
+    FIRM_ID = 1000,
     AGENT_A = 2001,
     AGENT_B = 2002,
     BTCUSDT = 30

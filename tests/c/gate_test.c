@@ -125,7 +125,7 @@ static void test_denies_an_agent_that_a_new_policy_lacks(void) {
     sentinel_order order = scene_place(s);
     check_denied(s, &order, SENTINEL_REASON_AGENT_UNKNOWN);
     CHECK_EQ(sentinel_session_open(&s->session, s->context, AGENT_A), SENTINEL_POLICY_SCOPE);
-    CHECK_EQ(sentinel_session_open(&s->session, s->context, FIRM), SENTINEL_POLICY_SCOPE);
+    CHECK_EQ(sentinel_session_open(&s->session, s->context, FIRM_ID), SENTINEL_POLICY_SCOPE);
     scene_end(s);
 }
 
@@ -189,7 +189,7 @@ static void test_denies_an_unknown_parent(void) {
     order = scene_place(s);
     order.header.present |= SENTINEL_PRESENT_PARENT;
     order.header.parent_action_id = 5;
-    order.header.parent_agent = FIRM;
+    order.header.parent_agent = FIRM_ID;
     check_denied(s, &order, SENTINEL_REASON_PARENT_UNKNOWN);
     scene_end(s);
 }
@@ -353,18 +353,18 @@ static void test_messages_have_their_own_key_and_prefix(void) {
 static void test_halt_needs_one_operator_and_resume_two(void) {
     gate_scene *s = &scene;
     scene_begin(s);
-    CHECK_OK(scene_halt(s, FIRM));
+    CHECK_OK(scene_halt(s, FIRM_ID));
     sentinel_order order = scene_place(s);
     check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
-    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM);
+    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM_ID);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE);
-    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM);
+    scene_command(s, SENTINEL_COMMAND_RESUME, FIRM_ID);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     CHECK_EQ(scene_take(s), SENTINEL_POLICY_SIGNATURE); /* one person twice */
     check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
-    CHECK_OK(scene_resume(s, FIRM));
+    CHECK_OK(scene_resume(s, FIRM_ID));
     check_allowed(s, &order);
     scene_end(s);
 }
@@ -429,7 +429,7 @@ static void test_clock_is_held_within_the_tolerance_and_halts_beyond(void) {
     CHECK(s->outcome.decision.reasons[0] >> SENTINEL_REASON_CLOCK & 1);
     s->now = last;
     check_denied(s, &order, SENTINEL_REASON_ENGINE_HALTED);
-    CHECK_OK(scene_resume(s, FIRM)); /* operators lift it */
+    CHECK_OK(scene_resume(s, FIRM_ID)); /* operators lift it */
     check_allowed(s, &order);
     scene_end(s);
 }

@@ -50,7 +50,7 @@ static uint64_t scene_play(gate_scene *s) {
     order = scene_place(s);
     check_denied(s, &order, SENTINEL_REASON_ENGINE_HALTED);
     s->now += 10 * SECOND_NS;
-    CHECK_OK(scene_resume(s, FIRM));
+    CHECK_OK(scene_resume(s, FIRM_ID));
     uint8_t odd[40] = {1};
     CHECK_OK(sentinel_gate_sign(s->context, &s->outcome, &s->session, odd, 33, s->now));
     s->now += 2 * SECOND_NS;
