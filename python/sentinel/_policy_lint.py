@@ -66,7 +66,8 @@ class _Reach:
 
 def lint(draft: Draft) -> tuple[Warning, ...]:
     """Every warning, in the order of the places."""
-    found = [warning for check in _CHECKS for warning in check(_Linter(draft))]
+    linter = _Linter(draft)
+    found = [warning for check in _CHECKS for warning in check(linter)]
     return tuple(sorted(set(found), key=lambda w: (w.line, w.column, w.code)))
 
 
@@ -76,7 +77,12 @@ class _Linter:
         self._rows: list[list[DraftConstraint]] = [[] for _ in draft.nodes]
         for row in draft.constraints:
             self._rows[row.node].append(row)
-        self.reach = {agent.index: self._reach(agent) for agent in draft.agents()}
+        self.agents = draft.agents()
+        self.reach = {agent.index: self._reach(agent) for agent in self.agents}
+        self._below: list[list[DraftNode]] = [[] for _ in draft.nodes]
+        for agent in self.agents:
+            for node in draft.chain(agent):
+                self._below[node.index].append(agent)
 
     def rows(self, node: DraftNode, *kinds: Rule) -> Iterator[DraftConstraint]:
         """Constraints of a node's chain, of these kinds."""
@@ -120,11 +126,13 @@ class _Linter:
         """Whether an allowlist grants one of the actions."""
         return bool(self.reach[agent.index].actions & mask_of(actions))
 
-    def below(self, node: DraftNode) -> Iterator[DraftNode]:
+    def below(self, node: DraftNode) -> list[DraftNode]:
         """The agents at or below a node."""
-        for agent in self.draft.agents():
-            if any(above is node for above in self.draft.chain(agent)):
-                yield agent
+        return self._below[node.index]
+
+    def own(self, node: DraftNode) -> list[DraftConstraint]:
+        """The constraints of a node itself."""
+        return self._rows[node.index]
 
 
 def _always(row: DraftConstraint) -> int:
@@ -133,9 +141,9 @@ def _always(row: DraftConstraint) -> int:
 
 
 def _agents(linter: _Linter) -> Iterator[Warning]:
-    if not linter.draft.agents():
+    if not linter.agents:
         yield linter.warn("no-agent", ("firm",), "the firm has no agent", "add `agents:`")
-    for agent in linter.draft.agents():
+    for agent in linter.agents:
         at = agent.at
         if not any(True for _ in linter.rows(agent, Rule.ACTIONS)):
             yield linter.warn(
@@ -170,7 +178,7 @@ def _agents(linter: _Linter) -> Iterator[Warning]:
 
 
 def _funds(linter: _Linter) -> Iterator[Warning]:
-    for agent in linter.draft.agents():
+    for agent in linter.agents:
         if not linter.may(agent, Action.WITHDRAW):
             continue
         if not any(True for _ in linter.rows(agent, Rule.DESTINATIONS)):
@@ -248,10 +256,9 @@ def _rates(linter: _Linter) -> Iterator[Warning]:
                 "take the cancels from `when: {actions: …}` and give them `cancel_rate:`",
                 key=False,
             )
-        for other in linter.draft.constraints:
+        for other in linter.own(node):
             if (
                 other.kind is Rule.RATE_LIMIT
-                and other.node == row.node
                 and other.actions & cancel
                 and not other.actions & place
                 and other.bound * row.window_ns < row.bound * other.window_ns
@@ -263,7 +270,7 @@ def _rates(linter: _Linter) -> Iterator[Warning]:
                     "raise `cancel_rate:` to the rate of orders at least",
                     key=False,
                 )
-    for agent in linter.draft.agents():
+    for agent in linter.agents:
         rates = list(linter.rows(agent, Rule.RATE_LIMIT))
         if (
             linter.may(agent, Action.CANCEL)
@@ -299,7 +306,7 @@ def _unreachable(linter: _Linter) -> Iterator[Warning]:
                 key=False,
             )
     for node in linter.draft.nodes:
-        if node.kind is NodeKind.GROUP and not any(True for _ in linter.below(node)):
+        if node.kind is NodeKind.GROUP and not linter.below(node):
             yield linter.warn("unused", node.at, f"{node.path!r} has no agent", "remove it")
 
 
@@ -327,7 +334,7 @@ def _keys(linter: _Linter) -> Iterator[Warning]:
                 "limit the key at the venue and write `endpoint: checked`",
             )
     trading = (Action.PLACE, Action.CANCEL, Action.CANCEL_ALL, Action.WITHDRAW)
-    for agent in draft.agents():
+    for agent in linter.agents:
         chain = {node.index for node in draft.chain(agent)}
         reach = linter.reach[agent.index]
         venues = {draft.instruments[name].venue for name in reach.instruments}

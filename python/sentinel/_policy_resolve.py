@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import IntEnum
@@ -53,6 +54,7 @@ ENDPOINT_GRANTED: Final = 2
 _OPEN_ENDPOINTS: Final = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
 """Venues whose signatures do not cover method, path and host."""
 
+_ADDRESS: Final = re.compile(f"[A-Za-z0-9._-]{{1,{_enums.ADDRESS_BYTES_MAX}}}")
 _LISTS: Final[tuple[tuple[str, Rule, type[IntEnum]], ...]] = (
     ("actions", Rule.ACTIONS, Action),
     ("venues", Rule.VENUES, Venue),
@@ -434,7 +436,7 @@ class Resolver(Tables):
             address = line.partition("#")[0].strip()
             if not address:
                 continue
-            if not _is_id(address) or len(address) > _enums.ADDRESS_BYTES_MAX:
+            if _ADDRESS.fullmatch(address) is None:
                 raise ConfigError(
                     f"{address[:64]!r} is not an address",
                     file=str(file),
@@ -504,7 +506,3 @@ class Resolver(Tables):
             limit: int = getattr(_enums, field)
             if total > limit:
                 self._fail((), f"all allowlists together have more than {limit} entries")
-
-
-def _is_id(text: str) -> bool:
-    return bool(text) and text.isascii() and all(c.isalnum() or c in "._-" for c in text)
