@@ -266,7 +266,7 @@ class Signer:
         )
 
     def _refusal(self, agent: int, outcome: Outcome) -> Exception:
-        if outcome.verdict == Verdict.FAILED:
+        if outcome.verdict == Verdict.FAILED and outcome.reason != Reason.ENGINE_HALTED:
             return SigningFailed(
                 REASON_CODE.get(outcome.reason, str(outcome.reason)),
                 status=outcome.status or None,

@@ -1,0 +1,597 @@
+"""The log and its receipts, checked by an auditor who has only the files.
+
+Goal: whatever is changed, by one bit or by a forger who rehashes everything, is found, and where.
+Method: real logs of a trading engine, damaged in every way; records built here from the layouts
+in `sentinel/audit.h`; the reference roots of RFC 6962's test tree.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import LIMIT, MARKS, Made, make_engine
+
+from sentinel import Expectation, Message, PolicyDenied, Signer, _core, verify_receipt
+from sentinel._record import (
+    parse_record,
+    tree_path,
+    tree_root,
+    tree_root_from_path,
+)
+from sentinel.audit import (
+    RecordType,
+    find_record,
+    last_record,
+    read_log,
+    replay,
+    restore,
+    verify_log,
+)
+from sentinel.config import Installed
+from sentinel.errors import AuditCorrupt, AuditError, EngineHalted, VerificationFailed
+from sentinel.story import describe_record, trace_record
+
+SEGMENT = "log/00000000000000000000.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """An engine that was used and closed, and one of its receipts."""
+
+    made: Made
+    receipt: dict[str, Any]
+    signed: int
+    denied: int
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Traded:
+    made = make_engine(tmp_path_factory.mktemp("audit") / "engine")
+    with made.open() as signer:
+        signer.feed_marks(MARKS)
+        maker = signer.session("maker")
+        first = maker.sign(LIMIT, reasons="the spread is wide")
+        maker.sign({"action": "cancel", "target_action": first.action_id})
+        with pytest.raises(PolicyDenied) as refused:
+            maker.sign({**LIMIT, "quantity": "0.2"})
+        signer.halt("a test of the switch", scope="desk")
+        with pytest.raises(PolicyDenied):
+            maker.sign(LIMIT)
+        signer.resume("it works", scope="desk")
+        receipt = signer.receipt(first.handle)
+    with made.open() as signer:
+        signer.session("notes").sign(Message(text="a second epoch"))
+    assert refused.value.record is not None
+    return Traded(made, receipt, first.handle.record, refused.value.record)
+
+
+@pytest.fixture
+def copy(traded: Traded, tmp_path: Path) -> Path:
+    place = tmp_path / "copy"
+    shutil.copytree(traded.made.directory, place)
+    return place
+
+
+def frames(data: bytes) -> list[tuple[int, int]]:
+    """Offset and size of each frame of a segment, by its layout."""
+    found, at = [], 64
+    while size := int.from_bytes(data[at : at + 8], "little"):
+        length = 16 + size + -size % 8
+        found.append((at, length))
+        at += length
+    return found
+
+
+# ---- A log that is right ------------------------------------------------------------------------
+
+
+def test_a_log_of_two_epochs_is_intact(traded: Traded) -> None:
+    report = verify_log(traded.made.directory)
+    assert report.findings == []
+    assert report.engine_id == traded.made.created.engine_id
+    assert report.epochs == 3
+    assert report.verdicts == {"allowed": 3, "denied": 2}
+    assert report.types["command"] == 2
+    assert report.types["feed"] == 1
+    assert report.policy_versions == [1, 2]
+    # Authority, two policies, two commands, one feed.
+    assert report.signatures_verified == 6
+
+
+def test_the_core_and_plain_python_read_the_same_records(traded: Traded) -> None:
+    raw = list(_core.LogReader(traded.made.directory / "log"))
+    tree = _core.Tree()
+    for record in raw:
+        assert parse_record(record.bytes).hash == record.hash
+        tree.add(record.hash)
+    report = verify_log(traded.made.directory)
+    assert (len(raw), tree.root()) == (report.records, report.root)
+
+
+def test_reading_may_begin_anywhere_and_ends_where_the_log_ends(traded: Traded) -> None:
+    directory = traded.made.directory
+    records = list(read_log(directory))
+    for first in (1, len(records) // 2, len(records) - 1):
+        assert [r.number for r in read_log(directory, first)] == [r.number for r in records[first:]]
+    assert list(read_log(directory, len(records))) == []
+    assert last_record(directory) == records[-1]
+    with pytest.raises(AuditError, match="no record"):
+        find_record(directory, len(records))
+
+
+def test_replay_makes_every_decision_again(traded: Traded) -> None:
+    walk = replay(traded.made.directory)
+    assert list(walk.differences) == []
+    assert walk.records == verify_log(traded.made.directory).records
+    assert walk.decisions == 5
+
+
+def test_state_from_a_snapshot_and_from_the_whole_log_are_the_same(copy: Path) -> None:
+    from_snapshot = restore(copy).state()
+    for path in (copy / "snapshots").iterdir():
+        path.unlink()
+    assert restore(copy).state() == from_snapshot
+
+
+def test_a_record_can_be_read_by_people(traded: Traded) -> None:
+    installed = Installed(traded.made.directory)
+    data = describe_record(installed, find_record(traded.made.directory, traded.signed))
+    assert data["agent"] == "firm/desk/maker"
+    assert data["text"] == "buy 0.01 of BTCUSDT at 65000.10, gtc"
+    assert data["stated_reasons"] == "the spread is wide"
+    cap = next(c for c in data["constraints"] if c["type"] == "value_cap")
+    assert (cap["value_text"], cap["bound_text"]) == ("650.001 USD", "10k USD")
+    for record in read_log(traded.made.directory):
+        assert describe_record(installed, record)["type"] == record.type.name.lower()
+
+
+def test_a_trace_tells_what_led_to_a_decision_and_what_followed(traded: Traded) -> None:
+    story = trace_record(Installed(traded.made.directory), traded.signed)
+    assert story["policy_loaded"]["version"] == 2
+    assert story["epoch_started"]["epoch"] == 2
+    assert story["marks"][0]["price"] == "65000"
+    assert [row["text"] for row in story["followed"]] == ["cancel action 1"]
+    refused = trace_record(Installed(traded.made.directory), traded.denied + 2)
+    assert refused["decision"]["reason"] == "kill_switch"
+    assert refused["commands"][0]["stated_reason"] == "a test of the switch"
+
+
+def test_a_trace_follows_parents(tmp_path: Path) -> None:
+    made = make_engine(tmp_path / "engine")
+    with made.open() as signer:
+        notes, maker = signer.session("notes"), signer.session("maker")
+        plan = notes.sign(Message(text="buy the dip"))
+        child = maker.sign(
+            Message(text="ok", parent_agent=notes.agent, parent_action_id=plan.action_id)
+        )
+    story = trace_record(Installed(made.directory), child.handle.record)
+    assert [parent["record"] for parent in story["parents"]] == [plan.handle.record]
+    story = trace_record(Installed(made.directory), plan.handle.record)
+    assert [row["record"] for row in story["followed"]] == [child.handle.record]
+
+
+# ---- A log that was changed ---------------------------------------------------------------------
+
+
+def flip(path: Path, offset: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1 << bit
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def flipped_bits_are_found(copy: Path, places: list[tuple[str, int]], rng: random.Random) -> None:
+    for name, offset in places:
+        original = (copy / name).read_bytes()
+        flip(copy / name, offset, rng.randrange(8))
+        report = verify_log(copy)
+        assert not report.ok, f"{name}, byte {offset}"
+        if name == SEGMENT:
+            expected = next(
+                (n for n, (at, size) in enumerate(frames(original)) if at <= offset < at + size),
+                None,
+            )
+            if expected is not None:
+                assert report.findings[0].record == expected, f"{name}, byte {offset}"
+                assert report.findings[0].offset == frames(original)[expected][0]
+        (copy / name).write_bytes(original)
+    assert verify_log(copy).ok
+
+
+def watched_files(copy: Path) -> list[Path]:
+    names = ["genesis", "log", "bundles", "snapshots", "texts"]
+    return [
+        path
+        for name in names
+        for path in ([copy / name] if (copy / name).is_file() else sorted((copy / name).iterdir()))
+    ]
+
+
+def test_one_flipped_bit_is_found_wherever_it_is(copy: Path) -> None:
+    rng = random.Random(1)
+    places: list[tuple[str, int]] = []
+    for path in watched_files(copy):
+        name = str(path.relative_to(copy))
+        size = path.stat().st_size
+        used = frames(path.read_bytes())[-1] if name == SEGMENT else (0, size)
+        places += [(name, rng.randrange(sum(used))) for _ in range(25)]
+        places += [(name, 0), (name, size - 1), (name, rng.randrange(size))]
+    flipped_bits_are_found(copy, places, rng)
+
+
+@pytest.mark.long
+def test_every_byte_of_the_log_is_watched(copy: Path) -> None:
+    rng = random.Random(2)
+    at, size = frames((copy / SEGMENT).read_bytes())[-1]
+    places = [(SEGMENT, offset) for offset in range(at + size + 64)]
+    places += [("log/head", offset) for offset in range(4096)]
+    flipped_bits_are_found(copy, places, rng)
+
+
+def test_the_core_refuses_to_sign_on_a_damaged_log(copy: Path, traded: Traded) -> None:
+    at, _ = frames((copy / SEGMENT).read_bytes())[5]
+    flip(copy / SEGMENT, at + 100, 3)
+    with pytest.raises(AuditCorrupt) as caught:
+        list(read_log(copy))
+    assert (caught.value.record, caught.value.offset) == (5, at)
+    with Made(copy, traded.made.created, 0).open() as signer:
+        assert "not intact" in signer.status().engine_halted
+        with pytest.raises(EngineHalted, match=r"not intact|cannot take another"):
+            signer.session("notes").sign(Message(text="x"))
+    assert not verify_log(copy).ok
+
+
+def test_records_after_the_head_are_missing_when_the_end_is_cut(copy: Path) -> None:
+    data = bytearray((copy / SEGMENT).read_bytes())
+    at, size = frames(data)[-1]
+    data[at : at + size] = bytes(size)
+    (copy / SEGMENT).write_bytes(data)
+    (finding,) = verify_log(copy).findings
+    assert finding.kind == "truncated"
+
+
+def test_a_dropped_record_and_two_that_changed_places_are_found(copy: Path) -> None:
+    original = (copy / SEGMENT).read_bytes()
+    spans = frames(original)
+    parts = [original[at : at + size] for at, size in spans]
+    for order, first_wrong in (
+        ([n for n in range(len(parts)) if n != 6], 6),
+        ([*range(6), 7, 6, *range(8, len(parts))], 6),
+        ([*range(7), 6, *range(7, len(parts))], 7),
+    ):
+        body = b"".join(parts[n] for n in order)
+        (copy / SEGMENT).write_bytes((original[:64] + body).ljust(len(original), b"\0"))
+        report = verify_log(copy)
+        assert report.findings[0].record == first_wrong, order
+        assert report.findings[0].kind == "corrupt"
+
+
+def test_an_unfinished_record_is_torn_and_the_next_start_sets_it_aside(
+    copy: Path, traded: Traded
+) -> None:
+    data = bytearray((copy / SEGMENT).read_bytes())
+    at, size = frames(data)[-1]
+    end = at + size
+    # What a process leaves that dies while it appends: a beginning, and no commit word.
+    data[end : end + 200] = (840).to_bytes(8, "little") + bytes(data[at + 8 : at + 200])
+    data[end + 12 : end + 16] = (840).to_bytes(4, "little")
+    (copy / SEGMENT).write_bytes(data)
+    (finding,) = verify_log(copy).findings
+    assert (finding.kind, finding.offset) == ("torn", end)
+    with Made(copy, traded.made.created, 0).open() as signer:
+        assert signer.session("notes").sign(Message(text="x")).handle.record
+    assert verify_log(copy).ok
+    assert list((copy / "log").glob("torn-*"))
+
+
+def test_a_log_of_another_engine_is_foreign(copy: Path, tmp_path: Path, traded: Traded) -> None:
+    other = make_engine(tmp_path / "other", policy=None)
+    assert verify_log(other.directory, engine_id=traded.made.created.engine_id).findings
+    shutil.rmtree(copy / "log")
+    shutil.copytree(other.directory / "log", copy / "log")
+    kinds = {finding.kind for finding in verify_log(copy).findings}
+    assert "foreign" in kinds
+    with pytest.raises(AuditError, match="another engine"):
+        Made(copy, traded.made.created, 0).open()
+
+
+def test_a_missing_bundle_and_an_altered_text_are_found(copy: Path) -> None:
+    text = next((copy / "texts").iterdir())
+    text.write_text("something else")
+    bundle = sorted((copy / "bundles").iterdir())[0]
+    bundle.unlink()
+    kinds = {(f.kind, f.file.split("/")[0]) for f in verify_log(copy).findings}
+    assert ("corrupt", "texts") in kinds
+    assert any(kind == "missing" for kind, _ in kinds)
+
+
+# ---- A forger who rehashes everything -----------------------------------------------------------
+
+
+def part_commitment(index: int, salt: bytes, part: bytes) -> bytes:
+    return sha256(b"sentinel-part-v1\0" + bytes([index]) + salt + sha256(part).digest()).digest()
+
+
+def rebuild(raw: bytes, prev: bytes, change: Callable[[bytearray], None]) -> bytes:
+    """A record with a change, and everything that depends on it made to fit again."""
+    out = bytearray(raw)
+    change(out)
+    out[24:56] = prev
+    subject_size, result_count, outcome_size = struct.unpack_from("<HHH", out, 104)
+    results_at = 320 + subject_size
+    outcome_at = results_at + 24 * result_count
+    salts_at = outcome_at + outcome_size
+    subject, results = out[320:results_at], out[results_at:outcome_at]
+    if outcome_size:
+        now, semantics = out[56:64], out[88:92]
+        out[outcome_at + 64 : outcome_at + 96] = sha256(
+            b"sentinel-decision-v1\0" + semantics + now + sha256(subject).digest()
+            + out[120:216] + bytes([out[68]]) + out[70:72] + sha256(results).digest()
+        ).digest()  # fmt: skip
+    parts = (subject, results, out[outcome_at:salts_at])
+    for index, part in enumerate(parts):
+        salt = bytes(out[salts_at + 16 * index : salts_at + 16 * index + 16])
+        out[216 + 32 * index : 248 + 32 * index] = part_commitment(index, salt, bytes(part))
+    return bytes(out)
+
+
+def forge(directory: Path, number: int, change: Callable[[bytearray], None]) -> None:
+    """Changes one record and rehashes all that come after, head included."""
+    data = bytearray((directory / SEGMENT).read_bytes())
+    prev = bytes(32)
+    spans = frames(data)
+    for n, (at, _) in enumerate(spans):
+        size = int.from_bytes(data[at : at + 8], "little")
+        raw = bytes(data[at + 8 : at + 8 + size])
+        raw = rebuild(raw, prev, change if n == number else lambda out: None)
+        data[at + 8 : at + 8 + size] = raw
+        word_at = at + 8 + size + -size % 8
+        data[word_at : word_at + 8] = sha256(data[at : at + 8] + raw).digest()[:8]
+        prev = sha256(b"\0" + raw[:320]).digest()
+    (directory / SEGMENT).write_bytes(data)
+    page = bytearray((directory / "log/head").read_bytes())
+    for slot in (0, 2048):
+        page[slot + 32 : slot + 64] = prev
+        page[slot + 64 : slot + 96] = sha256(page[slot : slot + 64]).digest()
+    (directory / "log/head").write_bytes(page)
+    for path in (directory / "snapshots").iterdir():
+        path.unlink()
+
+
+def test_the_forger_of_these_tests_knows_the_layout(copy: Path) -> None:
+    before = (copy / SEGMENT).read_bytes()
+    forge(copy, 3, lambda out: None)
+    assert (copy / SEGMENT).read_bytes() == before
+    assert verify_log(copy).ok
+
+
+def at_result(raw: bytearray, index: int, offset: int) -> int:
+    (subject_size,) = struct.unpack_from("<H", raw, 104)
+    return 320 + subject_size + 24 * index + offset
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("now", lambda raw: raw.__setitem__(56, raw[56] ^ 1)),
+        ("results", lambda raw: raw.__setitem__(at_result(raw, 2, 8), 0)),
+        ("results", lambda raw: raw.__setitem__(at_result(raw, 1, 16), 7)),
+        ("subject", lambda raw: raw.__setitem__(320 + 160 + 24, 2)),
+        ("key counter", lambda raw: raw.__setitem__(96, 9)),
+        ("verdict", lambda raw: raw.__setitem__(68, 2)),
+    ],
+)
+def test_replay_finds_a_decision_that_policy_would_not_have_made(
+    copy: Path, traded: Traded, field: str, change: Callable[[bytearray], None]
+) -> None:
+    forge(copy, traded.signed, change)
+    differences = list(replay(copy).differences)
+    if field == "now":
+        # A time is an input, and the decision is the same; but the windows remember another one.
+        snapshot = next(
+            r.number
+            for r in read_log(copy)
+            if r.type is RecordType.SNAPSHOT and r.number > traded.signed
+        )
+        assert [(d.record, d.field) for d in differences] == [(snapshot, "state")]
+        return
+    assert [d.record for d in differences] == [traded.signed]
+
+
+def test_a_forged_log_does_not_fit_a_receipt_that_was_given_out(copy: Path, traded: Traded) -> None:
+    forge(copy, traded.signed, lambda raw: raw.__setitem__(56, raw[56] ^ 1))
+    head = traded.receipt["proof"]["head"]
+    leaves = [record.hash for record in read_log(copy)]
+    assert tree_root(leaves[: head["count"]]).hex() != head["root"]
+    honest = [record.hash for record in read_log(traded.made.directory)]
+    assert tree_root(honest[: head["count"]]).hex() == head["root"]
+
+
+def test_a_command_that_no_operator_signed_is_found(copy: Path, traded: Traded) -> None:
+    number = next(r.number for r in read_log(copy) if r.type is RecordType.COMMAND)
+    # The severity, inside the frame that the operator signed.
+    forge(copy, number, lambda raw: raw.__setitem__(320 + 96 + 10, 3))
+    kinds = {(f.kind, f.record) for f in verify_log(copy).findings}
+    assert ("signature", number) in kinds
+
+
+def test_a_bundle_with_a_wrong_proof_is_found(copy: Path) -> None:
+    for path in (copy / "bundles").iterdir():
+        original = path.read_bytes()
+        flip(path, len(original) - 1, 0)
+        assert any(f.kind == "signature" for f in verify_log(copy).findings)
+        path.write_bytes(original)
+
+
+# ---- RFC 6962 -----------------------------------------------------------------------------------
+
+LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657",
+          "606162636465666768696a6b6c6d6e6f"]  # fmt: skip
+ROOTS = [
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+
+
+def leaf_hashes(count: int) -> list[bytes]:
+    return [sha256(b"\0" + bytes.fromhex(text)).digest() for text in LEAVES[:count]]
+
+
+@pytest.mark.parametrize("count", range(9))
+def test_roots_are_those_of_the_reference_tree(count: int) -> None:
+    leaves = leaf_hashes(count)
+    assert tree_root(leaves).hex() == ROOTS[count]
+    tree = _core.Tree()
+    for leaf in leaves:
+        tree.add(leaf)
+    assert tree.root().hex() == ROOTS[count]
+
+
+def test_every_path_leads_to_the_root_and_no_other_leaf_does() -> None:
+    for count in range(1, 20):
+        leaves = [sha256(bytes([n])).digest() for n in range(count)]
+        root = tree_root(leaves)
+        for index in range(count):
+            path = tree_path(leaves, index)
+            assert tree_root_from_path(leaves[index], index, count, path) == root
+            for other in range(count):
+                if other != index:
+                    assert tree_root_from_path(leaves[other], index, count, path) != root
+                    assert tree_root_from_path(leaves[index], other, count, path) != root
+            assert tree_root_from_path(leaves[index], index, count, [*path, bytes(32)]) is None
+            if path:
+                assert tree_root_from_path(leaves[index], index, count, path[:-1]) != root
+
+
+# ---- Receipts -----------------------------------------------------------------------------------
+
+
+def expectation(traded: Traded) -> Expectation:
+    return traded.made.created.expectation
+
+
+def test_a_receipt_proves_its_record(traded: Traded) -> None:
+    proven = verify_receipt(json.dumps(traded.receipt), expectation(traded))
+    assert proven.record.number == traded.signed
+    assert proven.policy_version == 2
+    assert traded.receipt["enclave_attestation"] is None
+    assert traded.receipt["policy_version"] == 2
+    assert [row["type"] for row in traded.receipt["constraints_evaluated"]][:2] == [
+        "kill_switch",
+        "actions",
+    ]
+
+
+def test_a_receipt_without_an_expectation_proves_nothing(traded: Traded) -> None:
+    with pytest.raises(VerificationFailed, match="nothing was pinned"):
+        verify_receipt(traded.receipt, None)
+
+
+@pytest.mark.parametrize("what", ["engine_id", "root_threshold", "root_keys"])
+def test_a_receipt_of_another_engine_or_authority_is_refused(traded: Traded, what: str) -> None:
+    good = expectation(traded)
+    other = {
+        "engine_id": bytes(32),
+        "root_threshold": 2,
+        "root_keys": (bytes(32),),
+    }
+    fields = {name: getattr(good, name) for name in other} | {what: other[what]}
+    with pytest.raises(VerificationFailed, match="another engine"):
+        verify_receipt(traded.receipt, Expectation(**fields))
+
+
+def test_an_expectation_survives_its_file(traded: Traded) -> None:
+    text = (traded.made.directory / "expectation.json").read_text()
+    assert Expectation.from_json(text) == expectation(traded)
+    for wrong in ("", "[]", "{}", text.replace('"threshold": 1', '"threshold": "1"')):
+        with pytest.raises(VerificationFailed):
+            Expectation.from_json(wrong)
+
+
+def test_every_readable_field_is_compared_with_the_record(traded: Traded) -> None:
+    for name, value in traded.receipt.items():
+        if name == "proof":
+            continue
+        for other in ("something else", 10**6, True, None, [], 1.0):
+            if other == value and type(other) is type(value):
+                continue
+            with pytest.raises(VerificationFailed):
+                verify_receipt({**traded.receipt, name: other}, expectation(traded))
+    for index, row in enumerate(traded.receipt["constraints_evaluated"]):
+        for name in row:
+            rows = [dict(r) for r in traded.receipt["constraints_evaluated"]]
+            rows[index][name] = "other"
+            with pytest.raises(VerificationFailed):
+                verify_receipt(
+                    {**traded.receipt, "constraints_evaluated": rows}, expectation(traded)
+                )
+    with pytest.raises(VerificationFailed):
+        verify_receipt({**traded.receipt, "note": "also true"}, expectation(traded))
+
+
+def test_one_flipped_bit_of_a_receipt_is_found(traded: Traded) -> None:
+    text = json.dumps(traded.receipt, indent=2).encode()
+    rng = random.Random(3)
+    for offset in range(0, len(text), 3):
+        changed = bytearray(text)
+        changed[offset] ^= 1 << rng.randrange(8)
+        try:
+            decoded = changed.decode()
+        except UnicodeDecodeError:
+            continue
+        with pytest.raises(VerificationFailed):
+            verify_receipt(decoded, expectation(traded))
+
+
+def test_a_receipt_with_another_record_of_the_log_is_refused(traded: Traded) -> None:
+    proof = traded.receipt["proof"]
+    other = find_record(traded.made.directory, traded.denied)
+    changed = {**proof, "record": base64.b64encode(other.raw).decode()}
+    with pytest.raises(VerificationFailed, match="not under the head"):
+        verify_receipt({**traded.receipt, "proof": changed}, expectation(traded))
+
+
+def test_a_receipt_that_hides_its_policy_is_refused(traded: Traded) -> None:
+    changed = {**traded.receipt["proof"], "policy": None}
+    with pytest.raises(VerificationFailed, match="record of the policy is missing"):
+        verify_receipt(
+            {**traded.receipt, "policy_version": None, "proof": changed}, expectation(traded)
+        )
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"proof": 1}', "{}", '{"a": 1, "a": 2}'])
+def test_what_is_no_receipt_is_refused_clearly(traded: Traded, text: str) -> None:
+    with pytest.raises(VerificationFailed):
+        verify_receipt(text, expectation(traded))
+
+
+def test_receipts_are_made_while_the_log_grows(engine: Made) -> None:
+    with engine.open() as signer:
+        _receipts_while_signing(signer, engine)
+
+
+def _receipts_while_signing(signer: Signer, engine: Made) -> None:
+    session = signer.session("maker")
+    signed = [session.sign(Message(text=str(n))) for n in range(5)]
+    for one in signed:
+        receipt = signer.receipt(one.handle)
+        proven = verify_receipt(receipt, engine.created.expectation)
+        assert proven.record.payload_digest == one.transaction_hash
+        session.sign(Message(text="more"))
