@@ -153,10 +153,9 @@ SENTINEL_SIZE(sentinel_self_halt, 8);
 /* SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
  * SHA-256(subject) || policy, limit and authority hash || u8 verdict ||
  * u16 reason || SHA-256(results)). No chain: equal inputs, equal digests. */
-SENTINEL_API void sentinel_decision_digest(uint8_t digest32[32],
-                                           const sentinel_record_header *header,
-                                           const uint8_t subject_digest32[32],
-                                           const uint8_t results_digest32[32]);
+SENTINEL_API void
+sentinel_decision_digest(uint8_t digest32[32], const sentinel_record_header *header,
+                         const uint8_t subject_digest32[32], const uint8_t results_digest32[32]);
 
 /* A record, taken apart. Points into the caller's bytes. */
 typedef struct sentinel_record {
@@ -184,8 +183,8 @@ typedef struct sentinel_record_parts {
 } sentinel_record_parts;
 
 /* Digests of subject and results, for the decision digest. */
-SENTINEL_API void sentinel_record_digests(sentinel_record_parts *parts,
-                                          const sentinel_record_header *header);
+SENTINEL_API void
+sentinel_record_digests(sentinel_record_parts *parts, const sentinel_record_header *header);
 
 /* Builds a record: fills size_bytes and the commitments, writes all parts.
  * header: everything else set, subject_size, result_count and outcome_size
@@ -264,21 +263,23 @@ typedef struct sentinel_log {
  *           intact records are counted, nothing is changed, and the log takes
  *           no more; close it as well. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32],
-                  uint8_t durability, uint64_t segment_bytes);
+sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32], uint8_t durability,
+                  uint64_t segment_bytes);
 
 /* Appends one record; with FSYNC also syncs (unless `later`).
  * Returns:  OK; AUDIT_FULL; IO_*; INTERNAL (not the next record). After a
  *           failure the log takes no more (AUDIT_FULL). Allocates: never. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
-                    const uint8_t hash32[32], int later);
+sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size, const uint8_t hash32[32],
+                    int later);
 
 /* Syncs what was appended with `later`. Returns: OK; AUDIT_FULL; IO_SYNC. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_log_sync(sentinel_log *log);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_sync(sentinel_log *log);
 
 /* Brings the head up to date and releases the files; safe to call again. */
-SENTINEL_API void sentinel_log_close(sentinel_log *log);
+SENTINEL_API void
+sentinel_log_close(sentinel_log *log);
 
 /* Reads records in order, from any process. */
 typedef struct sentinel_log_reader {
@@ -311,11 +312,12 @@ sentinel_log_reader_next(sentinel_log_reader *reader, sentinel_record *record, u
                          size_t buffer_size);
 
 /* Releases the file; dir_fd stays the caller's. */
-SENTINEL_API void sentinel_log_reader_close(sentinel_log_reader *reader);
+SENTINEL_API void
+sentinel_log_reader_close(sentinel_log_reader *reader);
 
 /* Reads <dir>/head. Returns: OK; IO_*; AUDIT_CORRUPT (no intact slot). */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_log_head_read(sentinel_log_head *head,
-                                                                      int dir_fd);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_head_read(sentinel_log_head *head, int dir_fd);
 
 /* ---- Merkle tree (RFC 6962, section 2.1) ---------------------------------- */
 
@@ -326,10 +328,12 @@ typedef struct sentinel_tree {
 } sentinel_tree;
 
 /* Adds a leaf. A zeroed tree is empty. */
-SENTINEL_API void sentinel_tree_add(sentinel_tree *tree, const uint8_t leaf_hash32[32]);
+SENTINEL_API void
+sentinel_tree_add(sentinel_tree *tree, const uint8_t leaf_hash32[32]);
 
 /* The root over all leaves so far; SHA-256 of nothing for none. */
-SENTINEL_API void sentinel_tree_root(const sentinel_tree *tree, uint8_t root32[32]);
+SENTINEL_API void
+sentinel_tree_root(const sentinel_tree *tree, uint8_t root32[32]);
 
 #ifdef __cplusplus
 }

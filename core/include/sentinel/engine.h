@@ -58,26 +58,28 @@ sentinel_engine_open(sentinel_engine **engine, const char *dir,
 
 /* Flushes, takes a snapshot if anything was recorded, releases the lock,
  * wipes keys. Null is allowed. */
-SENTINEL_API void sentinel_engine_close(sentinel_engine *engine, int64_t now_ns);
+SENTINEL_API void
+sentinel_engine_close(sentinel_engine *engine, int64_t now_ns);
 
 /* The gate behind it, for status and replay. */
-SENTINEL_API sentinel_context *sentinel_engine_context(sentinel_engine *engine);
+SENTINEL_API sentinel_context *
+sentinel_engine_context(sentinel_engine *engine);
 
 /* errno of the last IO_* status. */
-SENTINEL_API int sentinel_engine_errno(const sentinel_engine *engine);
+SENTINEL_API int
+sentinel_engine_errno(const sentinel_engine *engine);
 
 /* Applies the spool, then signs or refuses; takes a snapshot when one is due
  * (after the answer is complete). As sentinel_gate_sign. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome,
-                     sentinel_session *session, const void *order_bytes, size_t size,
-                     int64_t now_ns);
+sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome, sentinel_session *session,
+                     const void *order_bytes, size_t size, int64_t now_ns);
 
 /* Applies every spooled frame, in order. The stop word is cleared behind a
  * command, once nothing is pending.
  * Returns: OK; AUDIT_*; IO_*; FORMAT_RANGE (the control page is damaged). */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_spool(sentinel_engine *engine,
-                                                                     int64_t now_ns);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns);
 
 /* Takes a frame at once (bundles are kept under bundles/ first). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
@@ -86,17 +88,15 @@ sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *fram
 
 /* Takes a snapshot now, keeps it beside the log and records its digest.
  * Returns: OK; IO_*; as append. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_engine_snapshot(sentinel_engine *engine,
-                                                                        int64_t now_ns);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns);
 
 /* For every other process: hands a frame to the writer. A HALT command also
  * sets the stop word, so that it binds before the writer has read it; should
  * the rest then fail, it stays set. errno is that of an IO_* status.
  * Returns: OK; IO_*; FORMAT_*. Out: ticket. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_spool_submit(uint64_t *ticket,
-                                                                     const char *dir,
-                                                                     const void *frame,
-                                                                     size_t size);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_spool_submit(uint64_t *ticket, const char *dir, const void *frame, size_t size);
 
 #ifdef __cplusplus
 }

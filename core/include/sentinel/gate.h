@@ -57,7 +57,8 @@ SENTINEL_SIZE(sentinel_control, 64);
 
 /* Bytes of memory for a context: bookkeeping, two bundles, two states.
  * 0: config is out of range. */
-SENTINEL_API uint64_t sentinel_context_bytes(const sentinel_config *config);
+SENTINEL_API uint64_t
+sentinel_context_bytes(const sentinel_config *config);
 
 /* Makes a context in the caller's memory (aligned to 64). Nothing is loaded.
  * The keyring, log and control stay the caller's and outlive the context.
@@ -69,8 +70,8 @@ sentinel_context_init(sentinel_context **context, void *memory, uint64_t size,
                       const sentinel_control *control);
 
 /* Writes the genesis record (number 0) of a new log. Returns: OK; as append. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_gate_genesis(sentinel_context *context,
-                                                                     int64_t now_ns);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_genesis(sentinel_context *context, int64_t now_ns);
 
 /* Writes the start record: a new epoch. Once, after replay and before any
  * order. Returns: OK; as append. */
@@ -101,21 +102,21 @@ sentinel_session_open(sentinel_session *session, const sentinel_context *context
  * In/out:   session. In: order_bytes, any alignment; now_ns: Unix time.
  * Timing:   constant in secrets. Allocates: never. Threads: take turns. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
-                   sentinel_session *session, const void *order_bytes, size_t size,
-                   int64_t now_ns);
+sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome, sentinel_session *session,
+                   const void *order_bytes, size_t size, int64_t now_ns);
 
 /* Writes pending denial summaries of every agent; call before closing. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_gate_flush(sentinel_context *context,
-                                                                   int64_t now_ns);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_flush(sentinel_context *context, int64_t now_ns);
 
 /* Copies the state out and records its digest.
  * Returns:  OK; USAGE_CAPACITY; as append. In: out_size: at least
  *           sentinel_gate_snapshot_bytes(). */
-SENTINEL_API uint64_t sentinel_gate_snapshot_bytes(const sentinel_context *context);
+SENTINEL_API uint64_t
+sentinel_gate_snapshot_bytes(const sentinel_context *context);
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_gate_snapshot(sentinel_context *context, uint64_t *record, uint8_t *out,
-                       uint64_t out_size, int64_t now_ns);
+sentinel_gate_snapshot(sentinel_context *context, uint64_t *record, uint8_t *out, uint64_t out_size,
+                       int64_t now_ns);
 
 /* Restores a snapshot taken at a SNAPSHOT record: the two bundles then in
  * force, the state, and the record.
@@ -136,14 +137,16 @@ sentinel_gate_replay(sentinel_context *context, const char **difference,
                      const sentinel_record *record, const void *bundle, size_t bundle_size);
 
 /* Latches the engine halted because of a status, and records it if it can. */
-SENTINEL_API void sentinel_gate_halt(sentinel_context *context, sentinel_status status,
-                                     int64_t now_ns);
+SENTINEL_API void
+sentinel_gate_halt(sentinel_context *context, sentinel_status status, int64_t now_ns);
 
 /* The bundle and state in force; null before a policy is loaded. */
-SENTINEL_API const sentinel_view *sentinel_gate_view(const sentinel_context *context);
+SENTINEL_API const sentinel_view *
+sentinel_gate_view(const sentinel_context *context);
 
 /* State of the engine before any policy is loaded, and after. */
-SENTINEL_API const sentinel_state *sentinel_gate_state(const sentinel_context *context);
+SENTINEL_API const sentinel_state *
+sentinel_gate_state(const sentinel_context *context);
 
 /* Where the time goes: the gate notes the clock at each boundary of its steps.
  * For measuring only; null (the default) switches it off. */
@@ -161,7 +164,8 @@ typedef struct sentinel_trace {
     uint64_t ends[SENTINEL_STEP_COUNT]; /* when each step ended; 0: not reached */
     uint64_t begin;
 } sentinel_trace;
-SENTINEL_API void sentinel_gate_trace(sentinel_context *context, sentinel_trace *trace);
+SENTINEL_API void
+sentinel_gate_trace(sentinel_context *context, sentinel_trace *trace);
 
 /* Signs a head: "sentinel-head-v1" over SHA-256(sentinel_head). */
 typedef struct sentinel_head {

@@ -247,7 +247,8 @@ typedef union sentinel_order {
 SENTINEL_SIZE(sentinel_order, SENTINEL_ORDER_BYTES_MAX);
 
 /* The size of the struct of an action, in bytes; 0 for an unknown action. */
-SENTINEL_API uint32_t sentinel_order_bytes(uint16_t action);
+SENTINEL_API uint32_t
+sentinel_order_bytes(uint16_t action);
 
 /* Checks the form of an order: version, sizes, reserved bytes, ranges,
  * presence, character sets. Looks nothing up.
@@ -261,14 +262,16 @@ sentinel_order_check(sentinel_reason *reason, const void *order_bytes, size_t si
                      uint8_t environment);
 
 /* True (1) when every byte of the text is a letter, digit, '.', '_' or '-'. */
-SENTINEL_API int sentinel_text_is_id(const char *text, size_t size);
+SENTINEL_API int
+sentinel_text_is_id(const char *text, size_t size);
 
 /* Writes a decimal as text, every trailing zero kept: {6500010, 2} is
  * "65000.10". Returns the number of characters, at most
  * SENTINEL_DECIMAL_TEXT_MAX; 0 when the decimal is negative or its scale is
  * out of range. No terminating zero. */
 #define SENTINEL_DECIMAL_TEXT_MAX 21u
-SENTINEL_API size_t sentinel_decimal_write(char *text, const sentinel_decimal *decimal);
+SENTINEL_API size_t
+sentinel_decimal_write(char *text, const sentinel_decimal *decimal);
 
 /* Reads canonical decimal text ("0.10", "5"; no sign, exponent, or leading
  * zero). Returns FORMAT_TEXT or FORMAT_RANGE when it is none. */
@@ -276,7 +279,8 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_decimal_read(sentinel_decimal *decimal, const char *text, size_t size);
 
 /* Compares two non-negative decimals by value: -1, 0 or 1. */
-SENTINEL_API int sentinel_decimal_compare(const sentinel_decimal *a, const sentinel_decimal *b);
+SENTINEL_API int
+sentinel_decimal_compare(const sentinel_decimal *a, const sentinel_decimal *b);
 
 #ifdef __cplusplus
 }

@@ -71,7 +71,11 @@ SENTINEL_AT(sentinel_policy, market_band_ppm, 32);
 SENTINEL_AT(sentinel_policy, source_digest32, 40);
 SENTINEL_AT(sentinel_policy, sections, 72);
 
-enum { SENTINEL_NODE_FIRM = 1, SENTINEL_NODE_GROUP = 2, SENTINEL_NODE_AGENT = 3 };
+enum {
+    SENTINEL_NODE_FIRM = 1,
+    SENTINEL_NODE_GROUP = 2,
+    SENTINEL_NODE_AGENT = 3
+};
 
 /* Row 0 is the firm; a parent stands before its children; ids are unique.
  * The constraints of a node are one run of the constraint table; the runs
@@ -210,7 +214,10 @@ SENTINEL_AT(sentinel_constraint, bound, 40);
 SENTINEL_AT(sentinel_constraint, name_size, 64);
 
 /* The result of one constraint; also its form in the record. */
-enum { SENTINEL_PASS = 1, SENTINEL_FAIL = 2 };
+enum {
+    SENTINEL_PASS = 1,
+    SENTINEL_FAIL = 2
+};
 enum {
     SENTINEL_RESULT_SATURATED = 1u << 0, /* value did not fit; it is INT64_MAX */
     SENTINEL_RESULT_UNKNOWN = 1u << 1 /* value could not be known (no mark); FAIL */
@@ -242,7 +249,8 @@ typedef struct sentinel_decision {
 } sentinel_decision;
 
 /* Adds a reason to the bitmap, and makes it the reason if it comes first. */
-SENTINEL_API void sentinel_decision_refuse(sentinel_decision *decision, sentinel_reason reason);
+SENTINEL_API void
+sentinel_decision_refuse(sentinel_decision *decision, sentinel_reason reason);
 
 /* Tables of a checked bundle; points into it. */
 typedef struct sentinel_bundle {
@@ -275,17 +283,19 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_bundle_check(sentinel_bundle *bundle, const void *bytes, size_t size);
 
 /* Rows by id; null when there is none. */
-SENTINEL_API const sentinel_instrument *sentinel_bundle_instrument(const sentinel_bundle *bundle,
-                                                                   uint32_t id);
-SENTINEL_API const sentinel_asset *sentinel_bundle_asset(const sentinel_bundle *bundle,
-                                                         uint32_t id);
-SENTINEL_API const sentinel_network *sentinel_bundle_network(const sentinel_bundle *bundle,
-                                                             uint32_t id);
-SENTINEL_API const sentinel_key *sentinel_bundle_key(const sentinel_bundle *bundle, uint32_t id);
+SENTINEL_API const sentinel_instrument *
+sentinel_bundle_instrument(const sentinel_bundle *bundle, uint32_t id);
+SENTINEL_API const sentinel_asset *
+sentinel_bundle_asset(const sentinel_bundle *bundle, uint32_t id);
+SENTINEL_API const sentinel_network *
+sentinel_bundle_network(const sentinel_bundle *bundle, uint32_t id);
+SENTINEL_API const sentinel_key *
+sentinel_bundle_key(const sentinel_bundle *bundle, uint32_t id);
 
 /* Index of the node with this id; SENTINEL_NODE_NONE when there is none.
  * Linear: sessions keep the index. */
-SENTINEL_API uint32_t sentinel_bundle_node(const sentinel_bundle *bundle, uint32_t id);
+SENTINEL_API uint32_t
+sentinel_bundle_node(const sentinel_bundle *bundle, uint32_t id);
 
 /* The forms in which lists hold addresses. Sizes are at most 255.
  * destination: SHA-256("sentinel-destination-v1" || 0x00 || u32 network id ||
@@ -293,11 +303,11 @@ SENTINEL_API uint32_t sentinel_bundle_node(const sentinel_bundle *bundle, uint32
  *              "0x" addresses are lower-cased;
  * sanction:    the first 16 bytes of SHA-256("sentinel-sanction-v1" || 0x00 ||
  *              the address with every ASCII letter lower-cased). */
-SENTINEL_API void sentinel_destination_digest(uint8_t digest32[32], uint32_t network,
-                                              const char *address, size_t address_size,
-                                              const char *memo, size_t memo_size);
-SENTINEL_API void sentinel_sanction_digest(uint8_t digest16[16], const char *address,
-                                           size_t address_size);
+SENTINEL_API void
+sentinel_destination_digest(uint8_t digest32[32], uint32_t network, const char *address,
+                            size_t address_size, const char *memo, size_t memo_size);
+SENTINEL_API void
+sentinel_sanction_digest(uint8_t digest16[16], const char *address, size_t address_size);
 
 #ifdef __cplusplus
 }

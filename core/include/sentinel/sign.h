@@ -47,10 +47,12 @@ typedef struct sentinel_keyring sentinel_keyring; /* opaque; locked memory */
 /* Makes an empty keyring. Allocates once: locked and guarded pages.
  * Returns:  OK; CRYPTO_INIT; IO_MEMORY; KEY_MEMORY (RLIMIT_MEMLOCK too low).
  * Threads:  calls on one keyring take turns outside. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_keyring_new(sentinel_keyring **ring);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_keyring_new(sentinel_keyring **ring);
 
 /* Wipes and releases a keyring. Null is allowed. */
-SENTINEL_API void sentinel_keyring_free(sentinel_keyring *ring);
+SENTINEL_API void
+sentinel_keyring_free(sentinel_keyring *ring);
 
 /* Makes a fresh key. Ed25519: a seed; secp256k1: a scalar by rejection; HMAC:
  * 32 random bytes as 64 hex characters. info: id, purpose, algorithm, venue,
@@ -67,18 +69,19 @@ sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_info *info, const u
                         size_t secret_size);
 
 /* Removes and wipes one key. Returns: OK; KEY_UNKNOWN. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_status sentinel_keyring_remove(sentinel_keyring *ring,
-                                                                       uint32_t id);
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id);
 
 /* How many keys the ring holds. */
-SENTINEL_API uint32_t sentinel_keyring_count(const sentinel_keyring *ring);
+SENTINEL_API uint32_t
+sentinel_keyring_count(const sentinel_keyring *ring);
 
 /* The key at a position below sentinel_keyring_count, or by id; null when
  * there is none or the memory was wiped. */
-SENTINEL_API const sentinel_key_info *sentinel_keyring_at(const sentinel_keyring *ring,
-                                                          uint32_t position);
-SENTINEL_API const sentinel_key_info *sentinel_keyring_find(const sentinel_keyring *ring,
-                                                            uint32_t id);
+SENTINEL_API const sentinel_key_info *
+sentinel_keyring_at(const sentinel_keyring *ring, uint32_t position);
+SENTINEL_API const sentinel_key_info *
+sentinel_keyring_find(const sentinel_keyring *ring, uint32_t id);
 
 /* Key file: the keyring sealed under a passphrase.
  *
@@ -90,7 +93,8 @@ SENTINEL_API const sentinel_key_info *sentinel_keyring_find(const sentinel_keyri
  * row: sentinel_key_info, u32 secret size, u32 reserved, 128 bytes secret. */
 #define SENTINEL_KEYFILE_HEADER_BYTES 72u
 #define SENTINEL_KEYFILE_ROW_BYTES 352u
-SENTINEL_API size_t sentinel_keyring_sealed_bytes(const sentinel_keyring *ring);
+SENTINEL_API size_t
+sentinel_keyring_sealed_bytes(const sentinel_keyring *ring);
 
 /* memlimit and opslimit 0: libsodium's "moderate". Returns: OK;
  * USAGE_ARGUMENT (limits that unsealing refuses, or an empty passphrase);
@@ -150,7 +154,8 @@ sentinel_sign_salt(const sentinel_keyring *ring, uint8_t salt32[32], uint32_t ke
                    uint64_t record);
 
 /* How often a key has signed since the keyring was made. */
-SENTINEL_API uint64_t sentinel_keyring_uses(const sentinel_keyring *ring, uint32_t key);
+SENTINEL_API uint64_t
+sentinel_keyring_uses(const sentinel_keyring *ring, uint32_t key);
 
 #ifdef __cplusplus
 }

@@ -151,8 +151,10 @@ typedef struct sentinel_view {
 
 /* Bytes that a bundle's layout arrays and its state take. 0: the state is
  * above SENTINEL_STATE_BYTES_MAX. */
-SENTINEL_API uint64_t sentinel_layout_bytes(const sentinel_bundle *bundle);
-SENTINEL_API uint64_t sentinel_state_bytes(const sentinel_bundle *bundle);
+SENTINEL_API uint64_t
+sentinel_layout_bytes(const sentinel_bundle *bundle);
+SENTINEL_API uint64_t
+sentinel_state_bytes(const sentinel_bundle *bundle);
 
 /* Lays out a fresh state for a bundle and, when `old` is given, carries over
  * what it held: everything of the engine, nodes and agents by id, marks by
@@ -210,29 +212,32 @@ sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
  *           action or venue) and a time below 0 are denied without results.
  * Timing:   variable; bounded by the named limits. Allocates: never.
  * Threads:  one per state. */
-SENTINEL_API void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *view,
-                                           const sentinel_subject *subject, int64_t now_ns);
+SENTINEL_API void
+sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *view,
+                         const sentinel_subject *subject, int64_t now_ns);
 
 /* Charges an allowed order to every window that applies. */
-SENTINEL_API void sentinel_policy_debit(const sentinel_view *view,
-                                        const sentinel_subject *subject,
-                                        const sentinel_decision *decision, int64_t now_ns);
+SENTINEL_API void
+sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *subject,
+                      const sentinel_decision *decision, int64_t now_ns);
 
 /* Takes the marks of a checked feed payload; others are skipped. */
-SENTINEL_API void sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload,
-                                       size_t size);
+SENTINEL_API void
+sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, size_t size);
 
 /* Halts (1) or releases (0) a node by index. */
-SENTINEL_API void sentinel_policy_halt(const sentinel_view *view, uint32_t node, int halted,
-                                       uint64_t record, int64_t now_ns, uint8_t severity,
-                                       const uint8_t reason_digest32[32]);
+SENTINEL_API void
+sentinel_policy_halt(const sentinel_view *view, uint32_t node, int halted, uint64_t record,
+                     int64_t now_ns, uint8_t severity, const uint8_t reason_digest32[32]);
 
 /* Tables of the state, by index of the node (of an agent: null for others).
  * The book's entry is the place of an action id, whatever it holds. */
-SENTINEL_API sentinel_node_state *sentinel_view_node(const sentinel_view *view, uint32_t node);
-SENTINEL_API sentinel_agent_state *sentinel_view_agent(const sentinel_view *view, uint32_t node);
-SENTINEL_API sentinel_book_entry *sentinel_view_book(const sentinel_view *view, uint32_t node,
-                                                     uint64_t action_id);
+SENTINEL_API sentinel_node_state *
+sentinel_view_node(const sentinel_view *view, uint32_t node);
+SENTINEL_API sentinel_agent_state *
+sentinel_view_agent(const sentinel_view *view, uint32_t node);
+SENTINEL_API sentinel_book_entry *
+sentinel_view_book(const sentinel_view *view, uint32_t node, uint64_t action_id);
 
 #ifdef __cplusplus
 }

@@ -32,16 +32,20 @@ typedef enum sentinel_reason {
 } sentinel_reason;
 
 /* The name of a status, such as "FORMAT_SIZE"; "UNKNOWN" for other numbers. */
-SENTINEL_API const char *sentinel_status_name(sentinel_status status);
+SENTINEL_API const char *
+sentinel_status_name(sentinel_status status);
 
 /* One sentence about a status. Never null. */
-SENTINEL_API const char *sentinel_status_text(sentinel_status status);
+SENTINEL_API const char *
+sentinel_status_text(sentinel_status status);
 
 /* The stable code of a reason, such as "value_cap"; "unknown" otherwise. */
-SENTINEL_API const char *sentinel_reason_code(sentinel_reason reason);
+SENTINEL_API const char *
+sentinel_reason_code(sentinel_reason reason);
 
 /* One sentence about a reason. Never null. */
-SENTINEL_API const char *sentinel_reason_text(sentinel_reason reason);
+SENTINEL_API const char *
+sentinel_reason_text(sentinel_reason reason);
 
 #ifdef __cplusplus
 }

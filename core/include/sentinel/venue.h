@@ -72,8 +72,8 @@ typedef struct sentinel_render {
  * Returns:  NONE; UNSUPPORTED (the venue has no such action or field);
  *           RENDER_FAILED (it does not fit).
  * Timing:   variable. Allocates: never. Threads: any. */
-SENTINEL_API SENTINEL_MUST_USE sentinel_reason sentinel_venue_render(sentinel_request *request,
-                                                                     const sentinel_render *render);
+SENTINEL_API SENTINEL_MUST_USE sentinel_reason
+sentinel_venue_render(sentinel_request *request, const sentinel_render *render);
 
 /* Puts the signature where the venue wants it.
  * Returns: NONE; RENDER_FAILED. */
@@ -83,12 +83,13 @@ sentinel_venue_finish(sentinel_request *request, const sentinel_render *render,
 
 /* The client order id of a record: 32 hex digits of the first 4 bytes of the
  * engine id, then u32 epoch and u64 record number, big-endian. */
-SENTINEL_API void sentinel_client_id(char text32[SENTINEL_CLIENT_ID_BYTES],
-                                     const uint8_t engine_id32[32], uint64_t epoch,
-                                     uint64_t record);
+SENTINEL_API void
+sentinel_client_id(char text32[SENTINEL_CLIENT_ID_BYTES], const uint8_t engine_id32[32],
+                   uint64_t epoch, uint64_t record);
 
 /* The venue's name as used in files, such as "binance_spot"; null if unknown. */
-SENTINEL_API const char *sentinel_venue_name(uint16_t venue);
+SENTINEL_API const char *
+sentinel_venue_name(uint16_t venue);
 
 #ifdef __cplusplus
 }
