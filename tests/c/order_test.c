@@ -489,6 +489,7 @@ static void test_takes_messages_in_well_formed_utf8_without_zero_bytes(void) {
         {"\x7f", 1, 1},
         {"a\0b", 3, 0},
         {"\x80", 1, 0},
+        {"\x80\x80", 2, 0},
         {"\xbf", 1, 0},
         {"\xc1\xbf", 2, 0}, /* overlong */
         {"\xc2\x80", 2, 1},
