@@ -84,26 +84,27 @@ static void judge_kill_switch(const policy_turn *turn, const uint32_t *chain, un
 }
 
 static void judge(policy_turn *turn, uint32_t row, sentinel_decision *decision) {
-    const sentinel_subject *subject = turn->subject;
     const sentinel_constraint *constraint = &turn->view->bundle.constraints[row];
     const policy_rule *rule = rules[constraint->kind];
-    uint32_t instrument = subject->instrument != NULL ? subject->instrument->id : 0;
-    if ((constraint->actions >> subject->action & 1) == 0 ||
-        (constraint->venues >> subject->venue & 1) == 0 ||
-        (constraint->instrument != 0 && constraint->instrument != instrument) ||
+    if ((constraint->actions & turn->actions) == 0 || (constraint->venues & turn->venue) == 0 ||
+        (constraint->instrument != 0 && constraint->instrument != turn->instrument) ||
         (rule->actions & turn->actions) == 0) {
         return;
     }
     sentinel_result *result = add_result(decision, row, constraint->kind, turn->depth);
     result->bound = constraint->bound;
-    turn->retry_at_ns = 0;
-    turn->window =
-        rule->window != NULL ? state_window(turn->view, row, rule->window, subject->node) : NULL;
-    sentinel_reason reason = rule->evaluate(turn, constraint, result);
-    result->result = reason == SENTINEL_REASON_NONE ? SENTINEL_PASS : SENTINEL_FAIL;
-    decision->retry_at_ns[decision->result_count - 1] = turn->retry_at_ns;
-    sentinel_decision_refuse(decision, reason);
     turn->kinds |= POLICY_BIT(constraint->kind);
+    if (rule->window != NULL) {
+        turn->window = state_window(turn->view, row, rule->window, turn->subject->node);
+    }
+    sentinel_reason reason = rule->evaluate(turn, constraint, result);
+    result->result = SENTINEL_PASS;
+    if (reason != SENTINEL_REASON_NONE) {
+        result->result = SENTINEL_FAIL;
+        sentinel_decision_refuse(decision, reason);
+        decision->retry_at_ns[result - decision->results] = turn->retry_at_ns;
+        turn->retry_at_ns = 0;
+    }
 }
 
 /* Nothing is allowed unless something grants it. */
@@ -178,6 +179,8 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
         .subject = subject,
         .now_ns = now_ns,
         .actions = POLICY_BIT(subject->action),
+        .venue = POLICY_BIT(subject->venue),
+        .instrument = subject->instrument != NULL ? subject->instrument->id : 0,
     };
     find_destination(&turn);
     uint32_t chain[SENTINEL_DEPTH_MAX];

@@ -105,7 +105,7 @@ static sentinel_reason judge_times(policy_turn *turn, const sentinel_constraint 
 
 static sentinel_reason judge_instruments(policy_turn *turn, const sentinel_constraint *constraint,
                                          sentinel_result *result) {
-    uint32_t id = turn->subject->instrument != NULL ? turn->subject->instrument->id : 0;
+    uint32_t id = turn->instrument;
     const uint32_t *ids = turn->view->bundle.ids + constraint->list_first;
     result->value = id;
     result->bound = constraint->list_count;

@@ -39,14 +39,12 @@ static inline wide_u128 math_power(unsigned n) {
 /* Drops trailing zeros while the scale is above 0, so that equal values have
  * equal forms. At most 19 turns: a mantissa has no more digits. */
 static inline sentinel_decimal math_normal(sentinel_decimal value) {
-    if (value.mantissa == 0) {
-        value.scale = 0;
+    uint64_t mantissa = (uint64_t)value.mantissa;
+    unsigned scale = mantissa == 0 ? 0 : value.scale;
+    for (uint64_t tenth; scale > 0 && (tenth = mantissa / 10) * 10 == mantissa; scale--) {
+        mantissa = tenth;
     }
-    while (value.scale > 0 && value.mantissa % 10 == 0) {
-        value.mantissa /= 10;
-        value.scale--;
-    }
-    return value;
+    return (sentinel_decimal){.mantissa = (int64_t)mantissa, .scale = (uint8_t)scale};
 }
 
 /* The mantissa of a non-negative decimal at a scale that is not below its

@@ -32,6 +32,8 @@ typedef struct policy_turn {
     const sentinel_subject *subject;
     int64_t now_ns;
     uint32_t actions;    /* the action's bit, and MOVES_OUT where it holds */
+    uint32_t venue;      /* the venue's bit */
+    uint32_t instrument; /* id; 0: none */
     uint32_t kinds;      /* bit n: a constraint of kind n applied */
     uint8_t depth;       /* of the node whose constraints are judged */
     uint8_t value_known; /* 1: value and value_reason are worked out */
@@ -42,8 +44,8 @@ typedef struct policy_turn {
     uint32_t network; /* id; 0 for transfers */
     sentinel_reason value_reason;
     int64_t value;       /* micro-USD, when value_reason is NONE */
-    void *window;        /* state of the constraint being judged; null when stateless */
-    int64_t retry_at_ns; /* for the constraint being judged to set; else 0 */
+    void *window;        /* state of the constraint being judged, when it has one */
+    int64_t retry_at_ns; /* for the constraint being judged to set when it fails; else 0 */
 } policy_turn;
 
 /* The state of one constraint, or of one agent under it. */

@@ -41,9 +41,19 @@ SENTINEL_MUST_USE sentinel_status state_lay_out(sentinel_view *view, const state
 uint32_t state_find_node(const sentinel_view *view, uint32_t id);
 uint32_t state_find_constraint(const sentinel_view *view, uint32_t id);
 
-/* The window of a constraint for an agent, and of a shared one (any node). */
-void *state_window(const sentinel_view *view, uint32_t row, const policy_window *window,
-                   uint32_t agent);
+/* The window of a constraint for an agent; of a shared one, for any node.
+ * Under EACH_AGENT the agents below a node have adjoining windows, in the
+ * order of their ordinals; a group's ordinal is that of its first agent. */
+static inline void *state_window(const sentinel_view *view, uint32_t row,
+                                 const policy_window *window, uint32_t agent) {
+    const sentinel_constraint *constraint = &view->bundle.constraints[row];
+    uint64_t offset = view->window_offsets[row];
+    if (constraint->each == SENTINEL_EACH_AGENT) {
+        offset += (view->agent_ordinals[agent] - view->agent_ordinals[constraint->node]) *
+                  window->bytes(constraint);
+    }
+    return state_at(view, offset);
+}
 
 /* How many windows a constraint has. */
 uint64_t state_window_count(const sentinel_view *view, uint32_t row, const policy_window *window);

@@ -227,17 +227,6 @@ sentinel_status state_lay_out(sentinel_view *view, const state_plan *plan,
     return SENTINEL_OK;
 }
 
-void *state_window(const sentinel_view *view, uint32_t row, const policy_window *window,
-                   uint32_t agent) {
-    const sentinel_constraint *constraint = &view->bundle.constraints[row];
-    uint64_t offset = view->window_offsets[row];
-    if (constraint->each == SENTINEL_EACH_AGENT) {
-        offset += (view->agent_ordinals[agent] - view->agent_ordinals[constraint->node]) *
-                  window->bytes(constraint);
-    }
-    return state_at(view, offset);
-}
-
 uint64_t state_window_count(const sentinel_view *view, uint32_t row, const policy_window *window) {
     const sentinel_bundle *bundle = &view->bundle;
     uint64_t end = row + 1 < bundle->constraint_count ? view->window_offsets[row + 1]
