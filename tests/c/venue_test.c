@@ -96,6 +96,7 @@ static void test_frames_messages_so_that_they_can_never_be_an_order(void) {
     CHECK_EQ(render(), SENTINEL_REASON_NONE);
     CHECK_EQ(s.request.method, SENTINEL_METHOD_NONE);
     CHECK_EQ(s.request.header_count, 0);
+    CHECK_EQ(s.request.endpoint_covered, 1);
     CHECK_EQ(s.request.host.size + s.request.path.size + s.request.query.size, 0);
     CHECK_EQ(s.request.string_to_sign.size, 28);
     CHECK_BYTES(s.request.text + s.request.string_to_sign.offset,
