@@ -63,6 +63,11 @@ static sentinel_status head_map(sentinel_log *log) {
         return SENTINEL_IO_MEMORY;
     }
     log->head_page = page;
+    /* A stray byte beside the slots would look like damage for ever. */
+    for (size_t at = 0; at < SENTINEL_HEAD_BYTES; at += SENTINEL_HEAD_SLOT_BYTES) {
+        memset((uint8_t *)page + at + sizeof(sentinel_log_head), 0,
+               SENTINEL_HEAD_SLOT_BYTES - sizeof(sentinel_log_head));
+    }
     return SENTINEL_OK;
 }
 

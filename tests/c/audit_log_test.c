@@ -530,6 +530,16 @@ static void test_one_intact_slot_of_the_head_is_enough(void) {
     }
 }
 
+static void test_a_stray_byte_beside_the_slots_goes_when_the_log_is_opened(void) {
+    begin(4);
+    sentinel_log_close(&w.log);
+    flip("head", 1000, 1);
+    uint64_t count;
+    CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_CORRUPT);
+    CHECK_OK(reopen());
+    expect_whole(4);
+}
+
 static void test_no_intact_slot_is_corruption(void) {
     begin(4);
     sentinel_log_close(&w.log);
@@ -878,6 +888,7 @@ int main(int argc, char **argv) {
     RUN(test_a_log_far_ahead_of_its_head_is_read_from_there);
     RUN(test_a_head_of_another_chain_is_corruption);
     RUN(test_one_intact_slot_of_the_head_is_enough);
+    RUN(test_a_stray_byte_beside_the_slots_goes_when_the_log_is_opened);
     RUN(test_no_intact_slot_is_corruption);
     RUN(test_a_head_of_another_size_is_corruption);
     RUN(test_a_log_without_its_head_is_corruption);
