@@ -11,15 +11,11 @@ static inline void bytes_wipe(void *memory, size_t size) {
     sodium_memzero(memory, size);
 }
 
-/* Public data only: may stop early. */
+/* Public data only: may stop early. Every byte is its neighbour, and the first
+ * is zero: so the C library compares many at once. */
 static inline int bytes_are_zero(const void *memory, size_t size) {
     const uint8_t *bytes = memory;
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != 0) {
-            return 0;
-        }
-    }
-    return 1;
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 static inline int bytes_equal(const void *a, const void *b, size_t size) {

@@ -41,6 +41,10 @@ static inline void text_decimal(sentinel_request *request, const sentinel_decima
  * value can end its parameter or begin another. */
 static inline void text_encoded(sentinel_request *request, const char *text, size_t size) {
     static const char digits[] = "0123456789ABCDEF";
+    if (sentinel_text_is_id(text, size)) { /* nearly always */
+        text_add(request, text, size);
+        return;
+    }
     for (size_t i = 0; i < size; i++) {
         uint8_t c = (uint8_t)text[i];
         if (sentinel_text_is_id(&text[i], 1) || c == '~') {
