@@ -115,10 +115,15 @@ sentinel_status sentinel_frame_expects(const sentinel_frame *frame,
     if (header->environment != expect->environment) {
         return SENTINEL_POLICY_ENVIRONMENT;
     }
-    if (header->sequence <= expect->sequence_above) {
+    /* A number far ahead would leave none for those who come after it. */
+    if (header->sequence <= expect->sequence_above ||
+        (expect->now_ns >= 0 &&
+         header->sequence > (uint64_t)expect->now_ns + SENTINEL_FRAME_AHEAD_NS)) {
         return SENTINEL_POLICY_SEQUENCE;
     }
-    if (expect->now_ns < header->issued_ns || expect->now_ns >= header->expires_ns) {
+    int64_t ahead = header->kind == SENTINEL_FRAME_FEED ? 0 : SENTINEL_FRAME_AHEAD_NS;
+    if ((expect->now_ns < header->issued_ns && header->issued_ns - expect->now_ns > ahead) ||
+        expect->now_ns >= header->expires_ns) {
         return SENTINEL_POLICY_EXPIRED;
     }
     return SENTINEL_OK;

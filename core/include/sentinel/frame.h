@@ -26,6 +26,11 @@ extern "C" {
 #define SENTINEL_ROOT_KEYS_MAX 8u
 #define SENTINEL_FEED_MARKS_MAX 64u
 
+/* How far a signer's clock may be ahead of the engine's: a halt must not be
+ * lost to that. Sequences, which often are times, end there too, so that no
+ * one frame uses up those of everybody else. Feeds are never of the future. */
+#define SENTINEL_FRAME_AHEAD_NS INT64_C(5000000000)
+
 enum {
     SENTINEL_FRAME_AUTHORITY = 1,
     SENTINEL_FRAME_POLICY = 2,
@@ -57,7 +62,9 @@ SENTINEL_AT(sentinel_frame_header, engine_id32, 24);
 SENTINEL_AT(sentinel_frame_header, sequence, 56);
 SENTINEL_AT(sentinel_frame_header, expires_ns, 72);
 
-enum { SENTINEL_PROOF_ED25519 = 1 /* 64 bytes */ };
+enum {
+    SENTINEL_PROOF_ED25519 = 1 /* 64 bytes */
+};
 typedef struct sentinel_proof {
     uint32_t key; /* id of a row of the authority bundle; root: index */
     uint16_t scheme;
@@ -144,8 +151,14 @@ typedef struct sentinel_command {
 SENTINEL_SIZE(sentinel_command, 64);
 SENTINEL_AT(sentinel_command, reason_digest32, 16);
 
-enum { SENTINEL_FEED_MARK = 1, SENTINEL_FEED_COUNT = 4 };
-enum { SENTINEL_MARK_INSTRUMENT = 1, SENTINEL_MARK_ASSET = 2 };
+enum {
+    SENTINEL_FEED_MARK = 1,
+    SENTINEL_FEED_COUNT = 4
+};
+enum {
+    SENTINEL_MARK_INSTRUMENT = 1,
+    SENTINEL_MARK_ASSET = 2
+};
 
 /* Price of an instrument in its quote asset, or of an asset in USD. */
 typedef struct sentinel_mark {
@@ -193,7 +206,8 @@ typedef struct sentinel_frame {
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_frame_parse(sentinel_frame *frame, const void *bytes, size_t size, uint16_t kind);
 
-/* Checks engine, environment, sequence, issue and expiry.
+/* Checks engine, environment, sequence (above the last one, and no further
+ * ahead of the time than SENTINEL_FRAME_AHEAD_NS), issue and expiry.
  * Returns:  OK; POLICY_ENGINE, POLICY_ENVIRONMENT, POLICY_SEQUENCE,
  *           POLICY_EXPIRED, in this precedence. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
