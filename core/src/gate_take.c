@@ -305,7 +305,14 @@ sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record, 
     }
     uint32_t flags = 0;
     (void)gate_clock(context, &now_ns, &flags); /* A halt must get through on any clock. */
-    sentinel_status status = gate_take_at(context, record, frame, size, now_ns, flags);
+    sentinel_status status = SENTINEL_OK;
+    if (kind_of(frame, size) == SENTINEL_FRAME_POLICY) {
+        /* An agent that the new policy lacks leaves nothing only counted. */
+        status = sentinel_gate_flush(context, now_ns);
+    }
+    if (status == SENTINEL_OK) {
+        status = gate_take_at(context, record, frame, size, now_ns, flags);
+    }
     if (status != SENTINEL_OK && !is_log_failure(status)) {
         record_refusal(context, status, frame, size, now_ns, flags);
     } else if (status != SENTINEL_OK && gate_state(context)->halted == 0) {
@@ -320,5 +327,8 @@ sentinel_status sentinel_gate_check(sentinel_context *context, const void *frame
         context->expected != NULL) {
         return SENTINEL_USAGE_ARGUMENT;
     }
-    return take(context, frame, size, now_ns, 0, 0);
+    /* The time that taking it would use: what passes here may be relied on. */
+    const sentinel_state *state = gate_state(context);
+    return take(context, frame, size, now_ns < state->last_now_ns ? state->last_now_ns : now_ns, 0,
+                0);
 }

@@ -29,14 +29,38 @@ static void carry_book(const sentinel_view *view, uint32_t node, const sentinel_
     }
 }
 
-static sentinel_status carry_nodes(const sentinel_view *view, const sentinel_view *old) {
+static int is_halted(const sentinel_view *view, uint32_t node) {
+    int halted = 0;
+    for (unsigned i = view->bundle.nodes[node].depth + 1u; i > 0; i--) {
+        halted |= sentinel_view_node(view, node)->halted;
+        node = view->bundle.nodes[node].parent;
+    }
+    return halted;
+}
+
+/* A halt is lifted by a command: not by leaving a node out, not by giving its
+ * id to another kind, and not by moving an agent away from under it. */
+static sentinel_status halts_check(const sentinel_view *view, const sentinel_view *old) {
+    for (uint32_t i = 0; i < old->bundle.node_count; i++) {
+        const sentinel_node *from = &old->bundle.nodes[i];
+        uint32_t node = state_find_node(view, from->id);
+        int kept = node != SENTINEL_NODE_NONE && view->bundle.nodes[node].kind == from->kind;
+        if (sentinel_view_node(old, i)->halted != 0 && !kept) {
+            return SENTINEL_FORMAT_REFERENCE;
+        }
+        if (kept && from->kind == SENTINEL_NODE_AGENT && is_halted(old, i) &&
+            !is_halted(view, node)) {
+            return SENTINEL_FORMAT_REFERENCE;
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static void carry_nodes(const sentinel_view *view, const sentinel_view *old) {
     for (uint32_t i = 0; i < old->bundle.node_count; i++) {
         const sentinel_node_state *from = sentinel_view_node(old, i);
         uint32_t node = state_find_node(view, from->node);
         if (node == SENTINEL_NODE_NONE) {
-            if (from->halted != 0) {
-                return SENTINEL_FORMAT_REFERENCE;
-            }
             continue;
         }
         *sentinel_view_node(view, node) = *from;
@@ -46,7 +70,6 @@ static sentinel_status carry_nodes(const sentinel_view *view, const sentinel_vie
             carry_book(view, node, old, i);
         }
     }
-    return SENTINEL_OK;
 }
 
 /* Both tables are in ascending order of id. */
@@ -125,7 +148,8 @@ sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old)
     sentinel_state *state = view->state;
     const sentinel_state *before = old->state;
     carry_engine(state, before);
-    SENTINEL_TRY(carry_nodes(view, old));
+    carry_nodes(view, old);
+    SENTINEL_TRY(halts_check(view, old));
     carry_marks(state_at(view, state->instrument_marks), state->instrument_count,
                 state_at(old, before->instrument_marks), before->instrument_count);
     carry_marks(state_at(view, state->asset_marks), state->asset_count,

@@ -123,6 +123,7 @@ class Gate:
     def take_policy(self, policy: Policy, now: int) -> None:
         """Raises ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
         now = self.clock(now)
+        self.flush(now)  # agents that are to go leave no denial only counted
         before, state = self.policy, self.state
         self.state = replace(state)  # what is carried over is of the time before this record
         self.record(now)

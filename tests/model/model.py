@@ -539,12 +539,24 @@ def feed(policy: Policy, state: State, kind: int, row: int, price: Decimal, time
 
 
 class HaltedNodeMissing(Exception):
-    """A bundle leaves out a node that is halted."""
+    """A bundle leaves out a node that is halted, or frees an agent from a halt."""
+
+
+def is_stopped(policy: Policy, state: State, agent: int) -> bool:
+    return any(policy.nodes[row].id in state.halted for row in policy.chains[agent])
+
+
+def keeps_halts(old: Policy, state: State, new: Policy) -> bool:
+    kinds = {node.id: node.kind for node in new.nodes}
+    if any(kinds.get(node.id) != node.kind for node in old.nodes if node.id in state.halted):
+        return False
+    both = old.chains.keys() & new.chains.keys()
+    return all(is_stopped(new, state, each) for each in both if is_stopped(old, state, each))
 
 
 def migrate(old: Policy, state: State, new: Policy) -> State:
     """The state under a new version; raises HaltedNodeMissing."""
-    if not state.halted <= set(new.index_of):
+    if not keeps_halts(old, state, new):
         raise HaltedNodeMissing
     fresh_state = State(halted=set(state.halted), last_now=state.last_now)
     for (kind, row), mark in state.marks.items():

@@ -160,8 +160,8 @@ sentinel_state_bytes(const sentinel_bundle *bundle);
  * what it held: everything of the engine, nodes and agents by id, marks by
  * id, books, windows by constraint id (docs/2-policy.md, "A new version").
  * Returns:  OK; POLICY_ARENA; FORMAT_ORDER (two nodes or two constraints
- *           share an id); FORMAT_REFERENCE (a node that is halted in `old`
- *           is not in the bundle); USAGE_ARGUMENT.
+ *           share an id); FORMAT_REFERENCE (a halt in `old` would not hold in
+ *           the bundle); USAGE_ARGUMENT.
  * Out:      view. In: layout, state: aligned to 8, of the sizes above. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_state_make(sentinel_view *view, const sentinel_bundle *bundle, void *layout,
