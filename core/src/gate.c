@@ -20,6 +20,19 @@ static int replay_says(const sentinel_context *context, sentinel_reason reason) 
     return (reasons[reason / 64] >> (reason % 64) & 1) != 0;
 }
 
+/* Why the record says that nothing could be rendered; NONE when it does not. */
+static sentinel_reason replay_refusal(const sentinel_context *context) {
+    static const sentinel_reason reasons[] = {SENTINEL_REASON_KEY_NOT_GRANTED,
+                                              SENTINEL_REASON_UNSUPPORTED,
+                                              SENTINEL_REASON_RENDER_FAILED};
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (replay_says(context, reasons[i])) {
+            return reasons[i];
+        }
+    }
+    return SENTINEL_REASON_NONE;
+}
+
 /* A control page that differs from its last known word stops everything. */
 static int control_stops(const sentinel_context *context) {
     if (context->expected != NULL) {
@@ -71,9 +84,9 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
         /* A replay without keys: the record says what came of it. */
         c->digests = *context->expected->outcome;
         c->flags = context->expected->header->flags;
-        return replay_says(context, SENTINEL_REASON_UNSUPPORTED)     ? SENTINEL_REASON_UNSUPPORTED
-               : replay_says(context, SENTINEL_REASON_RENDER_FAILED) ? SENTINEL_REASON_RENDER_FAILED
-                                                                     : SENTINEL_REASON_NONE;
+        /* A render that failed was refused; FAILED is from after signing. */
+        return context->expected->header->verdict != SENTINEL_DENIED ? SENTINEL_REASON_NONE
+                                                                     : replay_refusal(context);
     }
     sentinel_request *request = &outcome->request;
     sentinel_reason reason = sentinel_venue_render(request, &c->render);
@@ -86,6 +99,9 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     hash_bytes(c->digests.payload_digest32, request->text + request->string_to_sign.offset,
                request->string_to_sign.size);
     if (request->method != SENTINEL_METHOD_NONE && !request->endpoint_covered) {
+        if (c->key_row->flags == 0) {
+            return SENTINEL_REASON_KEY_NOT_GRANTED; /* neither checked nor accepted */
+        }
         c->flags |= SENTINEL_RECORD_ENDPOINT_OPEN;
         if ((c->key_row->flags & SENTINEL_KEY_ENDPOINT_GRANT) != 0) {
             c->flags |= SENTINEL_RECORD_ENDPOINT_GRANT;

@@ -61,6 +61,10 @@ static void begin(sentinel_request *request, const sentinel_render *render, uint
 
 /* What every signed request ends with, but the signature. */
 static sentinel_reason end(sentinel_request *request, const sentinel_render *render) {
+    /* Left out by the venue's default only where an order says so, in `lab`. */
+    if (!render->has_expiry && !has(render, SENTINEL_PRESENT_LAB_WAIVE)) {
+        return UNSUPPORTED;
+    }
     if (render->has_expiry) {
         text_pair_integer(request, "recvWindow", render->expiry);
     }

@@ -104,7 +104,9 @@ static void test_names_the_order_and_keeps_decimals_as_text(void) {
     CHECK_REQUEST(POST, "/api/v3/order",
                   "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.00100000"
                   "&price=65000.10&newClientOrderId=0123456789abcdef0123456789abcdef" TAIL);
-    s.render.has_expiry = 0;
+    s.render.has_expiry = 0; /* only where the order waives it, in `lab` */
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    s.order.header.present |= SENTINEL_PRESENT_LAB_WAIVE;
     s.render.client_id_size = 0;
     CHECK_REQUEST(POST, "/api/v3/order",
                   "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.00100000"
