@@ -170,7 +170,10 @@ sentinel_status sentinel_gate_sign_head(sentinel_context *context, uint8_t signa
     /* A head of another engine, or of records not yet made, is not ours. */
     const sentinel_state *state = gate_state(context);
     if (!bytes_equal(head->engine_id32, context->engine_id32, 32) ||
-        head->count > state->record_count || head->epoch > state->epoch) {
+        head->count > state->record_count || head->epoch > state->epoch ||
+        (head->count == state->record_count &&
+         (head->epoch != state->epoch ||
+          !bytes_equal(head->last_hash32, state->last_hash32, 32)))) {
         return SENTINEL_USAGE_ARGUMENT;
     }
     uint8_t digest32[32];

@@ -69,6 +69,13 @@ static sentinel_status compare(sentinel_context *context, sentinel_record_header
             return SENTINEL_AUDIT_MISMATCH;
         }
     }
+    /* Time never goes back, and where it was held it stood still. */
+    int64_t last_ns = gate_state(context)->last_now_ns;
+    int held = (kept->flags & SENTINEL_RECORD_CLOCK_HELD) != 0;
+    if (kept->now_ns < last_ns || (held && kept->now_ns != last_ns)) {
+        context->difference = "now";
+        return SENTINEL_AUDIT_MISMATCH;
+    }
     const char *part = NULL;
     if (!bytes_equal(entry->subject, expected->subject, entry->subject_size)) {
         part = "subject";

@@ -276,6 +276,7 @@ static void test_head_is_signed_by_the_identity_only_for_this_engine(void) {
     scene_begin(s);
     sentinel_head head = {.epoch = 1, .count = 4};
     memcpy(head.engine_id32, s->engine_id32, 32);
+    memcpy(head.last_hash32, sentinel_gate_state(s->context)->last_hash32, 32);
     uint8_t signature64[64], digest32[32];
     CHECK_OK(sentinel_gate_sign_head(s->context, signature64, &head));
     hash_bytes(digest32, &head, sizeof head);
