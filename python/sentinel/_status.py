@@ -141,7 +141,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0209: "a table is larger than its named limit",
         0x0301: "the frame names another engine",
         0x0302: "the frame names another environment",
-        0x0303: "the sequence number is not above the last one",
+        0x0303: "the sequence number is not above the last one, or too far ahead",
         0x0304: "the frame has expired, or was issued in the future",
         0x0305: "a signature is wrong, or too few keys of this power signed",
         0x0306: "no policy is loaded",

@@ -5,7 +5,7 @@
 ...     raise_status(0x0303, "policy version 7")
 ... except SentinelError as error:
 ...     print(error.diagnostics())
-policy version 7: the sequence number is not above the last one
+policy version 7: the sequence number is not above the last one, or too far ahead
 likely cause: a newer or equal version is loaded already (or a stale frame was repeated)
 next step: give it a number above the loaded one: zcp policy status shows that
 """
