@@ -5,8 +5,8 @@
 #include "check.h"
 #include "hash.h"
 
-#define RECORD_FLAGS_ALL                                                                           \
-    (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN |   \
+#define RECORD_FLAGS_ALL                                                                         \
+    (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN | \
      SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB)
 #define RECORD_SALTS_BYTES (SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES)
 #define REASONS_COUNT 128u
@@ -98,16 +98,14 @@ static sentinel_status header_check(const sentinel_record_header *header, size_t
     if (header->version != SENTINEL_RECORD_VERSION) {
         return SENTINEL_FORMAT_VERSION;
     }
-    if (header->reserved0 != 0 ||
-        !bytes_are_zero(header->reserved1, sizeof header->reserved1) ||
+    if (header->reserved0 != 0 || !bytes_are_zero(header->reserved1, sizeof header->reserved1) ||
         !bytes_are_zero(header->reserved2, sizeof header->reserved2)) {
         return SENTINEL_FORMAT_RESERVED;
     }
     if (header->type == 0 || header->type >= SENTINEL_RECORD_TYPE_COUNT ||
-        (header->type == SENTINEL_RECORD_GENESIS) != (header->number == 0) ||
-        header->now_ns < 0 || header->verdict > SENTINEL_FAILED ||
-        header->release_mode > SENTINEL_RELEASE_TO_SUBMITTER || header->reason >= REASONS_COUNT ||
-        (header->flags & ~(uint32_t)RECORD_FLAGS_ALL) != 0 ||
+        (header->type == SENTINEL_RECORD_GENESIS) != (header->number == 0) || header->now_ns < 0 ||
+        header->verdict > SENTINEL_FAILED || header->release_mode > SENTINEL_RELEASE_TO_SUBMITTER ||
+        header->reason >= REASONS_COUNT || (header->flags & ~(uint32_t)RECORD_FLAGS_ALL) != 0 ||
         (header->number == 0 && !bytes_are_zero(header->prev_hash32, 32))) {
         return SENTINEL_FORMAT_RANGE;
     }
@@ -150,9 +148,8 @@ static sentinel_status commitments_check(const sentinel_record *record) {
     }
     uint8_t decision32[32];
     sentinel_decision_digest(decision32, header, digests[0], digests[1]);
-    return bytes_equal(decision32, record->outcome->decision_digest32, 32)
-               ? SENTINEL_OK
-               : SENTINEL_AUDIT_CORRUPT;
+    return bytes_equal(decision32, record->outcome->decision_digest32, 32) ? SENTINEL_OK
+                                                                           : SENTINEL_AUDIT_CORRUPT;
 }
 
 sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {

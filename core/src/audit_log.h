@@ -13,26 +13,26 @@
 
 /* What stands at a place of a segment. */
 typedef enum log_place {
-    LOG_NOTHING, /* a size of zero */
-    LOG_RECORD, /* committed, and its commit word is right */
+    LOG_NOTHING,     /* a size of zero */
+    LOG_RECORD,      /* committed, and its commit word is right */
     LOG_UNCOMMITTED, /* the beginning of a frame without a commit word */
-    LOG_WRONG, /* a commit word that is not that of the bytes */
-    LOG_GARBAGE /* no frame of ours begins like this */
+    LOG_WRONG,       /* a commit word that is not that of the bytes */
+    LOG_GARBAGE      /* no frame of ours begins like this */
 } log_place;
 
 /* The head page, as found. */
 typedef struct log_head {
     sentinel_log_head newest; /* of the intact slots */
-    int intact; /* slots, 0 to 2 */
-    int clean; /* both slots, and zero elsewhere */
+    int intact;               /* slots, 0 to 2 */
+    int clean;                /* both slots, and zero elsewhere */
 } log_head;
 
 /* The commit word of a record. */
 uint64_t log_commit_word(const uint8_t *record, uint64_t size);
 
 /* Looks at a place; a record's bytes go to `record` (RECORD_BYTES_MAX). */
-SENTINEL_MUST_USE sentinel_status log_look(log_place *place, size_t *size, int fd,
-                                           uint64_t offset, uint8_t *record);
+SENTINEL_MUST_USE sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset,
+                                           uint8_t *record);
 
 /* One step of a reader, without asking the head. Place: what it met; after
  * LOG_RECORD `record` is whole, linked and stepped over.
@@ -56,7 +56,6 @@ SENTINEL_MUST_USE sentinel_status log_head_load(log_head *head, int dir_fd);
 
 /* Finds the end of the log in log->dir_fd and takes its last segment over; a
  * torn tail is set aside. Returns: OK; IO_*; AUDIT_*; FORMAT_VERSION. */
-SENTINEL_MUST_USE sentinel_status log_resume(sentinel_log *log, int *have_head,
-                                             int *have_segment);
+SENTINEL_MUST_USE sentinel_status log_resume(sentinel_log *log, int *have_head, int *have_segment);
 
 #endif

@@ -23,8 +23,7 @@ uint64_t log_commit_word(const uint8_t *record, uint64_t size) {
     return word;
 }
 
-sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset,
-                         uint8_t *record) {
+sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset, uint8_t *record) {
     /* The size, then the first bytes of the record's header. */
     uint64_t words[2] = {0, 0};
     uint64_t commit = 0;
@@ -46,8 +45,7 @@ sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset
     /* The commit word is read before what it commits to, as it was written
      * behind it: what is seen to be committed is then all there. */
     *size = (size_t)words[0];
-    SENTINEL_TRY(
-        files_read_at(&got, fd, &commit, sizeof commit, offset + LOG_WORD_BYTES + *size));
+    SENTINEL_TRY(files_read_at(&got, fd, &commit, sizeof commit, offset + LOG_WORD_BYTES + *size));
     if (got < sizeof commit) {
         return SENTINEL_OK;
     }
@@ -130,8 +128,7 @@ static sentinel_status segment_enter(sentinel_log_reader *reader, uint64_t first
 static int segment_follows(const sentinel_log_reader *reader) {
     char name[FILES_NAME_BYTES];
     files_number_name(name, reader->next, LOG_SUFFIX);
-    return reader->next != reader->segment_first &&
-           faccessat(reader->dir_fd, name, F_OK, 0) == 0;
+    return reader->next != reader->segment_first && faccessat(reader->dir_fd, name, F_OK, 0) == 0;
 }
 
 /* A committed record must be well formed, the next one, and linked. */

@@ -85,8 +85,7 @@ static sentinel_status judge_tail(sentinel_log *log, const uint8_t *bytes, log_p
         return SENTINEL_OK;
     }
     log->torn_bytes = rest;
-    return log->durability == SENTINEL_DURABILITY_NONE ? SENTINEL_OK
-                                                       : set_aside(log, tail, rest);
+    return log->durability == SENTINEL_DURABILITY_NONE ? SENTINEL_OK : set_aside(log, tail, rest);
 }
 
 /* Reads from the segment of the head's last record to the end. */
@@ -182,7 +181,7 @@ sentinel_status log_resume(sentinel_log *log, int *have_head, int *have_segment)
         return status;
     }
     /* A new log, or one whose maker was killed; unless records were there. */
-    return *have_head && head.intact == 0   ? SENTINEL_AUDIT_CORRUPT
-           : head.newest.count != 0 ? SENTINEL_AUDIT_TRUNCATED
-                                    : SENTINEL_OK;
+    return *have_head && head.intact == 0 ? SENTINEL_AUDIT_CORRUPT
+           : head.newest.count != 0       ? SENTINEL_AUDIT_TRUNCATED
+                                          : SENTINEL_OK;
 }

@@ -44,6 +44,10 @@ static sentinel_status become_writer(sentinel_engine *engine,
                                      const sentinel_engine_options *options, int64_t now_ns) {
     SENTINEL_TRY(engine_lock(&engine->lock_fd, engine->dir_fd));
     SENTINEL_TRY(genesis_load(engine));
+    if (engine->durability == SENTINEL_DURABILITY_NONE &&
+        engine->config.genesis.environment == SENTINEL_ENVIRONMENT_LIVE) {
+        return SENTINEL_USAGE_ARGUMENT; /* A live signature has a record. */
+    }
     SENTINEL_TRY(engine_below_open(engine));
     SENTINEL_TRY(engine_control_map(&engine->control, engine->dir_fd, 1));
     SENTINEL_TRY(engine_keys_open(engine, options));

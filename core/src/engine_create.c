@@ -16,24 +16,23 @@ static sentinel_status below_make(int dir_fd) {
 
 /* The first three records, into a log or into none. */
 static sentinel_status first_records(sentinel_engine *engine, const void *authority,
-                                     size_t authority_size, const void *policy,
-                                     size_t policy_size, int64_t now_ns) {
+                                     size_t authority_size, const void *policy, size_t policy_size,
+                                     int64_t now_ns) {
     SENTINEL_TRY(sentinel_gate_genesis(engine->context, now_ns));
     memcpy(engine->authority, authority, authority_size);
     memcpy(engine->frame, policy, policy_size);
     if (engine->log_fd < 0) {
-        SENTINEL_TRY(sentinel_gate_take(engine->context, NULL, engine->authority, authority_size,
-                                        now_ns));
+        SENTINEL_TRY(
+            sentinel_gate_take(engine->context, NULL, engine->authority, authority_size, now_ns));
         return sentinel_gate_take(engine->context, NULL, engine->frame, policy_size, now_ns);
     }
     SENTINEL_TRY(sentinel_engine_take(engine, NULL, engine->authority, authority_size, now_ns));
     return sentinel_engine_take(engine, NULL, engine->frame, policy_size, now_ns);
 }
 
-static sentinel_status create_files(sentinel_engine *engine,
-                                    const sentinel_engine_options *options, const void *authority,
-                                    size_t authority_size, const void *policy, size_t policy_size,
-                                    int64_t now_ns) {
+static sentinel_status create_files(sentinel_engine *engine, const sentinel_engine_options *options,
+                                    const void *authority, size_t authority_size,
+                                    const void *policy, size_t policy_size, int64_t now_ns) {
     if (fchmod(engine->dir_fd, 0700) != 0) {
         return SENTINEL_IO_OPEN;
     }
@@ -42,9 +41,8 @@ static sentinel_status create_files(sentinel_engine *engine,
     SENTINEL_TRY(engine_control_map(&engine->control, engine->dir_fd, 1));
     SENTINEL_TRY(engine_log_open(engine, options));
     SENTINEL_TRY(engine_context_make(engine, engine->config.bundle_bytes_max,
-                              engine->config.state_bytes_max, &engine->log));
-    SENTINEL_TRY(
-        first_records(engine, authority, authority_size, policy, policy_size, now_ns));
+                                     engine->config.state_bytes_max, &engine->log));
+    SENTINEL_TRY(first_records(engine, authority, authority_size, policy, policy_size, now_ns));
     /* The directory is an engine's once this file is there. */
     return files_save(engine->dir_fd, "genesis", &engine->config.genesis,
                       sizeof engine->config.genesis, 1);
@@ -81,13 +79,12 @@ static sentinel_status create(sentinel_engine *engine, const char *dir,
     SENTINEL_TRY(engine_dir_open(&engine->dir_fd, dir, 0));
     SENTINEL_TRY(engine_dir_is_new(engine->dir_fd));
     SENTINEL_TRY(engine_keys_open(engine, options));
-    SENTINEL_TRY(rehearse(engine, options, authority, authority_size, policy, policy_size,
-                          now_ns));
+    SENTINEL_TRY(rehearse(engine, options, authority, authority_size, policy, policy_size, now_ns));
     SENTINEL_TRY(engine_lock(&engine->lock_fd, engine->dir_fd));
     /* Nobody else was quicker; from here on, all that is there is ours. */
     SENTINEL_TRY(engine_dir_is_new(engine->dir_fd));
-    sentinel_status status = create_files(engine, options, authority, authority_size, policy,
-                                          policy_size, now_ns);
+    sentinel_status status =
+        create_files(engine, options, authority, authority_size, policy, policy_size, now_ns);
     if (status != SENTINEL_OK) {
         engine_dir_clear(engine->dir_fd);
     }
@@ -108,11 +105,10 @@ sentinel_status sentinel_engine_create(const char *dir, const sentinel_genesis *
         engine->durability = SENTINEL_DURABILITY_WRITE; /* The first records must be kept. */
     }
     engine->config.genesis = *genesis;
-    sentinel_status status =
-        sentinel_genesis_check(engine->engine_id32, genesis, sizeof *genesis);
+    sentinel_status status = sentinel_genesis_check(engine->engine_id32, genesis, sizeof *genesis);
     if (status == SENTINEL_OK) {
-        status = create(engine, dir, options, authority, authority_size, policy, policy_size,
-                        now_ns);
+        status =
+            create(engine, dir, options, authority, authority_size, policy, policy_size, now_ns);
     }
     engine_free(engine);
     return status;

@@ -157,8 +157,7 @@ sentinel_status engine_bundle_load(const sentinel_engine *engine, size_t *size,
                                    const uint8_t hash32[32], void *bytes, uint64_t capacity) {
     char name[ENGINE_HASH_NAME_BYTES];
     hash_name(name, hash32);
-    sentinel_status status =
-        files_load(size, engine->bundles_fd, name, bytes, (size_t)capacity);
+    sentinel_status status = files_load(size, engine->bundles_fd, name, bytes, (size_t)capacity);
     return status == SENTINEL_FORMAT_SIZE ? SENTINEL_POLICY_ARENA : status;
 }
 

@@ -14,7 +14,7 @@
 #define ENGINE_ROOM_BYTES_MAX (UINT64_C(1) << 36)
 #define ENGINE_SNAPSHOT_EVERY_DEFAULT 16384u
 #define ENGINE_SNAPSHOTS_KEPT 2u
-#define ENGINE_KEYFILE_BYTES_MAX                                                                   \
+#define ENGINE_KEYFILE_BYTES_MAX \
     (SENTINEL_KEYFILE_HEADER_BYTES + SENTINEL_KEYRING_KEYS_MAX * SENTINEL_KEYFILE_ROW_BYTES + 16u)
 #define ENGINE_CONTROL_BYTES 4096u
 #define ENGINE_PAGE_BYTES 4096u
@@ -43,10 +43,10 @@ struct sentinel_engine {
     uint8_t *frame; /* config.bundle_bytes_max */
     uint8_t *state; /* config.state_bytes_max */
     uint64_t snapshot_every;
-    uint64_t snapshot_at; /* records when the last one was taken */
-    uint64_t opened_at; /* records when the engine was opened */
+    uint64_t snapshot_at;       /* records when the last one was taken */
+    uint64_t opened_at;         /* records when the engine was opened */
     uint64_t last_frame_record; /* of the last frame replayed, or taken from the spool */
-    uint8_t last_frame32[32]; /* SHA-256 of all its bytes */
+    uint8_t last_frame32[32];   /* SHA-256 of all its bytes */
     uint8_t engine_id32[32];
     sentinel_config config;
     sentinel_log log;

@@ -14,7 +14,7 @@ static void *room_map(uint64_t size) {
 
 void engine_free(sentinel_engine *engine) {
     int error = errno;
-    const int fds[] = {engine->log_fd,  engine->bundles_fd, engine->snapshots_fd,
+    const int fds[] = {engine->log_fd,   engine->bundles_fd, engine->snapshots_fd,
                        engine->spool_fd, engine->dir_fd,     engine->lock_fd};
     if (engine->log.dir_fd >= 0) {
         sentinel_log_close(&engine->log);
@@ -44,8 +44,7 @@ sentinel_status engine_new(sentinel_engine **made, const sentinel_engine_options
     engine->dir_fd = engine->lock_fd = engine->log_fd = -1;
     engine->bundles_fd = engine->snapshots_fd = engine->spool_fd = -1;
     engine->log.dir_fd = engine->log.segment_fd = -1;
-    engine->durability =
-        options->durability != 0 ? options->durability : SENTINEL_DURABILITY_FSYNC;
+    engine->durability = options->durability != 0 ? options->durability : SENTINEL_DURABILITY_FSYNC;
     engine->snapshot_every =
         options->snapshot_every != 0 ? options->snapshot_every : ENGINE_SNAPSHOT_EVERY_DEFAULT;
     uint8_t *alive = room_map(ENGINE_PAGE_BYTES);

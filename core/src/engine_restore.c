@@ -19,8 +19,7 @@ static sentinel_status restore_at(sentinel_engine *engine, sentinel_log_reader *
     }
     SENTINEL_TRY(status);
     SENTINEL_TRY(sentinel_log_reader_open(reader, engine->log_fd, number));
-    SENTINEL_TRY(
-        sentinel_log_reader_next(reader, &record, engine->record, sizeof engine->record));
+    SENTINEL_TRY(sentinel_log_reader_next(reader, &record, engine->record, sizeof engine->record));
     SENTINEL_TRY(engine_bundle_load(engine, &authority_size, record.header->authority_hash32,
                                     engine->authority, sizeof engine->authority));
     SENTINEL_TRY(engine_bundle_load(engine, &policy_size, record.header->policy_hash32,
@@ -36,8 +35,7 @@ static sentinel_status restore_newest(sentinel_engine *engine, sentinel_log_read
     uint64_t at_most = UINT64_MAX;
     for (unsigned i = 0; i < 2 * ENGINE_SNAPSHOTS_KEPT && at_most != 0; i++) {
         uint64_t number;
-        sentinel_status status =
-            files_highest(&number, engine->snapshots_fd, "", at_most);
+        sentinel_status status = files_highest(&number, engine->snapshots_fd, "", at_most);
         if (status == SENTINEL_AUDIT_END) {
             break;
         }
@@ -62,8 +60,7 @@ static sentinel_status replay_one(sentinel_engine *engine, sentinel_log_reader *
     const char *difference;
     const void *frame = NULL;
     size_t size = 0;
-    SENTINEL_TRY(
-        sentinel_log_reader_next(reader, &record, engine->record, sizeof engine->record));
+    SENTINEL_TRY(sentinel_log_reader_next(reader, &record, engine->record, sizeof engine->record));
     uint16_t type = record.header->type;
     if (type == SENTINEL_RECORD_BUNDLE) {
         const sentinel_bundle_ref *ref = (const sentinel_bundle_ref *)record.subject;

@@ -148,7 +148,8 @@ sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
 
 static sentinel_status recover(sentinel_engine *engine) {
     sentinel_control *control = engine->control;
-    uint64_t submitted = control->spool_submitted < SPOOL_TICKETS_MAX ? control->spool_submitted : 0;
+    uint64_t submitted =
+        control->spool_submitted < SPOOL_TICKETS_MAX ? control->spool_submitted : 0;
     uint64_t waiting = 0;
     uint64_t done = 0;
     uint64_t lowest = 0;
@@ -199,6 +200,11 @@ static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int s
     /* Stopped first: should the rest fail, nothing is signed meanwhile. */
     if (is_halt(frame, size)) {
         __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
+    }
+    /* More would wait than a writer takes: it could not even be opened. */
+    uint64_t applied = __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE);
+    if (applied < next && next - applied > SPOOL_OPEN_MAX) {
+        return SENTINEL_FORMAT_LIMIT;
     }
     files_number_name(name, next, "");
     SENTINEL_TRY(files_save(spool_fd, name, frame, size, 1));

@@ -80,8 +80,7 @@ sentinel_status files_zero_at(int fd, uint64_t offset, uint64_t size) {
     return status;
 }
 
-sentinel_status files_save(int dir_fd, const char *name, const void *bytes, size_t size,
-                           int sync) {
+sentinel_status files_save(int dir_fd, const char *name, const void *bytes, size_t size, int sync) {
     char temporary[FILES_NAME_BYTES + 8];
     (void)snprintf(temporary, sizeof temporary, "%s.new", name);
     int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
@@ -158,8 +157,7 @@ sentinel_status files_numbers(uint64_t *lowest, uint64_t *highest, int dir_fd, c
     return error != 0 ? SENTINEL_IO_READ : found ? SENTINEL_OK : SENTINEL_AUDIT_END;
 }
 
-sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix,
-                              uint64_t at_most) {
+sentinel_status files_highest(uint64_t *number, int dir_fd, const char *suffix, uint64_t at_most) {
     uint64_t lowest;
     return files_numbers(&lowest, number, dir_fd, suffix, at_most);
 }

@@ -65,13 +65,11 @@ static void test_short_and_interrupted_calls_change_nothing(void) {
         faults = (file_faults){.most = 0};
         file_write(dir, "00000000000000000000.log", "torn", 4, log_.segment_offset + 40);
         faults = again;
-        CHECK_OK(
-            sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
+        CHECK_OK(sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
         CHECK_EQ(log_.torn_bytes, 44);
         sentinel_log_close(&log_);
         dir_empty(dir);
-        CHECK_OK(
-            sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
+        CHECK_OK(sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
     }
 }
 
@@ -97,8 +95,7 @@ static void test_a_failed_write_leaves_no_record(void) {
             /* The frame goes out in nine pieces; the one after `after` fails,
              * and what was written by then must be gone. */
             begin(SENTINEL_DURABILITY_WRITE, 2);
-            faults = (file_faults){
-                .most = 100, .write_error = rows[i].error, .write_after = after};
+            faults = (file_faults){.most = 100, .write_error = rows[i].error, .write_after = after};
             expect_refused(rows[i].status, rows[i].error, 2);
         }
     }
@@ -226,8 +223,7 @@ static void test_a_torn_tail_that_cannot_be_kept_is_left_alone(void) {
         close(fd);
         CHECK_BYTES(before, after, sizeof after);
         sentinel_log_close(&log_);
-        CHECK_OK(
-            sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
+        CHECK_OK(sentinel_log_open(&log_, dir, c.engine_id32, SENTINEL_DURABILITY_WRITE, SEGMENT));
         CHECK_EQ(log_.count, 2);
         CHECK(log_.torn_bytes > 80 && log_.torn_bytes <= 100);
     }

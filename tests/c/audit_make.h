@@ -20,7 +20,7 @@ typedef struct chain {
     uint8_t engine_id32[32];
     sentinel_genesis genesis;
     sentinel_record_header header; /* of the last record made */
-    size_t size; /* of it */
+    size_t size;                   /* of it */
     _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX];
 } chain;
 
@@ -62,8 +62,7 @@ static void chain_header(chain *c, uint16_t type, size_t subject_size) {
     memcpy(c->header.prev_hash32, c->last_hash32, 32);
 }
 
-static sentinel_status chain_build(chain *c, const void *subject,
-                                   const sentinel_result *results) {
+static sentinel_status chain_build(chain *c, const void *subject, const sentinel_result *results) {
     sentinel_outcome_part outcome = {.payload_digest32 = {1}, .signature_digest32 = {2}};
     sentinel_record_parts parts = {.subject = subject,
                                    .results = results,
@@ -72,8 +71,8 @@ static sentinel_status chain_build(chain *c, const void *subject,
     sentinel_record_digests(&parts, &c->header);
     sentinel_decision_digest(outcome.decision_digest32, &c->header, parts.subject_digest32,
                              parts.results_digest32);
-    sentinel_status status = sentinel_record_build(c->record, sizeof c->record, c->last_hash32,
-                                                   &c->header, &parts);
+    sentinel_status status =
+        sentinel_record_build(c->record, sizeof c->record, c->last_hash32, &c->header, &parts);
     if (status == SENTINEL_OK) {
         c->size = c->header.size_bytes;
         c->number++;

@@ -60,8 +60,10 @@ static void test_every_hash_is_the_documented_formula(void) {
         sha256(expected, (piece[]){{salt32, 32}, {&i, 1}, {0}});
         CHECK_BYTES(r.salts + 16 * i, expected, 16);
         sha256(part_digests[i], (piece[]){parts[i], {0}});
-        sha256(digest, (piece[]){{"sentinel-part-v1\0", 17}, {&i, 1}, {expected, 16},
-                                 {part_digests[i], 32}, {0}});
+        sha256(
+            digest,
+            (piece[]){
+                {"sentinel-part-v1\0", 17}, {&i, 1}, {expected, 16}, {part_digests[i], 32}, {0}});
         CHECK_BYTES(r.header->commitments[i], digest, 32);
     }
     sha256(expected, (piece[]){{"sentinel-decision-v1\0", 21},
@@ -111,8 +113,8 @@ static void test_every_flipped_bit_of_a_record_is_found(void) {
 }
 
 static void test_every_reserved_byte_must_be_zero(void) {
-    static const size_t reserved[] = {110, 111, 116, 117, 118, 119, 312, 313,
-                                      314, 315, 316, 317, 318, 319};
+    static const size_t reserved[] = {110, 111, 116, 117, 118, 119, 312,
+                                      313, 314, 315, 316, 317, 318, 319};
     chain c;
     sentinel_record r;
     chain_begin(&c, 3);
@@ -220,9 +222,9 @@ static void test_subjects_of_one_size_have_no_other(void) {
         uint16_t type;
         size_t size;
     } rows[] = {
-        {SENTINEL_RECORD_START, 32},    {SENTINEL_RECORD_BUNDLE, 56},
-        {SENTINEL_RECORD_SUMMARY, 40},  {SENTINEL_RECORD_SNAPSHOT, 40},
-        {SENTINEL_RECORD_REFUSED, 48},  {SENTINEL_RECORD_HALT, 8},
+        {SENTINEL_RECORD_START, 32},   {SENTINEL_RECORD_BUNDLE, 56},
+        {SENTINEL_RECORD_SUMMARY, 40}, {SENTINEL_RECORD_SNAPSHOT, 40},
+        {SENTINEL_RECORD_REFUSED, 48}, {SENTINEL_RECORD_HALT, 8},
     };
     chain c;
     sentinel_record r;
@@ -279,8 +281,7 @@ static void test_another_decision_digest_is_corrupt(void) {
     /* Committed to, but not of these results. */
     sentinel_outcome_part outcome = {.decision_digest32 = {9}};
     chain_header(&c, SENTINEL_RECORD_ORDER, 288);
-    sentinel_record_parts parts = {
-        .subject = zeros, .results = chain_results, .outcome = &outcome};
+    sentinel_record_parts parts = {.subject = zeros, .results = chain_results, .outcome = &outcome};
     sentinel_record_digests(&parts, &c.header);
     CHECK_OK(sentinel_record_build(c.record, sizeof c.record, c.last_hash32, &c.header, &parts));
     CHECK_EQ(sentinel_record_parse(&r, c.record, c.header.size_bytes), SENTINEL_AUDIT_CORRUPT);
@@ -338,8 +339,14 @@ static void test_the_tree_is_that_of_rfc_6962(void) {
 
 /* Inputs and roots of the reference implementation of Certificate Transparency. */
 static void test_the_tree_gives_the_known_answers(void) {
-    static const char *const inputs[8] = {"", "00", "10", "2021", "3031", "40414243",
-                                          "5051525354555657", "606162636465666768696a6b6c6d6e6f"};
+    static const char *const inputs[8] = {"",
+                                          "00",
+                                          "10",
+                                          "2021",
+                                          "3031",
+                                          "40414243",
+                                          "5051525354555657",
+                                          "606162636465666768696a6b6c6d6e6f"};
     static const char *const roots[9] = {
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",

@@ -17,8 +17,7 @@ static void submit(void) {
     pid_t child = fork();
     if (child == 0) {
         uint64_t given = 0;
-        sentinel_status status =
-            sentinel_spool_submit(&given, home, scene.frame, scene.frame_size);
+        sentinel_status status = sentinel_spool_submit(&given, home, scene.frame, scene.frame_size);
         _exit(status == SENTINEL_OK && write(ends[1], &given, 8) == 8 ? 42 : 1);
     }
     int state;
@@ -200,8 +199,7 @@ static void test_a_halt_that_cannot_be_spooled_stops_all_the_same(void) {
     frame_command(SENTINEL_COMMAND_HALT);
     uint64_t given;
     faults = (file_faults){.write_error = ENOSPC};
-    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size),
-             SENTINEL_IO_SPACE);
+    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size), SENTINEL_IO_SPACE);
     CHECK_EQ(errno, ENOSPC);
     expect_denied(SENTINEL_REASON_CONTROL_STOP);
     CHECK_OK(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size));

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 typedef struct file_faults {
-    size_t most; /* bytes moved by one call; 0: all */
-    int interrupts; /* 1: every other call is interrupted */
-    int write_error; /* errno of one write */
+    size_t most;          /* bytes moved by one call; 0: all */
+    int interrupts;       /* 1: every other call is interrupted */
+    int write_error;      /* errno of one write */
     unsigned write_after; /* writes that succeed before it */
     int sync_error;
     int space_error; /* of posix_fallocate */
@@ -83,16 +83,14 @@ int fsync(int fd) {
 
 int posix_fallocate(int fd, off_t offset, off_t size) {
     /* On these file systems a hole does as well. */
-    return faults.space_error != 0 ? faults.space_error
+    return faults.space_error != 0             ? faults.space_error
            : ftruncate(fd, offset + size) != 0 ? errno
                                                : 0;
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to) {
     errno = faults.rename_error;
-    return faults.rename_error != 0
-               ? -1
-               : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+    return faults.rename_error != 0 ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
 }
 
 #endif

@@ -32,7 +32,7 @@ typedef struct sentinel_engine_options {
     uint64_t segment_bytes; /* 0: default */
     uint64_t state_bytes_min; /* room kept for larger policies; 0: default */
     uint64_t snapshot_every; /* records between snapshots; 0: default */
-    uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC */
+    uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC; NONE: not in `live` */
     uint8_t reserved[7];
 } sentinel_engine_options;
 
@@ -94,7 +94,7 @@ sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns);
 /* For every other process: hands a frame to the writer. A HALT command also
  * sets the stop word, so that it binds before the writer has read it; should
  * the rest then fail, it stays set. errno is that of an IO_* status.
- * Returns: OK; IO_*; FORMAT_*. Out: ticket. */
+ * Returns: OK; IO_*; FORMAT_* (LIMIT: 65,536 are waiting). Out: ticket. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_spool_submit(uint64_t *ticket, const char *dir, const void *frame, size_t size);
 
