@@ -5,14 +5,16 @@
 
 #include <sys/mman.h>
 
-/* Issued after the caller's time, within the held one: taken, so also kept. */
+/* Issued too far ahead of the caller's time, but not of the held one: taken,
+ * so also kept. */
 static void test_a_bundle_taken_on_a_held_clock_is_there_after_a_restart(void) {
     engine_begin();
     scene.now += SECOND_NS;
     expect_allowed();
     scene_policy_rows(&scene);
+    scene.now += SENTINEL_FRAME_AHEAD_NS;
     frame_policy();
-    scene.now -= SECOND_NS / 2;
+    scene.now -= SENTINEL_FRAME_AHEAD_NS + SECOND_NS / 2;
     CHECK_OK(sentinel_engine_take(engine, NULL, scene.frame, scene.frame_size, scene.now));
     engine_close();
     scene.now += SECOND_NS;
