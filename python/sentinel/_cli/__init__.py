@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
+from typer.completion import completion_init
 from typer.main import get_command
 
 from ..errors import SentinelError, StorageError, UsageError
 from . import (
     _audit,
     _bench,
+    _completion,
     _halt,
     _init,
     _key,
@@ -36,6 +38,7 @@ app = typer.Typer(
     help="Sign trading orders that a signed policy allows, and keep a record of every decision.",
     epilog="Start with: zcp init, then zcp policy status, then zcp sign --message TEXT",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -53,6 +56,7 @@ for module in (
     _verify,
     _venue,
     _bench,
+    _completion,
 ):
     module.register(app)
 
@@ -61,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     json_output = "--json" in arguments
+    if "_ZCP_COMPLETE" in os.environ:
+        completion_init()
     try:
         refuse_secrets(arguments)
         result: Any = get_command(app).main(args=arguments, prog_name="zcp", standalone_mode=False)
