@@ -11,15 +11,19 @@ static sentinel_status restore_at(sentinel_engine *engine, sentinel_log_reader *
     size_t authority_size;
     size_t policy_size;
     sentinel_record record;
-    files_number_name(name, number, "");
-    sentinel_status status = files_load(&size, engine->snapshots_fd, name, engine->state,
-                                        (size_t)engine->config.state_bytes_max);
-    if (status == SENTINEL_FORMAT_SIZE) {
-        return SENTINEL_POLICY_ARENA;
-    }
-    SENTINEL_TRY(status);
     SENTINEL_TRY(sentinel_log_reader_open(reader, engine->log_fd, number));
     SENTINEL_TRY(sentinel_log_reader_next(reader, &record, engine->record, sizeof engine->record));
+    const sentinel_snapshot_ref *ref = (const sentinel_snapshot_ref *)record.subject;
+    if (record.header->type != SENTINEL_RECORD_SNAPSHOT) {
+        return SENTINEL_AUDIT_SNAPSHOT;
+    }
+    /* The record, not the file, says how much room there must be. */
+    if (ref->size_bytes > engine->config.state_bytes_max) {
+        return SENTINEL_POLICY_ARENA;
+    }
+    files_number_name(name, number, "");
+    SENTINEL_TRY(files_load(&size, engine->snapshots_fd, name, engine->state,
+                            (size_t)ref->size_bytes));
     SENTINEL_TRY(engine_bundle_load(engine, &authority_size, record.header->authority_hash32,
                                     engine->authority, sizeof engine->authority));
     SENTINEL_TRY(engine_bundle_load(engine, &policy_size, record.header->policy_hash32,

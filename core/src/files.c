@@ -112,7 +112,8 @@ sentinel_status files_save(int dir_fd, const char *name, const void *bytes, size
 sentinel_status files_load(size_t *size, int dir_fd, const char *name, void *bytes,
                            size_t capacity) {
     *size = 0;
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    /* Nonblocking: what turns out to be no file must not hold the writer up. */
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         return SENTINEL_IO_OPEN;
     }

@@ -78,11 +78,36 @@ static void test_a_live_engine_keeps_its_records(void) {
     engine_close();
 }
 
+/* Longer than any room: passed over for the records, which say the same. */
+static void test_a_snapshot_of_any_length_is_passed_over(void) {
+    engine_begin();
+    expect_allowed();
+    engine_close();
+    CHECK_EQ(count_files("snapshots"), 1);
+    shell("truncate -s 200G %s/snapshots/0*", home, "");
+    CHECK_OK(engine_open());
+    expect_allowed();
+    engine_close();
+}
+
+static void test_a_pipe_in_the_spool_does_not_hold_the_writer_up(void) {
+    engine_begin();
+    engine_close();
+    CHECK_OK(mkfifo(in_home("spool/00000000000000000001"), 0600));
+    alarm(10); /* ends the program */
+    CHECK_OK(engine_open());
+    expect_allowed();
+    engine_close();
+    alarm(0);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_bundle_taken_on_a_held_clock_is_there_after_a_restart);
     RUN(test_the_spool_takes_no_more_than_its_writer);
     RUN(test_a_live_engine_keeps_its_records);
+    RUN(test_a_snapshot_of_any_length_is_passed_over);
+    RUN(test_a_pipe_in_the_spool_does_not_hold_the_writer_up);
     home_begin();
     shell("rm -rf %s", home, "");
     scene_end(&scene);
