@@ -79,7 +79,11 @@ class Authority:
 
 
 def _bad(what: str) -> PolicyInvalid:
-    return PolicyInvalid(f"the bytes do not have the documented form: {what}")
+    return PolicyInvalid(
+        f"the bytes do not have the documented form: {what}",
+        cause="they were altered or cut short, or are of another kind",
+        next_step="make the file again from its source",
+    )
 
 
 def parse_genesis(raw: bytes) -> Genesis:

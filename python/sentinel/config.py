@@ -7,6 +7,7 @@ user's data directory. Its key files are sealed under a passphrase, which is nev
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -71,6 +72,23 @@ _SIGNER_OF: Final = {
 }
 
 
+def os_failed(path: str | os.PathLike[str], error: OSError) -> StorageError:
+    """What the operating system refused, where, and what to do about it."""
+    steps = {
+        errno.ENOENT: "check the path",
+        errno.EACCES: "use a directory of your own, and check its owner and permissions",
+        errno.EPERM: "use a directory of your own, and check its owner and permissions",
+        errno.EROFS: "name a directory that can be written, with --dir or ZCP_DIR",
+        errno.ENOSPC: "make room, then try again",
+        errno.EFBIG: "raise the limit of file sizes (ulimit -f), then try again",
+        errno.EDQUOT: "make room, then try again",
+    }
+    return StorageError(
+        f"{os.fspath(path)}: {error.strerror}",
+        next_step=steps.get(error.errno or 0, "check the path and the disk"),
+    )
+
+
 def engine_dir(option: str | os.PathLike[str] | None = None) -> Path:
     """The engine's directory: the option, else ZCP_DIR, else the user's data directory."""
     if option:
@@ -99,7 +117,7 @@ def read_passphrase(
         try:
             text = path.read_bytes()
         except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from None
+            raise os_failed(path, error) from None
         return _checked_passphrase(text.removesuffix(b"\n").removesuffix(b"\r"), str(path))
     if ask is None:
         raise KeyFileError(
@@ -128,7 +146,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StorageError(f"{path}: {error.strerror}") from None
+        raise os_failed(path, error) from None
 
 
 class Installed:
@@ -146,7 +164,7 @@ class Installed:
                 next_step="make one with zcp init, or name the engine's directory",
             ) from None
         except OSError as error:
-            raise StorageError(f"{directory}/genesis: {error.strerror}") from None
+            raise os_failed(self.directory / "genesis", error) from None
         self.engine_id = self.genesis.engine_id
         self.environment = Environment(self.genesis.environment)
 
@@ -171,7 +189,7 @@ class Installed:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from None
+            raise os_failed(path, error) from None
 
     def terms(self, sequence: int, issued_ns: int) -> FrameTerms:
         """Terms of a frame for this engine."""
@@ -224,7 +242,7 @@ def public_keys(directory: Path) -> tuple[NamedKey, ...]:
     try:
         return tuple(NamedKey.from_json(row) for row in json.loads(path.read_text("utf-8")))
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from None
+        raise os_failed(path, error) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             "the list of public keys is damaged",
@@ -251,7 +269,7 @@ class KeyFile:
         try:
             sealed = path.read_bytes()
         except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from None
+            raise os_failed(path, error) from None
         try:
             self.ring.unseal(sealed, passphrase)
         except SentinelError as error:
@@ -377,8 +395,8 @@ def create_engine(
     size of the log's first file (0: 16 MiB). Raises UsageError when
     the directory holds something, StorageError.
     """
-    limits = argon_limits(environment)
     with _making(directory) as place:
+        limits = argon_limits(environment)
         keys = _core.Keyring()
         identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519)
         keys.generate(MESSAGE_KEY, Purpose.MESSAGE, Algorithm.ED25519)
@@ -458,7 +476,7 @@ def _making(directory: Path) -> Iterator[Path]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".making.", dir=directory))
     except OSError as error:
-        raise StorageError(f"{directory}: {error.strerror}") from None
+        raise os_failed(directory, error) from None
     try:
         yield place
         for path in sorted(place.iterdir(), key=lambda path: path.name == "genesis"):
@@ -467,5 +485,5 @@ def _making(directory: Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(directory if made else place, ignore_errors=True)
         if isinstance(error, OSError):
-            raise StorageError(f"{directory}: {error.strerror}") from None
+            raise os_failed(directory, error) from None
         raise

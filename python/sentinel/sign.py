@@ -37,7 +37,7 @@ from ._status import REASON_CODE, STATUS_TEXT, Reason
 from ._status import Status as StatusCode
 from ._types import EngineState, Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
-from .errors import EngineHalted, SigningFailed, UsageError
+from .errors import EngineHalted, SigningFailed, UsageError, raise_status
 from .order import from_json
 from .policy import Policy, compile_policy, decode_policy
 
@@ -173,7 +173,7 @@ class Signer:
         `durability`: "none" (keeps nothing: simulation only), "write" (survives the process),
         "fsync" (survives the machine). Raises EngineLocked when another process is the writer,
         KeyFileError, StorageError, AuditError. A log that is damaged opens halted: `status()`
-        says why, and every order is refused.
+        says why, and there are no sessions.
         """
         if durability not in _DURABILITY:
             raise UsageError(f"durability: {durability!r} is none of {', '.join(_DURABILITY)}")
@@ -207,7 +207,13 @@ class Signer:
     # ---- Signing ----------------------------------------------------------
 
     def session(self, agent: str | int) -> Session:
-        """Who asks: an agent by path, name or id. Raises UsageError when there is no such agent."""
+        """Who asks: an agent by path, name or id.
+
+        Raises UsageError when there is no such agent, AuditCorrupt when the log is damaged: such
+        an engine signs nothing.
+        """
+        if self._engine.open_status:
+            raise_status(self._engine.open_status, str(self._installed.directory))
         node = self.policy.agent(agent)
         return Session(self, node.path, self._engine.session(node.id))
 

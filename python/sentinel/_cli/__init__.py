@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.completion import completion_init
+from typer._completion_classes import completion_init
 from typer.main import get_command
 
-from ..errors import SentinelError, StorageError, UsageError
+from ..config import os_failed
+from ..errors import SentinelError, UsageError
 from . import (
     _audit,
     _bench,
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _failed(StorageError(f"{error.filename or 'system'}: {error.strerror}"), json_output)
+        return _failed(os_failed(error.filename or "system", error), json_output)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _misused(error, json_output)

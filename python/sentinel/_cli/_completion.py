@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.completion import get_completion_script
+from typer._completion_shared import get_completion_script
 
 from ..errors import UsageError
-from ._shared import Cli, JsonOption, engine_dir
+from ._shared import Cli, JsonOption
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -30,4 +31,4 @@ def completion(
     if shell not in SHELLS:
         raise UsageError(f"{shell!r} is none of {', '.join(SHELLS)}")
     script = get_completion_script(prog_name="zcp", complete_var="_ZCP_COMPLETE", shell=shell)
-    Cli(engine_dir(), json).emit({"shell": shell, "script": script}, script)
+    Cli(Path(), json).emit({"shell": shell, "script": script}, script)

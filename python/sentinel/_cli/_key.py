@@ -11,8 +11,8 @@ import typer
 from .._enums import Algorithm, Purpose, Venue, label
 from .._log import writer_is_alive
 from .._types import KeyInfo
-from ..config import KeyFile, NamedKey, public_keys
-from ..errors import KeyFileError, StorageError, UsageError
+from ..config import KeyFile, NamedKey, os_failed, public_keys
+from ..errors import KeyFileError, UsageError
 from ..lab import seed_of_pem
 from ..policy import stable_id
 from ._shared import Cli, DirOption, JsonOption, PassphraseOption, table
@@ -181,7 +181,7 @@ def _read_secret(file: Path | None, algorithm: Algorithm) -> bytes:
         else:
             raw = file.read_bytes()
     except OSError as error:
-        raise StorageError(f"the secret's file: {error.strerror}") from None
+        raise os_failed("the secret's file", error) from None
     text = raw.strip()
     if not 0 < len(text) <= _SECRET_BYTES_MAX:
         raise KeyFileError("the secret is empty, or too long")

@@ -28,16 +28,15 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         return
     public = False
     for argument in arguments[1:]:
-        name, _, value = (
-            argument.partition("=") if argument.startswith("--") else ("", "", argument)
-        )
-        if name:
+        value = argument
+        if argument.startswith("--") and not argument.startswith("-----"):
+            name, _, value = argument.partition("=")
             public = name in _PUBLIC_OPTIONS and not value
-            argument = "" if name in _PUBLIC_OPTIONS else value
+            value = "" if name in _PUBLIC_OPTIONS else value
         elif public:
             public = False
             continue
-        if _LOOKS_SECRET.fullmatch(argument):
+        if _LOOKS_SECRET.fullmatch(value):
             raise _refusal("an argument that looks like a secret")
 
 

@@ -61,6 +61,7 @@ def sign(
         raise UsageError("give either --message TEXT or the FILE of an order")
     if durability not in ("write", "fsync"):
         raise UsageError(f"--durability: {durability!r} is none of write, fsync")
+    cli.installed()
     fields = None if message is not None else read_order(file)
     with Signer.open(
         cli.directory, passphrase=cli.passphrase(), durability=durability, now_ns=now_ns()
