@@ -218,7 +218,7 @@ POLICY = (
     policy(
         "the venues of a constraint are ignored",
         "policy.c",
-        "(constraint->venues >> subject->venue & 1) == 0 ||",
+        "(constraint->venues & turn->venue) == 0 ||",
         "",
     ),
     policy(
