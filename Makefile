@@ -46,7 +46,9 @@ wheel:               ## a wheel in dist/ with the C libraries inside, tested wit
 
 docs:                ## write again what is generated in docs/
 	$(SETUP) run
+	@$(PY) tests/golden/make_status.py
 	@$(PY) scripts/docs.py
+	@$(PY) scripts/cli_docs.py
 
 clean:               ## remove all that was built, .venv too
 	rm -rf build dist .venv python/*.egg-info python/sentinel/_core*.so
