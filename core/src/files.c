@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void files_number_name(char *name, uint64_t number, const char *suffix) {
@@ -117,7 +118,12 @@ sentinel_status files_load(size_t *size, int dir_fd, const char *name, void *byt
     if (fd < 0) {
         return SENTINEL_IO_OPEN;
     }
-    sentinel_status status = files_read_at(size, fd, bytes, capacity, 0);
+    struct stat stat;
+    sentinel_status status = SENTINEL_IO_READ;
+    if (fstat(fd, &stat) == 0) {
+        status = S_ISREG(stat.st_mode) ? files_read_at(size, fd, bytes, capacity, 0)
+                                       : SENTINEL_FORMAT_MAGIC;
+    }
     uint8_t more;
     size_t got = 0;
     if (status == SENTINEL_OK && *size == capacity) {

@@ -35,7 +35,8 @@ sentinel_status files_status(int error, sentinel_status otherwise);
 SENTINEL_MUST_USE sentinel_status files_save(int dir_fd, const char *name, const void *bytes,
                                              size_t size, int sync);
 
-/* Reads a whole file that must fit. Returns: OK; IO_OPEN; IO_READ; FORMAT_SIZE. */
+/* Reads a whole file that must fit. Returns: OK; IO_OPEN; IO_READ; FORMAT_SIZE;
+ * FORMAT_MAGIC (a directory, a pipe or a device). */
 SENTINEL_MUST_USE sentinel_status files_load(size_t *size, int dir_fd, const char *name,
                                              void *bytes, size_t capacity);
 
