@@ -210,7 +210,6 @@ static int64_t *rate_times(sentinel_rate_state *state) {
 static int64_t rate_time(const sentinel_rate_state *state, uint32_t event) {
     const int64_t *times = (const int64_t *)(state + 1);
     uint32_t place = state->next + (state->capacity - state->count) + event;
-    place = place >= state->capacity ? place - state->capacity : place;
     return times[place >= state->capacity ? place - state->capacity : place];
 }
 

@@ -48,6 +48,8 @@ static void test_takes_one_of_everything_and_finds_rows_by_id(void) {
 static void test_a_firm_alone_is_a_bundle(void) {
     bundle_begin(&B);
     CHECK_OK(checked());
+    memset(B.counts, 0, sizeof B.counts); /* and nothing at all is none */
+    CHECK_EQ(checked(), SENTINEL_FORMAT_RANGE);
 }
 
 /* ---- The payload's beginning and its sections ---------------------------------- */
@@ -150,6 +152,7 @@ static void test_refuses_runs_that_are_not_of_their_nodes(void) {
     EXPECT(FORMAT_REFERENCE, B.nodes[0].constraint_count++);
     EXPECT(FORMAT_ORDER, B.nodes[0].constraint_count--);
     EXPECT(FORMAT_REFERENCE, B.nodes[2].constraint_count = 0);
+    EXPECT(FORMAT_REFERENCE, B.nodes[2].constraint_count++);
     EXPECT(FORMAT_ORDER, B.nodes[0].constraint_first = 1; B.nodes[0].constraint_count--);
     EXPECT(FORMAT_ORDER, B.nodes[0].constraint_first = 1);
     EXPECT(FORMAT_REFERENCE, B.nodes[1].constraint_first = 16);
@@ -187,6 +190,7 @@ static void test_refuses_assets_and_networks_out_of_range(void) {
     EXPECT(FORMAT_ORDER, B.networks[0].id = 0);
     EXPECT(FORMAT_ORDER, B.networks[1].id = NETWORK);
     EXPECT(FORMAT_RANGE, B.networks[0].decimals = 78);
+    EXPECT(OK, B.networks[0].decimals = 77);
     EXPECT(FORMAT_REFERENCE, B.networks[0].asset = 4);
     EXPECT(FORMAT_RANGE, B.networks[0].code_size = 39);
     EXPECT(FORMAT_TEXT, B.networks[0].code[0] = '&');

@@ -197,12 +197,16 @@ static void test_time_that_goes_back_never_frees_anything(void) {
     scene_with_window(SENTINEL_RULE_ROLLING_CAP, 100, 640);
     buy_worth(60);
     CHECK_EQ(spend_at(NOW), SENTINEL_ALLOWED);
-    buy_worth(40);
+    buy_worth(10);
+    CHECK_EQ(spend_at(NOW - 100000), SENTINEL_ALLOWED);
+    CHECK_EQ(result_of(SENTINEL_RULE_ROLLING_CAP)->value, 70);
+    buy_worth(0);
+    judge_at(NOW); /* what was spent that long ago counts no more */
+    CHECK_EQ(result_of(SENTINEL_RULE_ROLLING_CAP)->value, 60);
+    buy_worth(30);
     CHECK_EQ(spend_at(NOW - 5), SENTINEL_ALLOWED);
     CHECK_EQ(spend_at(NOW - 100000), SENTINEL_DENIED);
-    buy_worth(0);
-    CHECK_EQ(spend_at(NOW - 100000), SENTINEL_ALLOWED);
-    buy_worth(1);
+    buy_worth(11);
     CHECK_EQ(spend_at(NOW + 600), SENTINEL_DENIED);
     CHECK_EQ(result_of(SENTINEL_RULE_ROLLING_CAP)->value, 101);
     scene_with_window(SENTINEL_RULE_RATE_LIMIT, 2, 640);

@@ -125,6 +125,13 @@ static void test_a_restored_state_decides_as_before(void) {
     CHECK_BYTES(copy, S.world.state, S.world.state_size);
 }
 
+static void test_a_fresh_state_restores(void) {
+    busy();
+    scene_load();
+    memcpy(copy, S.world.state, S.world.state_size);
+    CHECK_OK(restore());
+}
+
 static void test_refuses_a_state_of_another_bundle_or_form(void) {
     EXPECT(FORMAT_MAGIC, head()->magic[7] = 0);
     EXPECT(FORMAT_VERSION, head()->version = 2);
@@ -184,6 +191,7 @@ static void test_refuses_agents_that_no_gate_leaves(void) {
     EXPECT(FORMAT_RANGE, agent(AGENT)->attempts_since_ns = -1);
     EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed_first_ns = 12);
     EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed_first_ns = -1);
+    EXPECT(OK, agent(AGENT)->suppressed_first_ns = 0);
     EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed = 0);
     EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_last_ns = 1);
     EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_reasons[1] = 1);
@@ -195,6 +203,7 @@ static void test_refuses_nodes_marks_and_books_out_of_range(void) {
     EXPECT(FORMAT_RANGE, node(FIRM)->node = 1001);
     EXPECT(FORMAT_RANGE, node(FIRM)->halted = 2);
     EXPECT(FORMAT_RANGE, node(OTHER)->severity = 4);
+    EXPECT(OK, node(OTHER)->severity = 3);
     EXPECT(FORMAT_RANGE, node(OTHER)->since_ns = -1);
     EXPECT(FORMAT_RESERVED, node(OTHER)->reserved[1] = 1);
     EXPECT(FORMAT_RESERVED, node(OTHER)->halted = 0);
@@ -238,10 +247,13 @@ static void test_refuses_rings_that_debits_do_not_leave(void) {
     busy();
     CHECK(rate(3)->count == 4 && rate(3)->next == 3); /* seven events in a ring of four */
     EXPECT(FORMAT_RANGE, rate(3)->capacity = 3);
+    EXPECT(FORMAT_RANGE, memset(rate(3), 0, 48); rate(3)->capacity = rate(3)->count = 3);
     EXPECT(FORMAT_RANGE, rate(3)->count = 5);
     EXPECT(FORMAT_RANGE, rate(3)->count = 2);
     EXPECT(FORMAT_RANGE, rate(3)->next = 4);
     EXPECT(FORMAT_RANGE, rate(3)->next = 2); /* times now fall */
+    EXPECT(FORMAT_RANGE, memset(times(3), 0, 32); rate(3)->next = 4);
+    EXPECT(OK, memset(times(3), 0, 32); rate(3)->next = 0);
     EXPECT(FORMAT_RANGE, times(3)[3] = -1);
     EXPECT(FORMAT_RANGE, times(3)[2] = times(3)[1] - 1);
     EXPECT(OK, times(3)[2] = times(3)[1]);
@@ -274,6 +286,7 @@ static void test_any_changed_byte_is_refused_or_harmless(void) {
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_restored_state_decides_as_before);
+    RUN(test_a_fresh_state_restores);
     RUN(test_refuses_a_state_of_another_bundle_or_form);
     RUN(test_refuses_memory_that_does_not_fit);
     RUN(test_refuses_counters_of_keys_that_are_no_table);

@@ -282,14 +282,36 @@ static void test_a_halted_node_may_not_be_left_out(void) {
     world_free(&next);
 }
 
-static void test_an_agent_that_becomes_a_group_stays_halted_and_loses_its_ids(void) {
-    load();
-    uint8_t digest32[32] = {1};
-    sentinel_policy_halt(&S.world.view, OTHER, 1, 7, NOW, 2, digest32);
-    S.build.nodes[OTHER].kind = SENTINEL_NODE_GROUP;
-    CHECK_OK(scene_reload());
-    CHECK_EQ(sentinel_view_node(&S.world.view, OTHER)->halted, 1);
-    CHECK(sentinel_view_agent(&S.world.view, OTHER) == NULL);
+static void test_an_agent_that_becomes_a_group_loses_its_ids_and_may_not_be_halted(void) {
+    for (int halted = 0; halted < 2; halted++) {
+        load();
+        uint8_t digest32[32] = {1};
+        sentinel_policy_halt(&S.world.view, OTHER, halted, 7, NOW, 2, digest32);
+        S.build.nodes[OTHER].kind = SENTINEL_NODE_GROUP;
+        build_world next;
+        CHECK_EQ(world_make(&next, &S.build, &S.world),
+                 halted ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
+        CHECK(halted || sentinel_view_agent(&next.view, OTHER) == NULL);
+        world_free(&next);
+    }
+}
+
+/* A group's halt holds for the agents that were below it. */
+static void test_an_agent_may_not_move_away_from_under_a_halt(void) {
+    static const uint32_t halts[] = {FIRM, GROUP, AGENT};
+    for (size_t i = 0; i < 3; i++) {
+        load();
+        uint8_t digest32[32] = {1};
+        S.build.nodes[AGENT].parent = FIRM;
+        S.build.nodes[AGENT].depth = 1;
+        build_world next;
+        CHECK_OK(world_make(&next, &S.build, &S.world));
+        world_free(&next);
+        sentinel_policy_halt(&S.world.view, halts[i], 1, 7, NOW, 2, digest32);
+        CHECK_EQ(world_make(&next, &S.build, &S.world),
+                 halts[i] == GROUP ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
+        world_free(&next);
+    }
 }
 
 static void test_books_of_another_size_keep_the_higher_action_ids(void) {
@@ -439,7 +461,8 @@ int main(int argc, char **argv) {
     RUN(test_what_is_the_engines_is_carried_over);
     RUN(test_nodes_agents_and_marks_are_carried_over_by_id);
     RUN(test_a_halted_node_may_not_be_left_out);
-    RUN(test_an_agent_that_becomes_a_group_stays_halted_and_loses_its_ids);
+    RUN(test_an_agent_that_becomes_a_group_loses_its_ids_and_may_not_be_halted);
+    RUN(test_an_agent_may_not_move_away_from_under_a_halt);
     RUN(test_books_of_another_size_keep_the_higher_action_ids);
     RUN(test_windows_are_carried_over_as_they_are);
     RUN(test_windows_of_each_agent_are_carried_over_by_agent);
