@@ -81,10 +81,15 @@ static sentinel_status create(sentinel_engine *engine, const char *dir,
     SENTINEL_TRY(engine_keys_open(engine, options));
     SENTINEL_TRY(rehearse(engine, options, authority, authority_size, policy, policy_size, now_ns));
     SENTINEL_TRY(engine_lock(&engine->lock_fd, engine->dir_fd));
-    /* Nobody else was quicker; from here on, all that is there is ours. */
-    SENTINEL_TRY(engine_dir_is_new(engine->dir_fd));
-    sentinel_status status =
-        create_files(engine, options, authority, authority_size, policy, policy_size, now_ns);
+    /* Unless somebody else was quicker, all that is there is ours. */
+    sentinel_status status = engine_dir_is_new(engine->dir_fd);
+    if (status == SENTINEL_USAGE_STATE) {
+        return status;
+    }
+    if (status == SENTINEL_OK) {
+        status = create_files(engine, options, authority, authority_size, policy, policy_size,
+                              now_ns);
+    }
     if (status != SENTINEL_OK) {
         engine_dir_clear(engine->dir_fd);
     }

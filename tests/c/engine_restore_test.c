@@ -39,8 +39,8 @@ static void test_the_last_two_snapshots_are_kept(void) {
 
 /* The state after opening, with the snapshots as they now are. */
 static void state_after_open(uint8_t *out, size_t room) {
-    char aside[64] = "/tmp/sentinel-aside-XXXXXX";
-    CHECK(mkdtemp(aside) != NULL);
+    char aside[64];
+    scratch_make(aside, sizeof aside, "aside");
     shell("cp -a %s/. %s/", home, aside);
     int64_t now = scene.now;
     CHECK_OK(engine_open());

@@ -18,6 +18,15 @@ static sentinel_engine_options options;
 static _Alignas(8) uint8_t policy_frame[65536];
 static size_t policy_size;
 
+/* Where directories are made; a test that copies them hundreds of times moves
+ * to memory. */
+static const char *scratch = "/tmp";
+
+static void scratch_make(char *path, size_t size, const char *name) {
+    snprintf(path, size, "%s/sentinel-%s-XXXXXX", scratch, name);
+    CHECK(mkdtemp(path) != NULL);
+}
+
 static const char *in_home(const char *name) {
     static char path[4][192];
     static unsigned next;
@@ -62,8 +71,7 @@ static void home_begin(void) {
     (void)scene_load(&scene); /* signs it; the scene itself has no authority */
     memcpy(policy_frame, scene.frame, scene.frame_size);
     policy_size = scene.frame_size;
-    strcpy(home, "/tmp/sentinel-engine-XXXXXX");
-    CHECK(mkdtemp(home) != NULL);
+    scratch_make(home, sizeof home, "engine");
     CHECK_OK(mkdir(in_home("keys"), 0700));
     size_t size = sentinel_keyring_sealed_bytes(scene.ring);
     CHECK(size <= sizeof sealed);
