@@ -117,6 +117,7 @@ class LogReader:
         """The next record. Raises AuditCorrupt with the place where the log is not intact."""
 
 def log_head(directory: str | PathLike[str]) -> Head: ...
+
 @final
 class Tree:
     """The RFC 6962 root over record hashes."""
