@@ -170,6 +170,15 @@ def test_a_bundle_cut_short_is_refused() -> None:
             decode_policy(data[:size])
 
 
+@pytest.mark.parametrize("section", range(10))
+def test_a_bundle_with_a_section_out_of_place_is_refused(section: int) -> None:
+    head = _layout.POLICY.unpack(FRAME, 96)
+    head["sections"][2 * section] -= 8
+    data = FRAME[:96] + _layout.POLICY.pack(**head) + FRAME[96 + _layout.POLICY.size :]
+    with pytest.raises(PolicyInvalid, match="a section is not in its place"):
+        decode_policy(data)
+
+
 # ---- Words ---------------------------------------------------------------------
 
 
@@ -447,6 +456,13 @@ def test_warns_of_a_destination_on_the_sanctions_list_and_of_one_unused(tmp_path
         ("destination-sanctioned", 10, 3),
         ("unused", 11, 3),
     ]
+
+
+def test_what_follows_from_a_rate_is_no_unreachable_constraint() -> None:
+    source = QUIET.replace("[place, cancel]", "[place]")
+    assert warnings(source.replace("max_value: 5", "max_value: 5\n  rate: 5/s")) == []
+    written = "max_value: 5\n  rate: 5/s\n  cancel_rate: 5/s"
+    assert warnings(source.replace("max_value: 5", written)) == [("unreachable", 5, 16)]
 
 
 def test_every_warning_has_a_test() -> None:

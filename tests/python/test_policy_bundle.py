@@ -354,6 +354,13 @@ def test_an_id_that_two_names_share_is_refused() -> None:
     assert error.next_step == "give it another `name:`"
 
 
+def test_a_name_whose_id_is_zero_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentinel._policy_tables.stable_id", lambda kind, name: 0)
+    error = refused("version: 1\n‸firm: {}\n")
+    assert "the same id 0 as 'none'" in error.message
+    assert "`id:` of its own" in error.next_step
+
+
 def test_the_same_text_gives_the_same_bytes() -> None:
     text = FIRM.read_text()
     parts = {compile_policy(text, TERMS, keyring=None, file=str(FIRM)) for _ in range(3)}
