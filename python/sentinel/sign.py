@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 from . import _core, _layout
 from ._denied import denial
-from ._enums import Algorithm, Command, Environment, MarkKind
+from ._enums import FEED_MARKS_MAX, Algorithm, Command, Environment, MarkKind
 from ._frame import FrameKind
 from ._layout import FedMark
 from ._order import DecimalText, Order, decimal_of
@@ -191,7 +191,8 @@ class Signer:
 
     def close(self, now_ns: int | None = None) -> None:
         """Records what is pending, takes a snapshot, wipes the keys. Safe to call again."""
-        self._engine.close(_now(now_ns))
+        with self._lock:
+            self._engine.close(_now(now_ns))
 
     def __enter__(self) -> Self:
         return self
@@ -244,20 +245,22 @@ class Signer:
         return found
 
     def _take_id(self, agent: int, wanted: int | None) -> int:
-        with self._lock:
-            if agent not in self._next_ids:
-                rows = {row.node: row.id_highest for row in self._engine.state().agents}
-                self._next_ids[agent] = rows.get(agent, 0) + 1
-            taken = self._next_ids[agent] if wanted is None else wanted
-            self._next_ids[agent] = max(self._next_ids[agent], taken + 1)
-            return taken
+        if agent not in self._next_ids:
+            rows = {row.node: row.id_highest for row in self._engine.state().agents}
+            self._next_ids[agent] = rows.get(agent, 0) + 1
+        taken = self._next_ids[agent] if wanted is None else wanted
+        self._next_ids[agent] = max(self._next_ids[agent], taken + 1)
+        return taken
 
     def _sign(
-        self, path: str, session: _core.Session, order: Order, action_id: int | None, now_ns: int
+        self, session: _core.Session, order: Order, action_id: int | None, now_ns: int | None
     ) -> SignedOrder:
-        taken = self._take_id(session.agent, action_id)
-        packed = order.pack(agent=session.agent, action_id=taken)
-        outcome = self._engine.sign(session, packed, now_ns)
+        # One turn for id, time and signature: a thread that took the first two and then waited
+        # would fall behind the window of ids, or let the clock seem to step back.
+        with self._lock:
+            taken = self._take_id(session.agent, action_id)
+            packed = order.pack(agent=session.agent, action_id=taken)
+            outcome = self._engine.sign(session, packed, _now(now_ns))
         if outcome.signature is None or outcome.request is None:
             raise self._refusal(session.agent, outcome)
         return SignedOrder(
@@ -318,7 +321,8 @@ class Signer:
 
     def poll(self, now_ns: int | None = None) -> None:
         """Applies what other processes handed in. Every `sign` does this first by itself."""
-        self._engine.spool(_now(now_ns))
+        with self._lock:
+            self._engine.spool(_now(now_ns))
 
     def halt(
         self,
@@ -345,14 +349,15 @@ class Signer:
         severity: int,
         now_ns: int | None,
     ) -> int:
-        now = _now(now_ns)
         policy = self.policy
         node = policy.nodes[0] if scope is None else policy.node(scope)
         with self._lock:
+            authorities = self._authorities()
+            now = _now(now_ns)
             part = _layout.command(
                 verb, node.id, reason, self._terms(_SEQUENCE_COMMAND, now), severity=severity
             )
-            frame = self._authorities().sign(FrameKind.COMMAND, part)
+            frame = authorities.sign(FrameKind.COMMAND, part)
             keep_text(self._installed.directory, reason)
             return self._engine.take(frame, now)
 
@@ -370,14 +375,15 @@ class Signer:
         `version`: default one above the loaded one. Raises ConfigError with file, line and
         column; PolicyInvalid when the engine does not take it, and then nothing has changed.
         """
-        now = _now(now_ns)
         with self._lock:
+            authorities = self._authorities()
+            now = _now(now_ns)
             loaded = self._engine.state().sequences[FrameKind.POLICY]
             wanted = loaded + 1 if version is None else version
             terms = self._installed.terms(wanted, now)
             keys = [key.info for key in public_keys(self._installed.directory)]
             part = compile_policy(source, terms, keyring=keys, file=file, base=base)
-            frame = self._authorities().sign(FrameKind.POLICY, part)
+            frame = authorities.sign(FrameKind.POLICY, part)
             self._engine.take(frame, now)
             text = source if isinstance(source, str) else source.decode()
             keep_text(self._installed.directory, text)
@@ -394,20 +400,21 @@ class Signer:
 
         Raises UsageError for an unknown name, OrderInvalid for what is no decimal.
         """
-        now = _now(now_ns)
         policy = self.policy
-        marks = [
-            FedMark(MarkKind.INSTRUMENT, policy.instrument(name).id, decimal_of(price, name), now)
+        prices = [
+            (MarkKind.INSTRUMENT, policy.instrument(name).id, decimal_of(price, name))
             for name, price in (instruments or {}).items()
         ] + [
-            FedMark(MarkKind.ASSET, policy.asset(name).id, decimal_of(price, name), now)
+            (MarkKind.ASSET, policy.asset(name).id, decimal_of(price, name))
             for name, price in (assets or {}).items()
         ]
-        for first in range(0, len(marks), 64):
+        for first in range(0, len(prices), FEED_MARKS_MAX):
             with self._lock:
-                terms = self._terms(_SEQUENCE_FEED_MARK, now)
-                part = _layout.mark_feed(marks[first : first + 64], terms)
-                self._engine.take(self._authorities().sign(FrameKind.FEED, part), now)
+                authorities = self._authorities()
+                now = _now(now_ns)
+                marks = [FedMark(*price, now) for price in prices[first : first + FEED_MARKS_MAX]]
+                part = _layout.mark_feed(marks, self._terms(_SEQUENCE_FEED_MARK, now))
+                self._engine.take(authorities.sign(FrameKind.FEED, part), now)
 
     def _authorities(self) -> AuthorityRing:
         """Opened at the first use: Argon2id takes its time."""
@@ -457,7 +464,7 @@ class Session:
         if reasons is not None:
             digest = keep_text(self._signer._installed.directory, reasons)
             order = replace(order, reasons_digest=digest)
-        return self._signer._sign(self.path, self._session, order, action_id, _now(now_ns))
+        return self._signer._sign(self._session, order, action_id, now_ns)
 
 
 def status_of(installed: Installed, state: EngineState, policy: Policy | None) -> Status:

@@ -11,6 +11,7 @@ from .._enums import Command
 from .._frame import FrameKind
 from ..config import AuthorityRing, keep_text
 from ._shared import (
+    ISSUED_BEFORE_NS,
     WAIT_SECONDS,
     Cli,
     DirOption,
@@ -27,9 +28,6 @@ ScopeOption = Annotated[
     str, typer.Option("--scope", help="Path of a group or agent; default: the whole firm.")
 ]
 SeverityOption = Annotated[int, typer.Option("--severity", min=0, max=3, help="0 to 3.")]
-
-ISSUED_BEFORE_NS = 2 * 10**9
-"""A command is dated back so much: the writer's clock reading may be a little older than ours."""
 
 
 def register(app: typer.Typer) -> None:

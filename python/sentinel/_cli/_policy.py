@@ -32,6 +32,7 @@ from ..policy import (
 from ..receipt import iso_time
 from ..sign import status_of
 from ._shared import (
+    ISSUED_BEFORE_NS,
     WAIT_SECONDS,
     Cli,
     DirOption,
@@ -364,7 +365,7 @@ def _compile(
     wanted = before.version + 1 if version is None else version
     _check_version(wanted, before)
     keys = [key.info for key in public_keys(cli.directory)]
-    terms = cli.installed().terms(wanted, now_ns())
+    terms = cli.installed().terms(wanted, now_ns() - ISSUED_BEFORE_NS)
     part = compile_policy(source, terms, keyring=keys, file=file, base=base)
     return AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.POLICY, part)
 

@@ -51,6 +51,9 @@ WaitOption = Annotated[
 ]
 
 WAIT_SECONDS: Final = 5.0
+ISSUED_BEFORE_NS: Final = 5 * 10**9
+"""Commands and policies are dated back so much: a writer that is just opening reads its clock
+before the passphrase has opened the keys, and takes nothing that is issued after that."""
 
 
 @dataclass(frozen=True, slots=True)
