@@ -241,7 +241,7 @@ POLICY = (
     ),
     policy(
         "agents share the windows that each should have",
-        "state_layout.c",
+        "state_internal.h",
         "offset += (view->agent_ordinals[agent] - view->agent_ordinals[constraint->node]) *",
         "offset += 0 *",
     ),
