@@ -1,8 +1,5 @@
 """Bad input: each is a clear error with its place and remedy, a documented exit status, no
-traceback, and nothing changed.
-
-`nothing changed` is judged by the engine's files: all but the lock, the control page and the
-records that an engine keeps of its own starts and refusals.
+traceback, and nothing changed (desk.py says how that is judged).
 """
 
 from __future__ import annotations
@@ -17,62 +14,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from desk import Desk, files, kept
 from engines import LIMIT, PASSPHRASE, POLICY, Made, make_engine
 
 from sentinel._cli import main
-from sentinel._cli._shared import EXIT_STATUSES
 from sentinel.audit import RecordType, read_log
-
-Files = dict[str, str]
-
-
-def files(directory: Path) -> Files:
-    """Every file's digest."""
-    return {
-        str(path.relative_to(directory)): sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
-def kept(directory: Path) -> tuple[Files, list[str]]:
-    """What must not change: keys, bundles and texts; and what was decided and taken."""
-    stable = ("keys/", "bundles/", "genesis", "expectation.json")
-    own = (RecordType.START, RecordType.SNAPSHOT, RecordType.REFUSED)
-    records = [r.hash.hex() for r in read_log(directory) if r.type not in own]
-    found = {name: digest for name, digest in files(directory).items() if name.startswith(stable)}
-    return found, [str(len(records)), *(r.type.name for r in read_log(directory)
-                                        if r.type not in own)]  # fmt: skip
-
-
-class Desk:
-    """Runs commands that must fail, and compares before with after."""
-
-    def __init__(self, made: Made, capsys: pytest.CaptureFixture[str]) -> None:
-        self.directory = made.directory
-        self._capsys = capsys
-
-    def run(self, *words: str | Path) -> tuple[int, str]:
-        self._capsys.readouterr()
-        status = main([*map(str, words), "--dir", str(self.directory)])
-        captured = self._capsys.readouterr()
-        assert "Traceback" not in captured.err + captured.out
-        return status, captured.err
-
-    def fails(self, status: int, *words: str | Path, says: tuple[str, ...]) -> str:
-        before = kept(self.directory)
-        got, err = self.run(*words)
-        assert got == status, err
-        assert status in EXIT_STATUSES
-        for text in (*says, "next step:"):
-            assert text in err, err
-        assert kept(self.directory) == before
-        return err
 
 
 @pytest.fixture
@@ -123,7 +73,7 @@ def test_a_wrong_policy_names_file_line_and_column(
         desk.fails(2, "policy", "load", file, says=says)
         return
     status = main(["policy", "lint", str(file)])
-    err = desk._capsys.readouterr().err
+    err = desk.capsys.readouterr().err
     assert status == 2
     for text in says:
         assert text in err
