@@ -306,7 +306,9 @@ class _Encoder:
             raise self._key_error(
                 row,
                 f"the keyring has no key {row.name!r} (id {row.id})",
-                f"make it: zcp key generate {row.name}, or import it: zcp key import {row.name}",
+                f"make it (generate) or bring it (import): zcp key generate {row.name}"
+                f" --algorithm {label(row.algorithm)}"
+                + (f" --venue {label(row.venue)}" if row.venue else ""),
             )
         for field, wanted, found in (
             ("purpose", row.purpose, info.purpose),
