@@ -68,12 +68,11 @@ def tracked() -> list[Path]:
         names = out.decode().split("\0")[:-1]
         return sorted(TOP / name for name in set(names) if (TOP / name).is_file())
     except (OSError, subprocess.CalledProcessError):
-        skip = {"build", "dist", ".venv", ".git"}
-        return sorted(
-            path
-            for path in TOP.rglob("*")
-            if path.is_file() and not skip & set(path.relative_to(TOP).parts)
+        made = re.compile(
+            r"(^|/)(build|dist|run|__pycache__|\.(?!ci|github)[^/]*|[^/]*\.egg-info)/"
         )
+        paths = [path for path in TOP.rglob("*") if path.is_file()]
+        return sorted(path for path in paths if not made.search(name(path)))
 
 
 FILES = tracked()
