@@ -67,12 +67,15 @@ static sentinel_status set_aside(sentinel_log *log, const uint8_t *torn, uint64_
 /* What stopped the reading of a segment that is mapped at `bytes`. */
 static sentinel_status judge_tail(sentinel_log *log, const uint8_t *bytes, log_place place,
                                   uint64_t head_count) {
-    uint64_t rest = log->segment_end - log->segment_offset;
+    uint64_t room = log->segment_end - log->segment_offset;
+    uint64_t rest = room;
     const uint8_t *tail = bytes + log->segment_offset;
+    if (room < LOG_WORD_BYTES) {
+        return SENTINEL_AUDIT_CORRUPT; /* No segment of ours is that full. */
+    }
     while (rest > 0 && tail[rest - 1] == 0) {
         rest--;
     }
-    uint64_t room = log->segment_end - log->segment_offset;
     if (rest > LOG_WORD_BYTES && record_behind(tail + 8, room - 8)) {
         return SENTINEL_AUDIT_CORRUPT; /* Records behind a hole. */
     }

@@ -22,8 +22,8 @@ static sentinel_status restore_at(sentinel_engine *engine, sentinel_log_reader *
         return SENTINEL_POLICY_ARENA;
     }
     files_number_name(name, number, "");
-    SENTINEL_TRY(files_load(&size, engine->snapshots_fd, name, engine->state,
-                            (size_t)ref->size_bytes));
+    SENTINEL_TRY(
+        files_load(&size, engine->snapshots_fd, name, engine->state, (size_t)ref->size_bytes));
     SENTINEL_TRY(engine_bundle_load(engine, &authority_size, record.header->authority_hash32,
                                     engine->authority, sizeof engine->authority));
     SENTINEL_TRY(engine_bundle_load(engine, &policy_size, record.header->policy_hash32,
@@ -91,10 +91,9 @@ sentinel_status engine_restore(sentinel_engine *engine) {
     int lost = 0;
     sentinel_status status = restore_newest(engine, &reader, &lost);
     if (status == SENTINEL_AUDIT_END) {
-        status = sentinel_log_reader_open(&reader, engine->log_fd, 0);
-        if (status == SENTINEL_AUDIT_END) {
-            status = SENTINEL_AUDIT_TRUNCATED; /* Not even a genesis record. */
-        }
+        /* Not even a genesis record: the log was there when it was created. */
+        status = engine->log.count == 0 ? SENTINEL_AUDIT_TRUNCATED
+                                        : sentinel_log_reader_open(&reader, engine->log_fd, 0);
     }
     while (status == SENTINEL_OK && reader.next < engine->log.count) {
         status = replay_one(engine, &reader);

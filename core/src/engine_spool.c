@@ -103,7 +103,8 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     }
     sentinel_status status = files_load(&size, engine->spool_fd, name, engine->frame,
                                         (size_t)engine->config.bundle_bytes_max);
-    if (status == SENTINEL_IO_READ || (status == SENTINEL_IO_OPEN && errno != ENOENT)) {
+    if (status == SENTINEL_IO_READ ||
+        (status == SENTINEL_IO_OPEN && errno != ENOENT && errno != ELOOP)) {
         return status; /* It is there, and will be read another time. */
     }
     if (status == SENTINEL_OK && was_taken(engine, engine->frame, size)) {

@@ -229,6 +229,67 @@ static void test_a_torn_tail_that_cannot_be_kept_is_left_alone(void) {
     }
 }
 
+/* ---- Every call once ----------------------------------------------------------- */
+
+static sentinel_status open_again(uint8_t durability) {
+    return sentinel_log_open(&log_, dir, c.engine_id32, durability, SEGMENT);
+}
+
+static void test_opening_a_torn_log_goes_on_after_any_call_failed(void) {
+    static uint8_t segment[SEGMENT], head[SENTINEL_HEAD_BYTES];
+    begin(SENTINEL_DURABILITY_FSYNC, 3);
+    uint64_t at = log_.segment_offset;
+    sentinel_log_close(&log_);
+    file_write(dir, "00000000000000000000.log", "torn", 4, at + 40);
+    file_read(dir, "00000000000000000000.log", segment, SEGMENT);
+    file_read(dir, "head", head, sizeof head);
+    unsigned failures = 0;
+    for (unsigned n = 1;; n++) {
+        CHECK(n < 500);
+        dir_empty(dir);
+        file_write(dir, "00000000000000000000.log", segment, SEGMENT, 0);
+        file_write(dir, "head", head, sizeof head, 0);
+        faults = (file_faults){.fail_at = n};
+        sentinel_status status = open_again(SENTINEL_DURABILITY_FSYNC);
+        int met = faults.seen >= n;
+        faults = (file_faults){.fail_at = 0};
+        sentinel_log_close(&log_);
+        failures += status != SENTINEL_OK;
+        CHECK_OK(open_again(SENTINEL_DURABILITY_FSYNC));
+        CHECK_EQ(log_.count, 3);
+        expect_whole(3);
+        sentinel_log_close(&log_);
+        if (!met) {
+            CHECK_OK(status);
+            break;
+        }
+    }
+    CHECK(failures > 20);
+}
+
+static void test_a_roll_over_keeps_what_it_has_when_any_call_fails(void) {
+    unsigned failures = 0;
+    for (unsigned n = 1;; n++) {
+        CHECK(n < 50);
+        begin(SENTINEL_DURABILITY_FSYNC, 1);
+        fill_segment();
+        faults = (file_faults){.fail_at = n};
+        sentinel_status status = append_next(0);
+        int met = faults.seen >= n;
+        faults = (file_faults){.fail_at = 0};
+        failures += status != SENTINEL_OK;
+        expect_whole(status == SENTINEL_OK ? 81 : 80);
+        sentinel_log_close(&log_);
+        CHECK_OK(open_again(SENTINEL_DURABILITY_FSYNC));
+        CHECK_EQ(log_.count, status == SENTINEL_OK ? 81 : 80);
+        if (!met) {
+            CHECK_OK(status);
+            break;
+        }
+    }
+    CHECK(failures >= 8);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_short_and_interrupted_calls_change_nothing);
@@ -240,6 +301,8 @@ int main(int argc, char **argv) {
     RUN(test_a_roll_over_syncs_what_waits);
     RUN(test_a_log_that_cannot_be_made_says_why);
     RUN(test_a_torn_tail_that_cannot_be_kept_is_left_alone);
+    RUN(test_opening_a_torn_log_goes_on_after_any_call_failed);
+    RUN(test_a_roll_over_keeps_what_it_has_when_any_call_fails);
     sentinel_log_close(&log_);
     dir_remove(path, dir);
     return test_end();

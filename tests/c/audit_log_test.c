@@ -345,6 +345,19 @@ static void test_a_writer_killed_behind_a_new_segment_goes_on_in_it(void) {
     expect_whole(81);
 }
 
+static void test_a_head_whose_segment_is_gone_is_corruption(void) {
+    begin(200);
+    sentinel_log_close(&w.log);
+    file_read(w.dir, "head", head_before, SENTINEL_HEAD_BYTES);
+    begin(300);
+    sentinel_log_close(&w.log);
+    file_write(w.dir, "head", head_before, SENTINEL_HEAD_BYTES, 0);
+    CHECK_EQ(unlinkat(w.dir, FIRST, 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000080.log", 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000160.log", 0), 0);
+    CHECK_EQ(reopen(), SENTINEL_AUDIT_CORRUPT);
+}
+
 static void test_a_missing_segment_is_found(void) {
     begin(300);
     sentinel_log_close(&w.log);
@@ -500,6 +513,7 @@ int main(int argc, char **argv) {
     RUN(test_a_head_without_its_log_is_truncation);
     RUN(test_a_maker_killed_before_the_first_segment_leaves_a_new_log);
     RUN(test_a_writer_killed_behind_a_new_segment_goes_on_in_it);
+    RUN(test_a_head_whose_segment_is_gone_is_corruption);
     RUN(test_a_missing_segment_is_found);
     RUN(test_a_segment_behind_a_hole_is_corruption);
     RUN(test_another_engines_log_is_refused);

@@ -64,6 +64,39 @@ static void test_a_frame_that_the_head_knows_may_not_be_cut(void) {
     }
 }
 
+/* A size that reaches beyond the segment is that of no frame. */
+static void test_a_torn_frame_near_the_end_is_set_aside(void) {
+    begin(1);
+    chain_feed(&w.c, SENTINEL_SUBJECT_BYTES_MAX);
+    append();
+    chain_feed(&w.c, SENTINEL_SUBJECT_BYTES_MAX);
+    append();
+    size_t at = w.log.segment_offset;
+    uint64_t words[2] = {24576, 1 | (uint64_t)SENTINEL_RECORD_FEED << 16 | (uint64_t)24576 << 32};
+    CHECK(SEGMENT - at < 24576);
+    sentinel_log_close(&w.log);
+    file_write(w.dir, FIRST, words, sizeof words, at);
+    uint64_t count;
+    CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_CORRUPT);
+    CHECK_OK(reopen());
+    CHECK_EQ(w.log.count, 3);
+    CHECK_EQ(w.log.torn_bytes, 14); /* up to the last byte that is not zero */
+}
+
+static void test_a_segment_without_its_last_zero_is_corruption(void) {
+    begin(1);
+    sentinel_log_close(&w.log);
+    int fd = openat(w.dir, FIRST, O_RDWR);
+    uint64_t size = 64 + 736;
+    CHECK_OK(ftruncate(fd, (off_t)size));
+    CHECK(pwrite(fd, &size, 8, 56) == 8);
+    close(fd);
+    uint64_t count;
+    CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_CORRUPT);
+    CHECK_EQ(count, 1);
+    CHECK_EQ(reopen(), SENTINEL_AUDIT_CORRUPT);
+}
+
 static void test_what_is_torn_twice_is_kept_twice(void) {
     size_t at = prepare_cut();
     put_cut(at, 340, head_before); /* within the subject, which has no zeros */
@@ -285,6 +318,8 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_frame_cut_at_any_byte_is_set_aside);
     RUN(test_a_frame_that_the_head_knows_may_not_be_cut);
+    RUN(test_a_torn_frame_near_the_end_is_set_aside);
+    RUN(test_a_segment_without_its_last_zero_is_corruption);
     RUN(test_what_is_torn_twice_is_kept_twice);
     RUN(test_a_frame_without_its_beginning_is_set_aside);
     RUN(test_a_wrong_commit_word_beyond_the_head_is_set_aside);

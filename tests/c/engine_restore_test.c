@@ -85,6 +85,23 @@ static void test_every_way_to_restore_gives_the_same_state(void) {
     }
 }
 
+static void expect_halted(sentinel_status status) {
+    CHECK_EQ(engine_open(), status);
+    CHECK(engine != NULL);
+    CHECK_EQ(engine_state()->halted, status);
+    sentinel_order order = scene_place(&scene);
+    scene.session.agent = AGENT_A;
+    CHECK_OK(sentinel_engine_sign(engine, &scene.outcome, &scene.session, &order,
+                                  order.header.size_bytes, scene.now));
+    CHECK(scene.outcome.verdict == SENTINEL_DENIED || scene.outcome.verdict == SENTINEL_FAILED);
+    CHECK_EQ(scene.outcome.request.text_size, 0);
+    CHECK_EQ(scene.outcome.recorded, 0);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK(engine_take() != SENTINEL_OK);
+    CHECK_EQ(engine_state()->halted, status);
+    engine_close();
+}
+
 static void test_a_snapshot_without_its_record_halts(void) {
     engine_begin();
     expect_allowed();
@@ -97,6 +114,34 @@ static void test_a_snapshot_without_its_record_halts(void) {
     expect_denied(SENTINEL_REASON_ENGINE_HALTED);
     engine_close();
     CHECK_EQ(log_count(), count);
+}
+
+static void test_a_snapshot_of_another_record_is_passed_over(void) {
+    engine_begin();
+    for (int i = 0; i < 5; i++) {
+        expect_allowed();
+    }
+    engine_close();
+    char name[64];
+    unsigned long long number = 9; /* the last record, a SNAPSHOT */
+    snprintf(name, sizeof name, "snapshots/%020llu", number);
+    CHECK(exists(name));
+    CHECK_OK(rename(in_home(name), in_home("snapshots/00000000000000000006")));
+    CHECK_OK(engine_open());
+    CHECK_EQ(engine_state()->key_counters[0].uses, 5);
+    CHECK_OK(unlink(in_home("snapshots/00000000000000000006")));
+    CHECK_OK(mkdir(in_home("snapshots/00000000000000000007"), 0700)); /* no file at all */
+    engine_close();
+    CHECK_OK(engine_open());
+    CHECK_EQ(engine_state()->key_counters[0].uses, 5);
+}
+
+static void test_an_empty_log_halts(void) {
+    engine_begin();
+    engine_close();
+    shell("rm -rf %s/log %s/snapshots/*", home, home);
+    CHECK_OK(mkdir(in_home("log"), 0700));
+    expect_halted(SENTINEL_AUDIT_TRUNCATED);
 }
 
 static void test_a_snapshot_that_cannot_be_kept_does_not_stop_the_engine(void) {
@@ -138,23 +183,6 @@ static void test_without_durability_nothing_is_kept(void) {
 }
 
 /* ---- Damage ----------------------------------------------------------------------- */
-
-static void expect_halted(sentinel_status status) {
-    CHECK_EQ(engine_open(), status);
-    CHECK(engine != NULL);
-    CHECK_EQ(engine_state()->halted, status);
-    sentinel_order order = scene_place(&scene);
-    scene.session.agent = AGENT_A;
-    CHECK_OK(sentinel_engine_sign(engine, &scene.outcome, &scene.session, &order,
-                                  order.header.size_bytes, scene.now));
-    CHECK(scene.outcome.verdict == SENTINEL_DENIED || scene.outcome.verdict == SENTINEL_FAILED);
-    CHECK_EQ(scene.outcome.request.text_size, 0);
-    CHECK_EQ(scene.outcome.recorded, 0);
-    frame_command(SENTINEL_COMMAND_RESUME);
-    CHECK(engine_take() != SENTINEL_OK);
-    CHECK_EQ(engine_state()->halted, status);
-    engine_close();
-}
 
 static void test_a_changed_record_halts(void) {
     engine_begin();
@@ -261,6 +289,8 @@ int main(int argc, char **argv) {
     RUN(test_the_last_two_snapshots_are_kept);
     RUN(test_every_way_to_restore_gives_the_same_state);
     RUN(test_a_snapshot_without_its_record_halts);
+    RUN(test_a_snapshot_of_another_record_is_passed_over);
+    RUN(test_an_empty_log_halts);
     RUN(test_a_snapshot_that_cannot_be_kept_does_not_stop_the_engine);
     RUN(test_without_durability_nothing_is_kept);
     RUN(test_a_changed_record_halts);

@@ -194,6 +194,43 @@ static void test_what_is_no_frame_is_not_submitted(void) {
     expect_allowed();
 }
 
+static void test_a_spool_has_its_limits(void) {
+    engine_begin();
+    engine_close();
+    uint64_t given;
+    sentinel_control *control = control_map();
+    frame_command(SENTINEL_COMMAND_HALT);
+    control->spool_submitted = UINT64_MAX;
+    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size),
+             SENTINEL_FORMAT_RANGE);
+    control->spool_submitted = UINT64_C(1) << 62;
+    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size),
+             SENTINEL_FORMAT_RANGE);
+    control->spool_submitted = 65536; /* that many wait */
+    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size),
+             SENTINEL_FORMAT_LIMIT);
+    control->spool_submitted = 65535;
+    CHECK_OK(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size));
+    CHECK_EQ(given, 65536);
+    control->spool_submitted = control->spool_applied = 0;
+    CHECK_OK(engine_open());
+    expect_denied(SENTINEL_REASON_KILL_SWITCH);
+    munmap(control, 4096);
+}
+
+/* Whatever else lies under a ticket's name is answered, and passed over. */
+static void test_a_ticket_that_is_no_file_is_answered(void) {
+    engine_begin();
+    sentinel_control *control = control_map();
+    CHECK_OK(symlink("/etc/passwd", in_home("spool/00000000000000000001")));
+    CHECK_OK(mkfifo(in_home("spool/00000000000000000002"), 0600));
+    control->spool_submitted = 2;
+    expect_allowed();
+    expect_done(1, SENTINEL_IO_OPEN);
+    expect_done(2, SENTINEL_FORMAT_MAGIC);
+    munmap(control, 4096);
+}
+
 static void test_a_halt_that_cannot_be_spooled_stops_all_the_same(void) {
     engine_begin();
     frame_command(SENTINEL_COMMAND_HALT);
@@ -364,6 +401,8 @@ int main(int argc, char **argv) {
     RUN(test_the_stop_word_is_not_cleared_under_a_submitter);
     RUN(test_with_no_writer_the_next_one_applies_the_spool_first);
     RUN(test_what_is_no_frame_is_not_submitted);
+    RUN(test_a_spool_has_its_limits);
+    RUN(test_a_ticket_that_is_no_file_is_answered);
     RUN(test_a_halt_that_cannot_be_spooled_stops_all_the_same);
     RUN(test_a_result_that_cannot_be_written_keeps_the_ticket_open);
     RUN(test_a_writer_killed_before_its_answer_answers_later);

@@ -97,6 +97,33 @@ static void test_a_disk_that_is_full_leaves_nothing_behind(void) {
     CHECK_OK(engine_create());
 }
 
+static void test_an_authority_bundle_has_its_limit(void) {
+    home_begin();
+    scene.authority_size = 32768 + 8;
+    CHECK_EQ(sentinel_engine_create(home, &scene.config.genesis, scene.frame, 32768 + 8,
+                                    policy_frame, policy_size, &options, scene.now),
+             SENTINEL_FORMAT_LIMIT);
+    expect_only_keys();
+}
+
+static void test_the_first_records_are_kept_whatever_the_durability(void) {
+    home_begin();
+    options.durability = SENTINEL_DURABILITY_NONE;
+    CHECK_OK(engine_create());
+    CHECK_EQ(log_count(), 3);
+}
+
+static void test_a_live_engine_must_keep_its_records(void) {
+    home_begin();
+    CHECK_OK(engine_create());
+    int fd = open(in_home("genesis"), O_WRONLY);
+    uint8_t live = SENTINEL_ENVIRONMENT_LIVE;
+    CHECK_EQ(pwrite(fd, &live, 1, offsetof(sentinel_genesis, environment)), 1);
+    close(fd);
+    options.durability = SENTINEL_DURABILITY_NONE;
+    CHECK_EQ(engine_open(), SENTINEL_USAGE_ARGUMENT);
+}
+
 static void test_a_creation_under_way_is_not_disturbed(void) {
     home_begin();
     int fd = open(in_home("lock"), O_RDWR | O_CREAT, 0600);
@@ -228,6 +255,17 @@ static void test_arguments_must_be_there(void) {
     sentinel_engine_close(NULL, 0);
 }
 
+static void test_room_has_its_limits(void) {
+    engine_begin();
+    engine_close();
+    options.state_bytes_min = 0; /* the default */
+    CHECK_OK(engine_open());
+    expect_allowed();
+    engine_close();
+    options.state_bytes_min = (UINT64_C(1) << 36) + 1;
+    CHECK_EQ(engine_open(), SENTINEL_POLICY_ARENA);
+}
+
 static void test_room_grows_until_the_state_fits_twice(void) {
     home_begin();
     options.state_bytes_min = 1;
@@ -341,6 +379,9 @@ int main(int argc, char **argv) {
     RUN(test_bad_input_leaves_nothing_behind);
     RUN(test_a_directory_in_use_is_refused);
     RUN(test_a_disk_that_is_full_leaves_nothing_behind);
+    RUN(test_an_authority_bundle_has_its_limit);
+    RUN(test_the_first_records_are_kept_whatever_the_durability);
+    RUN(test_a_live_engine_must_keep_its_records);
     RUN(test_a_creation_under_way_is_not_disturbed);
     RUN(test_an_engine_signs_and_goes_on_where_it_ended);
     RUN(test_a_second_writer_is_refused);
@@ -348,6 +389,7 @@ int main(int argc, char **argv) {
     RUN(test_what_cannot_be_trusted_is_not_opened);
     RUN(test_another_users_directory_is_refused);
     RUN(test_arguments_must_be_there);
+    RUN(test_room_has_its_limits);
     RUN(test_room_grows_until_the_state_fits_twice);
     RUN(test_every_released_record_survives_a_kill);
     RUN(test_a_bundle_is_kept_before_it_is_taken);
