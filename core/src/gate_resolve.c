@@ -266,7 +266,9 @@ static int key_is_ready(const sentinel_context *context, gate_case *c) {
     }
     const sentinel_key_info *info =
         context->keyring != NULL ? sentinel_keyring_find(context->keyring, c->key_row->id) : NULL;
-    if (info != NULL && bytes_equal(info->fingerprint32, c->key_row->fingerprint32, 32)) {
+    int is_lab = context->config.genesis.environment == SENTINEL_ENVIRONMENT_LAB;
+    if (info != NULL && info->lab == is_lab &&
+        bytes_equal(info->fingerprint32, c->key_row->fingerprint32, 32)) {
         c->key = info;
         return 1;
     }

@@ -62,7 +62,7 @@ static int info_is_valid(const sentinel_key_info *info) {
     const int frames =
         info->purpose == SENTINEL_PURPOSE_RECEIPT || info->purpose == SENTINEL_PURPOSE_AUTHORITY;
     if (info->id == 0 || info->algorithm == 0 || info->algorithm >= SENTINEL_ALGORITHM_COUNT ||
-        !bytes_are_zero(info->reserved, sizeof info->reserved)) {
+        info->lab > 1 || !bytes_are_zero(info->reserved, sizeof info->reserved)) {
         return 0;
     }
     if (!venue && !frames && info->purpose != SENTINEL_PURPOSE_MESSAGE) {
@@ -107,6 +107,7 @@ static sentinel_status slot_open(sign_slot **slot, sentinel_keyring *ring,
     fresh->info.algorithm = info->algorithm;
     fresh->info.venue = info->venue;
     fresh->info.api_key_size = info->api_key_size;
+    fresh->info.lab = info->lab;
     memcpy(fresh->info.api_key, info->api_key, info->api_key_size);
     *slot = fresh;
     return SENTINEL_OK;

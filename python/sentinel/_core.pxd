@@ -188,6 +188,7 @@ cdef extern from "sentinel/sign.h" nogil:
         uint16_t venue
         uint8_t public_key_size
         uint8_t api_key_size
+        uint8_t lab
         uint8_t public_key[40]
         uint8_t fingerprint32[32]
         char api_key[128]

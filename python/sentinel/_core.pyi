@@ -78,7 +78,14 @@ class Keyring:
 
     def __init__(self) -> None: ...
     def generate(
-        self, id: int, purpose: int, algorithm: int, *, venue: int = 0, api_key: str = ""
+        self,
+        id: int,
+        purpose: int,
+        algorithm: int,
+        *,
+        venue: int = 0,
+        api_key: str = "",
+        lab: bool = False,
     ) -> KeyInfo: ...
     def import_(
         self,
@@ -89,6 +96,7 @@ class Keyring:
         *,
         venue: int = 0,
         api_key: str = "",
+        lab: bool = False,
     ) -> KeyInfo: ...
     def remove(self, id: int) -> None: ...
     def list(self) -> list[KeyInfo]: ...

@@ -195,27 +195,28 @@ cdef class Keyring:
         sentinel_keyring_free(self.ring)
 
     cdef int _describe(self, sentinel_key_info *info, uint32_t id, uint8_t purpose,
-                       uint8_t algorithm, uint16_t venue, str api_key) except -1:
+                       uint8_t algorithm, uint16_t venue, str api_key, bint lab) except -1:
         cdef bytes name = api_key.encode()
         memset(info, 0, sizeof(info[0]))
         if len(name) > SENTINEL_API_KEY_BYTES_MAX:
             raise UsageError(f"the API key has more than {SENTINEL_API_KEY_BYTES_MAX} bytes")
         info.id, info.purpose, info.algorithm, info.venue = id, purpose, algorithm, venue
         info.api_key_size = <uint8_t>len(name)
+        info.lab = lab
         memcpy(info.api_key, _of(name), len(name))
         return 0
 
     def generate(self, uint32_t id, uint8_t purpose, uint8_t algorithm, *, uint16_t venue=0,
-                 str api_key=""):
+                 str api_key="", bint lab=False):
         cdef sentinel_key_info info
-        self._describe(&info, id, purpose, algorithm, venue, api_key)
+        self._describe(&info, id, purpose, algorithm, venue, api_key, lab)
         _raise_status(sentinel_keyring_generate(self.ring, &info), f"key {id}")
         return _key_info(&info)
 
     def import_(self, uint32_t id, uint8_t purpose, uint8_t algorithm, const uint8_t[::1] secret,
-                *, uint16_t venue=0, str api_key=""):
+                *, uint16_t venue=0, str api_key="", bint lab=False):
         cdef sentinel_key_info info
-        self._describe(&info, id, purpose, algorithm, venue, api_key)
+        self._describe(&info, id, purpose, algorithm, venue, api_key, lab)
         _raise_status(sentinel_keyring_import(self.ring, &info, _at(secret), secret.shape[0]),
                       f"key {id}")
         return _key_info(&info)

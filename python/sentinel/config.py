@@ -398,8 +398,9 @@ def create_engine(
     with _making(directory) as place:
         limits = argon_limits(environment)
         keys = _core.Keyring()
-        identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519)
-        keys.generate(MESSAGE_KEY, Purpose.MESSAGE, Algorithm.ED25519)
+        lab = environment is Environment.LAB
+        identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519, lab=lab)
+        keys.generate(MESSAGE_KEY, Purpose.MESSAGE, Algorithm.ED25519, lab=lab)
         authority = AuthorityRing.generate()
         root = genesis(
             environment=environment,

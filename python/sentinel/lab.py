@@ -145,9 +145,17 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
     if not 0 <= now < 2**62:
         raise OrderInvalid(f"timestamp_ms: {lab.timestamp_ms} is out of range")
     keys = _core.Keyring()
-    identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519)
+    identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519, lab=True)
     purpose = Purpose.MESSAGE if lab.venue is Venue.NONE else Purpose.VENUE
-    keys.import_(LAB_ID, purpose, key.algorithm, key.secret, venue=lab.venue, api_key=key.api_key)
+    keys.import_(
+        LAB_ID,
+        purpose,
+        key.algorithm,
+        key.secret,
+        venue=lab.venue,
+        api_key=key.api_key,
+        lab=True,
+    )
     authority = AuthorityRing.generate()
     genesis = _layout.genesis(
         environment=Environment.LAB,

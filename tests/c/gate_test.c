@@ -312,6 +312,27 @@ static void test_keys_are_granted_by_the_policy(void) {
     scene_end(s);
 }
 
+static void test_lab_keys_are_used_in_the_lab_alone(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    CHECK_OK(sentinel_keyring_remove(s->ring, KEY_MESSAGE));
+    sentinel_key_info info = {.id = KEY_MESSAGE,
+                              .purpose = SENTINEL_PURPOSE_MESSAGE,
+                              .algorithm = SENTINEL_ALGORITHM_ED25519,
+                              .lab = 1};
+    CHECK_OK(sentinel_keyring_generate(s->ring, &info));
+    scene_policy_rows(s); /* the policy means this very key */
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_order(s, SENTINEL_ACTION_MESSAGE);
+    order.message.text_size = 4;
+    memcpy(order.message.text, "test", 4);
+    check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE);
+    info.id = 99;
+    info.lab = 2;
+    CHECK_EQ(sentinel_keyring_generate(s->ring, &info), SENTINEL_USAGE_ARGUMENT);
+    scene_end(s);
+}
+
 static void test_what_a_venue_lacks_is_unsupported_and_charges_nothing(void) {
     gate_scene *s = &scene;
     scene_begin(s);
@@ -567,6 +588,7 @@ int main(int argc, char **argv) {
     RUN(test_book_is_each_agents_own);
     RUN(test_prices_lie_on_ticks_and_quantities_on_lots);
     RUN(test_keys_are_granted_by_the_policy);
+    RUN(test_lab_keys_are_used_in_the_lab_alone);
     RUN(test_what_a_venue_lacks_is_unsupported_and_charges_nothing);
     RUN(test_messages_have_their_own_key_and_prefix);
     RUN(test_halt_needs_one_operator_and_resume_two);

@@ -219,7 +219,8 @@ static void a_row_out_of_its_form_is_refused(void) {
         {6, 1, SENTINEL_FORMAT_RANGE},
         {8, 1, SENTINEL_FORMAT_RANGE}, /* size of the public key */
         {9, 1, SENTINEL_FORMAT_RANGE},
-        {10, 1, SENTINEL_FORMAT_RESERVED},
+        {10, 2, SENTINEL_FORMAT_RANGE}, /* neither of the lab nor not */
+        {11, 1, SENTINEL_FORMAT_RESERVED},
         {15, 1, SENTINEL_FORMAT_RESERVED},
         {16, 1, SENTINEL_FORMAT_RANGE},   /* public key */
         {55, 1, SENTINEL_FORMAT_RANGE},   /* unused byte of it */

@@ -24,7 +24,8 @@ typedef struct sentinel_key_info {
     uint16_t venue; /* SENTINEL_PURPOSE_VENUE*: which one; else 0 */
     uint8_t public_key_size; /* 32 (Ed25519, BIP340), 33 (ECDSA), 0 (HMAC) */
     uint8_t api_key_size;
-    uint8_t reserved[6];
+    uint8_t lab; /* 1: made for the environment `lab`, and usable there alone */
+    uint8_t reserved[5];
     uint8_t public_key[40]; /* unused bytes are zero */
     uint8_t fingerprint32[32]; /* SHA-256("sentinel-key-v1" || 0x00 || purpose ||
         algorithm || u16 venue || u8 api_key_size || api_key || tail), where tail is

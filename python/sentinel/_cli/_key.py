@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .._enums import Algorithm, Purpose, Venue, label
+from .._enums import Algorithm, Environment, Purpose, Venue, label
 from .._log import writer_is_alive
 from .._types import KeyInfo
 from ..config import KeyFile, NamedKey, os_failed, public_keys
@@ -66,7 +66,12 @@ def generate(
     fields = _fields(algorithm, venue, purpose)
     keys, names = _open(cli, name)
     info = keys.ring.generate(
-        stable_id("key", name), fields[0], fields[1], venue=fields[2], api_key=api_key
+        stable_id("key", name),
+        fields[0],
+        fields[1],
+        venue=fields[2],
+        api_key=api_key,
+        lab=cli.installed().environment is Environment.LAB,
     )
     keys.save(names | {info.id: name})
     _report(cli, name, info, "made")
@@ -100,7 +105,13 @@ def import_key(
     secret = _read_secret(secret_file, fields[1])
     keys, names = _open(cli, name)
     info = keys.ring.import_(
-        stable_id("key", name), fields[0], fields[1], secret, venue=fields[2], api_key=api_key
+        stable_id("key", name),
+        fields[0],
+        fields[1],
+        secret,
+        venue=fields[2],
+        api_key=api_key,
+        lab=cli.installed().environment is Environment.LAB,
     )
     keys.save(names | {info.id: name})
     _report(cli, name, info, "imported")
