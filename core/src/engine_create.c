@@ -87,8 +87,8 @@ static sentinel_status create(sentinel_engine *engine, const char *dir,
         return status;
     }
     if (status == SENTINEL_OK) {
-        status = create_files(engine, options, authority, authority_size, policy, policy_size,
-                              now_ns);
+        status =
+            create_files(engine, options, authority, authority_size, policy, policy_size, now_ns);
     }
     if (status != SENTINEL_OK) {
         engine_dir_clear(engine->dir_fd);

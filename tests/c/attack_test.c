@@ -237,8 +237,8 @@ static void test_replay_knows_a_failure_after_signing_from_a_refusal(void) {
     sentinel_record_header header = *parsed[4].header;
     header.verdict = SENTINEL_FAILED;
     header.reason = SENTINEL_REASON_RENDER_FAILED;
-    header.reasons[SENTINEL_REASON_RENDER_FAILED / 64] =
-        UINT64_C(1) << (SENTINEL_REASON_RENDER_FAILED % 64);
+    header.reasons[SENTINEL_REASON_RENDER_FAILED / 64] = UINT64_C(1)
+                                                         << (SENTINEL_REASON_RENDER_FAILED % 64);
     forge(4, header);
     CHECK_OK(replay_next(&difference));
     scene_end(&scene);

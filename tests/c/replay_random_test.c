@@ -134,8 +134,8 @@ static void some_order(void) {
     }
     uint8_t bytes[sizeof order + 16] = {0};
     memcpy(bytes, &order, sizeof order);
-    CHECK_OK(sentinel_gate_sign(scene.context, &scene.outcome, &scene.session, bytes, size,
-                                scene.now));
+    CHECK_OK(
+        sentinel_gate_sign(scene.context, &scene.outcome, &scene.session, bytes, size, scene.now));
     if (size == order.header.size_bytes) {
         last = order;
     }
@@ -149,8 +149,8 @@ static void some_snapshot(void) {
     kept->size = sentinel_gate_snapshot_bytes(scene.context);
     kept->bytes = aligned_alloc(8, (kept->size + 7) / 8 * 8);
     CHECK(kept->bytes != NULL);
-    CHECK_OK(sentinel_gate_snapshot(scene.context, &kept->record, kept->bytes, kept->size,
-                                    scene.now));
+    CHECK_OK(
+        sentinel_gate_snapshot(scene.context, &kept->record, kept->bytes, kept->size, scene.now));
 }
 
 static void one_step(void) {
