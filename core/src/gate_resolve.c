@@ -275,8 +275,7 @@ static int key_is_ready(const sentinel_context *context, gate_case *c) {
     return context->expected != NULL; /* a replay may lack keys */
 }
 
-static void resolve_key(const sentinel_context *context, gate_case *c,
-                        sentinel_decision *decision) {
+static int resolve_key(const sentinel_context *context, gate_case *c, sentinel_decision *decision) {
     const sentinel_bundle *bundle = &gate_view(context)->bundle;
     uint32_t named = c->order.header.key;
     uint32_t found = 0;
@@ -292,13 +291,14 @@ static void resolve_key(const sentinel_context *context, gate_case *c,
         sentinel_decision_refuse(decision, named != 0   ? SENTINEL_REASON_KEY_NOT_GRANTED
                                            : found == 0 ? SENTINEL_REASON_KEY_NONE
                                                         : SENTINEL_REASON_KEY_AMBIGUOUS);
-        return;
+        return 0;
     }
     if (!key_is_ready(context, c)) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_KEY_UNAVAILABLE);
-        return;
+        return 0;
     }
     c->subject.venue = c->key_row->venue;
+    return 1;
 }
 
 /* What rendering needs beyond the rows: time, expiry, names of orders. */
@@ -371,8 +371,7 @@ void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decisi
     if (gate_is_refused(decision)) {
         return;
     }
-    resolve_key(context, c, decision);
-    if (!gate_is_refused(decision)) {
+    if (resolve_key(context, c, decision)) {
         prepare_render(context, c);
     }
 }
