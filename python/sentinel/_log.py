@@ -137,7 +137,7 @@ class Walk:
             located = self._frame(path, data, at, size, is_last=is_last)
             if located is not None:
                 yield located
-                at += 16 + size + -size % 8
+                at += 16 + size
         tail = data[at:].lstrip(b"\0")
         if tail and not self.broken and not (is_last and self.writer_alive):
             offset = len(data) - len(tail)
@@ -171,14 +171,11 @@ class Walk:
         self, path: Path, data: bytes, at: int, size: int, *, is_last: bool
     ) -> Located | None:
         end = at + 8 + size
-        padded = end + -size % 8
         problem = ""
-        if size > RECORD_BYTES_MAX or padded + 8 > len(data):
+        if size > RECORD_BYTES_MAX or size % 8 or end + 8 > len(data):
             problem = "the length of the record is not intact"
-        elif sha256(data[at:end]).digest()[:8] != data[padded : padded + 8]:
+        elif sha256(data[at:end]).digest()[:8] != data[end : end + 8]:
             problem = "the record differs from its commit word"
-        elif any(data[end:padded]):
-            problem = "padding is not zero"
         else:
             try:
                 record = parse_record(data[at + 8 : end])

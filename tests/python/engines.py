@@ -91,14 +91,14 @@ def make_engine(
         directory, PASSPHRASE, now_ns=now, environment=environment, segment_bytes=1 << 16
     )
     if policy is not None:
-        import_spot_key(directory)
+        import_spot_key(directory, lab=environment is Environment.LAB)
         with Signer.open(directory, passphrase=PASSPHRASE, now_ns=now) as signer:
             signer.load_policy(policy, now_ns=now)
             signer.close(now)
     return Made(directory, created, now)
 
 
-def import_spot_key(directory: Path) -> None:
+def import_spot_key(directory: Path, *, lab: bool = False) -> None:
     keys = KeyFile(directory / "keys" / "engine", PASSPHRASE)
     names = {key.info.id: key.name for key in public_keys(directory)}
     info = keys.ring.import_(
@@ -108,5 +108,6 @@ def import_spot_key(directory: Path) -> None:
         HMAC_SECRET,
         venue=Venue.BINANCE_SPOT,
         api_key=API_KEY,
+        lab=lab,
     )
     keys.save(names | {info.id: "spot"})

@@ -425,6 +425,24 @@ def test_a_command_that_no_operator_signed_is_found(copy: Path, traded: Traded) 
     assert ("signature", number) in kinds
 
 
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("counter of key", lambda raw: raw.__setitem__(96, raw[96] + 1)),
+        ("time is before", lambda raw: raw.__setitem__(slice(56, 64), bytes(8))),
+        ("epoch 9", lambda raw: raw.__setitem__(16, 9)),
+        ("bundles in force", lambda raw: raw.__setitem__(120, raw[120] ^ 1)),
+    ],
+)
+def test_what_the_chain_alone_would_not_show_is_found(
+    copy: Path, traded: Traded, text: str, change: Callable[[bytearray], None]
+) -> None:
+    forge(copy, traded.signed, change)
+    findings = [f for f in verify_log(copy).findings if f.kind == "chain"]
+    assert findings[0].record == traded.signed
+    assert text in findings[0].text
+
+
 def test_a_bundle_with_a_wrong_proof_is_found(copy: Path) -> None:
     for path in (copy / "bundles").iterdir():
         original = path.read_bytes()

@@ -359,6 +359,16 @@ def test_commands_reach_an_engine_that_another_process_has_open(
     assert ask(writer) == "signed"
 
 
+def test_a_halt_that_cannot_be_recorded_yet_binds_all_the_same(zcp: Zcp) -> None:
+    keys = zcp.directory / "keys" / "engine"
+    aside = keys.rename(keys.with_name("aside"))
+    assert zcp("halt", "--reason", "stop").status == 9
+    aside.rename(keys)
+    done = zcp("sign", "--message", "x", "--agent", "notes")
+    assert done.status == 3
+    assert "kill_switch" in done.err
+
+
 def test_a_second_writer_is_told_who_is_the_first(zcp: Zcp, writer: subprocess.Popen[str]) -> None:
     done = zcp("sign", "--message", "x", "--agent", "notes")
     assert done.status == 6
