@@ -47,7 +47,7 @@ wheel:               ## a wheel in dist/ with the C libraries inside, tested wit
 docs:                ## write again what is generated in docs/
 	$(SETUP) run
 	@$(PY) tests/golden/make_status.py
-	@$(PY) scripts/docs.py
+	@$(PY) scripts/docs.py && $(PY) scripts/cli_docs.py
 	@$(PY) scripts/cli_docs.py
 
 clean:               ## remove all that was built, .venv too

@@ -480,6 +480,7 @@ def _making(directory: Path) -> Iterator[Path]:
         raise os_failed(directory, error) from None
     try:
         yield place
+        directory.chmod(0o700)
         for path in sorted(place.iterdir(), key=lambda path: path.name == "genesis"):
             path.replace(directory / path.name)
         place.rmdir()

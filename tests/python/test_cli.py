@@ -139,6 +139,19 @@ def test_init_takes_a_passphrase_file_and_does_not_keep_it(
     assert "there is something here already" in capsys.readouterr().out
 
 
+def test_init_takes_an_empty_directory_and_closes_it_to_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "mounted"
+    place.mkdir(mode=0o755)
+    words = ["--dir", str(place), "--passphrase-file", str(write(tmp_path / "p", "secret"))]
+    assert main(["init", "--environment", "test", *words]) == 0
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert main(["sign", "--message", "x", *words]) == 0
+    assert {path.name for path in place.iterdir()} >= {"genesis", "keys", "log", "expectation.json"}
+    assert not list(place.glob(".*"))
+
+
 # ---- Signing ------------------------------------------------------------------------------------
 
 
