@@ -20,7 +20,7 @@ stage "constant time: secrets marked undefined under valgrind"
 tests/c/run_ctime.sh
 
 stage "coverage of core/src"
-scripts/coverage.sh all
+scripts/coverage.sh
 
 stage "fuzzers"
 scripts/fuzz.sh
