@@ -19,3 +19,11 @@ def engine(tmp_path: Path) -> object:
     from engines import make_engine
 
     return make_engine(tmp_path / "engine")
+
+
+@pytest.fixture(scope="session")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """An engine that was used and closed, for tests that only read it."""
+    from engines import trade
+
+    return trade(tmp_path_factory.mktemp("traded") / "engine")

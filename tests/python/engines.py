@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from sentinel import Message, PolicyDenied
 from sentinel._enums import Algorithm, Environment, Purpose, Venue
 from sentinel.config import Created, KeyFile, create_engine, public_keys
 from sentinel.policy import stable_id
@@ -14,7 +18,6 @@ from sentinel.sign import Signer
 PASSPHRASE = b"correct horse"
 API_KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 HMAC_SECRET = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
-ED25519_SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 SECOND = 10**9
 
 POLICY = """\
@@ -111,3 +114,34 @@ def import_spot_key(directory: Path, *, lab: bool = False) -> None:
         lab=lab,
     )
     keys.save(names | {info.id: "spot"})
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """An engine that was used and closed, and one of its receipts."""
+
+    made: Made
+    receipt: dict[str, Any]
+    signed: int
+    denied: int
+
+
+def trade(directory: Path) -> Traded:
+    """Makes an engine and lets it sign, refuse, halt and start again."""
+    made = make_engine(directory)
+    with made.open() as signer:
+        signer.feed_marks(MARKS)
+        maker = signer.session("maker")
+        first = maker.sign(LIMIT, reasons="the spread is wide")
+        maker.sign({"action": "cancel", "target_action": first.action_id})
+        with pytest.raises(PolicyDenied) as refused:
+            maker.sign({**LIMIT, "quantity": "0.2"})
+        signer.halt("a test of the switch", scope="desk")
+        with pytest.raises(PolicyDenied):
+            maker.sign(LIMIT)
+        signer.resume("it works", scope="desk")
+        receipt = signer.receipt(first.handle)
+    with made.open() as signer:
+        signer.session("notes").sign(Message(text="a second epoch"))
+    assert refused.value.record is not None
+    return Traded(made, receipt, first.handle.record, refused.value.record)
