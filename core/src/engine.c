@@ -102,7 +102,7 @@ void sentinel_engine_close(sentinel_engine *engine, int64_t now_ns) {
     if (engine == NULL) {
         return;
     }
-    if (*engine->alive != 0 && !engine->log.failed &&
+    if (*engine->alive != 0 &&
         sentinel_gate_state(engine->context)->record_count > engine->opened_at &&
         sentinel_gate_flush(engine->context, now_ns) == SENTINEL_OK &&
         sentinel_engine_snapshot(engine, now_ns) != SENTINEL_OK) {

@@ -132,8 +132,9 @@ sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
     sentinel_control *control = engine->control;
     uint64_t submitted = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE);
     uint64_t applied = control->spool_applied;
-    if (applied > submitted || submitted - applied > SPOOL_OPEN_MAX) {
-        return SENTINEL_FORMAT_RANGE; /* Opening the engine again works it out. */
+    /* Also when more are applied than there were. Opening again works it out. */
+    if (submitted - applied > SPOOL_OPEN_MAX) {
+        return SENTINEL_FORMAT_RANGE;
     }
     while (applied < submitted) {
         sentinel_status status = apply(engine, applied + 1, now_ns);

@@ -323,6 +323,15 @@ static void test_a_lost_control_page_is_worked_out_from_the_files(void) {
     frame_command(SENTINEL_COMMAND_HALT);
     submit();
     CHECK_EQ(ticket, 5);
+    expect_denied(SENTINEL_REASON_KILL_SWITCH);
+    engine_close();
+    /* Answers alone are left: a ticket's number is not given twice. */
+    CHECK_OK(unlink(in_home("control")));
+    CHECK_OK(engine_open());
+    frame_command(SENTINEL_COMMAND_RESUME);
+    submit();
+    CHECK_EQ(ticket, 6);
+    expect_allowed();
 }
 
 static void test_wrong_counts_refuse_until_the_engine_is_opened_again(void) {
