@@ -13,6 +13,9 @@ stage() {
 stage "lint and types"
 scripts/lint.sh
 
+stage "C tests"
+scripts/test_c.sh
+
 stage "sanitizers: C tests, then pytest with the sanitized extension"
 scripts/sanitize.sh
 
@@ -33,5 +36,5 @@ stage "wheel: built, then imported where its C libraries are not"
 scripts/wheel.sh
 scripts/test_wheel.sh
 
-stage "every test, the long ones too"
-SENTINEL_CRASHES="${SENTINEL_CRASHES:-500}" exec scripts/test.sh -m ""
+stage "every Python test, the long ones too"
+SENTINEL_CRASHES="${SENTINEL_CRASHES:-500}" exec .venv/bin/python -m pytest -m ""
