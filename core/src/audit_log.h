@@ -9,7 +9,9 @@
 #define LOG_SEGMENT_BYTES_MAX (UINT64_C(1) << 40)
 #define LOG_WORD_BYTES 8u /* the size before a record, the commit word behind it */
 #define LOG_FRAME_BYTES_MAX (SENTINEL_RECORD_BYTES_MAX + 2 * LOG_WORD_BYTES)
-#define LOG_TRIES 3 /* a reader beside a writer may see a half-written page */
+/* Looks at what seems wrong: a writer may be at work, and each look may meet it
+ * at another of the five steps of an append. What is wrong stays so. */
+#define LOG_TRIES 16
 
 /* What stands at a place of a segment. */
 typedef enum log_place {
