@@ -12,6 +12,7 @@
 /* Looks at what seems wrong: a writer may be at work, and each look may meet it
  * at another of the five steps of an append. What is wrong stays so. */
 #define LOG_TRIES 16
+#define LOG_PAUSE_NS 5000000
 
 /* What stands at a place of a segment. */
 typedef enum log_place {
@@ -19,6 +20,7 @@ typedef enum log_place {
     LOG_RECORD,      /* committed, and its commit word is right */
     LOG_UNCOMMITTED, /* the beginning of a frame without a commit word */
     LOG_WRONG,       /* a commit word that is not that of the bytes */
+    LOG_BEGUN,       /* a first word alone: a writer is at work, or it is damage */
     LOG_GARBAGE      /* no frame of ours begins like this */
 } log_place;
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 uint64_t log_commit_word(const uint8_t *record, uint64_t size) {
@@ -39,7 +40,11 @@ sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset
     }
     *place = LOG_GARBAGE;
     if (words[0] < sizeof(sentinel_record_header) || words[0] > SENTINEL_RECORD_BYTES_MAX ||
-        words[0] % 8 != 0 || words[1] >> 32 != words[0]) {
+        words[0] % 8 != 0) {
+        return SENTINEL_OK;
+    }
+    if (words[1] >> 32 != words[0]) {
+        *place = words[1] == 0 ? LOG_BEGUN : LOG_GARBAGE;
         return SENTINEL_OK;
     }
     /* The commit word is read before what it commits to, as it was written
@@ -236,6 +241,10 @@ sentinel_status sentinel_log_reader_next(sentinel_log_reader *reader, sentinel_r
         }
         if (status != SENTINEL_AUDIT_CORRUPT && status != SENTINEL_AUDIT_TRUNCATED) {
             return status;
+        }
+        if (place == LOG_BEGUN) {
+            /* A writer that lost the processor there needs time, not looks. */
+            (void)nanosleep(&(struct timespec){.tv_nsec = LOG_PAUSE_NS}, NULL);
         }
     }
     return status;
