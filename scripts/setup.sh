@@ -138,7 +138,7 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     pyproject = tomllib.load(file)
 project = pyproject["project"]
-extras = {"run": [], "test": ["test"], "check": ["test", "dev"]}[sys.argv[1]]
+extras = {"run": ["loopback"], "test": ["test"], "check": ["test", "dev"]}[sys.argv[1]]
 wanted = pyproject["build-system"]["requires"] + project["dependencies"]
 for extra in extras:
     wanted += project["optional-dependencies"][extra]

@@ -22,9 +22,9 @@ static int replay_says(const sentinel_context *context, sentinel_reason reason) 
 
 /* Why the record says that nothing could be rendered; NONE when it does not. */
 static sentinel_reason replay_refusal(const sentinel_context *context) {
-    static const sentinel_reason reasons[] = {SENTINEL_REASON_KEY_NOT_GRANTED,
-                                              SENTINEL_REASON_UNSUPPORTED,
-                                              SENTINEL_REASON_RENDER_FAILED};
+    static const sentinel_reason reasons[] = {
+        SENTINEL_REASON_ORDER_TEXT,  SENTINEL_REASON_TICK,   SENTINEL_REASON_KEY_NOT_GRANTED,
+        SENTINEL_REASON_UNSUPPORTED, SENTINEL_REASON_EXPIRY, SENTINEL_REASON_RENDER_FAILED};
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         if (replay_says(context, reasons[i])) {
             return reasons[i];
@@ -96,8 +96,12 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     if (reason != SENTINEL_REASON_NONE) {
         return reason;
     }
-    hash_bytes(c->digests.payload_digest32, request->text + request->string_to_sign.offset,
-               request->string_to_sign.size);
+    const char *signed_bytes = request->text + request->string_to_sign.offset;
+    if (request->prehashed) { /* it is the digest of what is sent */
+        memcpy(c->digests.payload_digest32, signed_bytes, 32);
+    } else {
+        hash_bytes(c->digests.payload_digest32, signed_bytes, request->string_to_sign.size);
+    }
     if (request->method != SENTINEL_METHOD_NONE && !request->endpoint_covered) {
         if (c->key_row->flags == 0) {
             return SENTINEL_REASON_KEY_NOT_GRANTED; /* neither checked nor accepted */
@@ -109,6 +113,11 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     }
     return SENTINEL_REASON_NONE;
 }
+
+/* Actions whose bytes do harm when they are used late. */
+#define ADDS_RISK                                                                                 \
+    (1u << SENTINEL_ACTION_PLACE | 1u << SENTINEL_ACTION_AMEND | 1u << SENTINEL_ACTION_WITHDRAW | \
+     1u << SENTINEL_ACTION_TRANSFER)
 
 /* What an allowed order uses up, before any signature exists. */
 static void reserve(const sentinel_context *context, const sentinel_outcome *outcome,
@@ -137,10 +146,19 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
             .instrument = c->subject.instrument->id,
             .side = c->subject.side,
             .type = c->subject.type,
+            .time_in_force = c->subject.time_in_force,
+            .reduce_only = c->reduce_only,
             .client_record = c->target != NULL ? c->target->client_record : state->record_count,
             .client_epoch = c->target != NULL ? c->target->client_epoch : state->epoch,
         };
         *sentinel_view_book(view, c->node, id) = entry;
+    }
+    if (c->is_nonced) {
+        state->released.nonce_next = c->render.nonce + 1;
+    }
+    if ((ADDS_RISK >> c->subject.action & 1) != 0) {
+        int64_t *until = &state->released.usable_until_ms[c->key_row->venue];
+        *until = c->usable_until_ms > *until ? c->usable_until_ms : *until;
     }
     for (uint32_t i = 0; i < SENTINEL_KEYS_MAX; i++) {
         sentinel_key_counter *counter = &state->key_counters[i];
@@ -161,10 +179,12 @@ static sentinel_reason sign(sentinel_context *context, sentinel_outcome *outcome
                                                                      : SENTINEL_REASON_NONE;
     }
     sentinel_request *request = &outcome->request;
+    const uint8_t *bytes = (const uint8_t *)request->text + request->string_to_sign.offset;
     sentinel_status status =
-        sentinel_sign(context->keyring, &outcome->signature, c->key_row->id,
-                      (const uint8_t *)request->text + request->string_to_sign.offset,
-                      request->string_to_sign.size);
+        request->prehashed
+            ? sentinel_sign_digest(context->keyring, &outcome->signature, c->key_row->id, bytes)
+            : sentinel_sign(context->keyring, &outcome->signature, c->key_row->id, bytes,
+                            request->string_to_sign.size);
     if (status != SENTINEL_OK) {
         outcome->status = status;
         return SENTINEL_REASON_SIGN_FAILED;
@@ -258,11 +278,24 @@ static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_cas
         memset(c->digests.signature_digest32, 0, sizeof c->digests.signature_digest32);
     } else {
         outcome->verdict = SENTINEL_ALLOWED;
+        outcome->usable_until_ms = c->usable_until_ms;
     }
     sentinel_status status = keep_record(context, outcome, c);
     if (status != SENTINEL_OK) {
         fail_unrecorded(context, outcome, status);
     }
+}
+
+/* How the venue knows the order that was placed, or that was meant. */
+static void name_order(sentinel_outcome *outcome, const gate_case *c) {
+    const sentinel_render *render = &c->render;
+    uint16_t action = c->subject.action;
+    int names_new = action == SENTINEL_ACTION_PLACE || action == SENTINEL_ACTION_WITHDRAW ||
+                    action == SENTINEL_ACTION_TRANSFER;
+    outcome->venue = c->key_row->venue;
+    outcome->client_id_size = names_new ? render->client_id_size : render->target_client_id_size;
+    memcpy(outcome->client_id, names_new ? render->client_id : render->target_client_id,
+           sizeof outcome->client_id);
 }
 
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
@@ -287,6 +320,9 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
         deny(context, outcome, c);
     } else {
         allow(context, outcome, c);
+    }
+    if (outcome->verdict == SENTINEL_ALLOWED) {
+        name_order(outcome, c);
     }
     outcome->reason = decision->reason;
     outcome->epoch = gate_state(context)->epoch;

@@ -53,6 +53,9 @@ typedef struct gate_case {
     const sentinel_key_info *key; /* null in a replay without keys */
     sentinel_subject subject;
     sentinel_render render;
+    int64_t usable_until_ms;
+    uint8_t reduce_only; /* of a place or amend */
+    uint8_t is_nonced;   /* 1: render.nonce is used up by this order */
     uint64_t key_counter;
     uint64_t duplicate_of; /* record that signed this id before */
     sentinel_outcome_part digests;

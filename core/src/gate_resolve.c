@@ -1,7 +1,11 @@
 /* Step 1, second half: who asks, under which id, about which rows, with
  * which key. All reasons of a stage are named; a refused stage is the last. */
 #include "gate_internal.h"
+#include "venue.h"
 #include "wide.h"
+
+/* How far nonces may run ahead of the time. A venue takes a day's. */
+#define NONCE_AHEAD_MS_MAX 3600000u
 
 /* Session and policy must agree on the agent. */
 static void resolve_agent(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
@@ -113,9 +117,14 @@ static void resolve_place(const sentinel_context *context, gate_case *c,
     subject->quote_quantity = place->quote_quantity;
     subject->price = place->price;
     subject->trigger_price = place->trigger_price;
+    c->reduce_only = place->reduce_only;
     resolve_instrument(context, c, place->instrument, decision);
     if (subject->instrument != NULL) {
         check_grid(c, decision);
+    }
+    if ((subject->present & SENTINEL_PRESENT_EXPIRE) != 0 &&
+        place->expire_ms <= c->now_ns / 1000000) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_EXPIRY);
     }
 }
 
@@ -132,6 +141,7 @@ static void resolve_amend(const sentinel_context *context, gate_case *c,
     subject->quantity = amend->quantity;
     subject->price = amend->price;
     subject->trigger_price = amend->trigger_price;
+    c->reduce_only = amend->reduce_only;
     resolve_instrument(context, c, c->target != NULL ? c->target->instrument : amend->instrument,
                        decision);
     if (subject->instrument != NULL) {
@@ -224,23 +234,38 @@ static int is_in_chain(const sentinel_bundle *bundle, uint32_t node, uint32_t ag
     return 0;
 }
 
-/* A key that this agent may use for this: purpose, venue and node fit. */
+static int moves_funds(const gate_case *c) {
+    return c->subject.action == SENTINEL_ACTION_WITHDRAW ||
+           c->subject.action == SENTINEL_ACTION_TRANSFER;
+}
+
+/* The product that the order touches, as a bit of sentinel_key.products; of a
+ * whole venue: any. */
+static uint32_t product_of(const gate_case *c) {
+    const sentinel_order *order = &c->order;
+    uint8_t contract = c->subject.instrument != NULL ? c->subject.instrument->contract
+                       : c->subject.action == SENTINEL_ACTION_CANCEL_ALL
+                           ? order->cancel_all.contract
+                       : c->subject.action == SENTINEL_ACTION_QUERY ? order->query.contract
+                                                                    : 0;
+    return moves_funds(c)  ? SENTINEL_PRODUCT_WALLET
+           : contract != 0 ? 1u << contract
+                           : SENTINEL_PRODUCTS_ALL;
+}
+
+/* A key that this agent may use for this: purpose, venue, product and node
+ * fit. Where a venue has master keys, they alone move funds, and only that. */
 static int key_fits(const sentinel_bundle *bundle, const gate_case *c, const sentinel_key *key) {
     if (c->subject.action == SENTINEL_ACTION_MESSAGE) {
         return key->purpose == SENTINEL_PURPOSE_MESSAGE && is_in_chain(bundle, key->node, c->node);
     }
-    /* Master keys move funds; they do not trade. */
-    int any_venue = 0, may_be_master = 0;
-    uint16_t venue = c->subject.venue;
-    if (c->subject.action == SENTINEL_ACTION_WITHDRAW ||
-        c->subject.action == SENTINEL_ACTION_TRANSFER) {
-        venue = c->subject.asset->venue;
-        any_venue = venue == SENTINEL_VENUE_NONE;
-        may_be_master = 1;
-    }
-    return (key->purpose == SENTINEL_PURPOSE_VENUE ||
-            (may_be_master && key->purpose == SENTINEL_PURPOSE_VENUE_MASTER)) &&
-           (any_venue || key->venue == venue) && is_in_chain(bundle, key->node, c->node);
+    int has_masters = key->venue == SENTINEL_VENUE_HYPERLIQUID;
+    uint8_t purpose =
+        has_masters && moves_funds(c) ? SENTINEL_PURPOSE_VENUE_MASTER : SENTINEL_PURPOSE_VENUE;
+    uint16_t venue = moves_funds(c) ? c->subject.asset->venue : c->subject.venue;
+    int any_venue = moves_funds(c) && venue == SENTINEL_VENUE_NONE;
+    return key->purpose == purpose && (any_venue || key->venue == venue) &&
+           (key->products & product_of(c)) != 0 && is_in_chain(bundle, key->node, c->node);
 }
 
 /* Every key that ever signed is counted; the table of counters has a limit. */
@@ -301,6 +326,32 @@ static int resolve_key(const sentinel_context *context, gate_case *c, sentinel_d
     return 1;
 }
 
+/* The asset that an instrument settles in; of spot, what is traded. */
+static const sentinel_asset *settle_of(const sentinel_bundle *bundle,
+                                       const sentinel_instrument *instrument) {
+    return instrument == NULL
+               ? NULL
+               : sentinel_bundle_asset(bundle, instrument->settle != 0 ? instrument->settle
+                                                                       : instrument->base);
+}
+
+/* Nonces are the time, and one more than the last where that would not grow;
+ * one count for all keys, so that two names of one secret never meet. */
+static void choose_nonce(const sentinel_context *context, gate_case *c,
+                         sentinel_decision *decision) {
+    const sentinel_order_header *header = &c->order.header;
+    sentinel_render *render = &c->render;
+    uint64_t now_ms = (uint64_t)render->timestamp_ms;
+    uint64_t least = gate_state(context)->released.nonce_next;
+    int given = (header->present & SENTINEL_PRESENT_LAB_NONCE) != 0;
+    c->is_nonced = venue_row(c->key_row->venue)->nonced;
+    render->nonce = given ? header->lab_nonce : now_ms > least ? now_ms : least;
+    uint64_t most = given ? UINT64_MAX - 1 : now_ms + NONCE_AHEAD_MS_MAX;
+    if (c->is_nonced && (render->nonce < least || render->nonce > most)) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_NONCE);
+    }
+}
+
 /* What rendering needs beyond the rows: time, expiry, names of orders. */
 static void prepare_render(const sentinel_context *context, gate_case *c) {
     const sentinel_order_header *header = &c->order.header;
@@ -310,17 +361,26 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
     render->instrument = c->subject.instrument;
     render->asset = c->subject.asset;
     render->network = c->subject.network;
+    render->settle = settle_of(&gate_view(context)->bundle, c->subject.instrument);
     render->key = c->key;
+    if (context->keyring != NULL) {
+        render->passphrase =
+            sentinel_keyring_passphrase(context->keyring, c->key_row->id, &render->passphrase_size);
+    }
     render->side = c->subject.side;
     render->environment = context->config.genesis.environment;
     render->timestamp_ms = c->now_ns / 1000000;
-    render->nonce = (uint64_t)render->timestamp_ms;
     render->has_expiry = c->key_row->expiry_ms != 0;
     render->expiry = c->key_row->expiry_ms;
+    if (render->has_expiry && venue_row(c->key_row->venue)->expiry_is_time) {
+        render->expiry += (uint64_t)render->timestamp_ms;
+    }
     render->client_id_size = SENTINEL_CLIENT_ID_BYTES;
     sentinel_client_id(render->client_id, context->engine_id32, state->epoch, state->record_count);
     if (c->target != NULL) {
         render->target_type = c->target->type;
+        render->target_time_in_force = c->target->time_in_force;
+        render->target_reduce_only = c->target->reduce_only;
         render->target_client_id_size = SENTINEL_CLIENT_ID_BYTES;
         sentinel_client_id(render->target_client_id, context->engine_id32, c->target->client_epoch,
                            c->target->client_record);
@@ -339,8 +399,8 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
         render->has_expiry = 1;
         render->expiry = header->lab_expiry;
     }
-    if ((header->present & SENTINEL_PRESENT_LAB_NONCE) != 0) {
-        render->nonce = header->lab_nonce;
+    if ((header->present & SENTINEL_PRESENT_LAB_TESTNET) != 0) {
+        render->environment = SENTINEL_ENVIRONMENT_TEST;
     }
     const sentinel_target *target =
         header->action == SENTINEL_ACTION_AMEND    ? &c->order.amend.target
@@ -373,5 +433,7 @@ void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decisi
     }
     if (resolve_key(context, c, decision)) {
         prepare_render(context, c);
+        choose_nonce(context, c, decision);
+        c->usable_until_ms = sentinel_venue_usable_until_ms(&c->render, c->key_row->venue);
     }
 }

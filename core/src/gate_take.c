@@ -19,11 +19,28 @@ static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
     memcpy(state->limit_hash32, old->limit_hash32, 32);
     memcpy(state->authority_hash32, old->authority_hash32, 32);
     memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
+    state->released = old->released;
     memcpy(state->policy_hash32, hash32, 32);
     state->sequences[SENTINEL_FRAME_POLICY] = sequence;
     context->active ^= context->has_policy;
     context->has_policy = 1;
     context->generation++;
+}
+
+/* Bytes signed for one product of a venue could be sent to another, where the
+ * signature leaves the endpoint open: a key that is good for several must say
+ * that this is known. */
+static sentinel_status keys_check(const sentinel_bundle *bundle) {
+    for (uint32_t i = 0; i < bundle->key_count; i++) {
+        const sentinel_key *key = &bundle->keys[i];
+        const sentinel_hold *hold = sentinel_venue_hold(key->venue, SENTINEL_ACTION_PLACE);
+        int is_open = hold != NULL && !hold->endpoint_covered;
+        int several = (key->products & (key->products - 1u)) != 0;
+        if (is_open && several && (key->flags & SENTINEL_KEY_ENDPOINT_GRANT) == 0) {
+            return SENTINEL_POLICY_ENDPOINT;
+        }
+    }
+    return SENTINEL_OK;
 }
 
 /* Copies a policy frame to the free slot, so that nobody changes it after it
@@ -41,6 +58,7 @@ static sentinel_status lay_out(sentinel_context *context, sentinel_view *fresh,
     SENTINEL_TRY(sentinel_frame_parse(frame, copy, size, SENTINEL_FRAME_POLICY));
     sentinel_bundle bundle;
     SENTINEL_TRY(sentinel_bundle_check(&bundle, copy, size));
+    SENTINEL_TRY(keys_check(&bundle));
     return sentinel_state_make(fresh, &bundle, copy + layout_at, room - layout_at,
                                context->state_memory[slot], context->config.state_bytes_max,
                                gate_view(context));

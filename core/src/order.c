@@ -6,12 +6,12 @@
 
 #include "bytes.h"
 
-#define PRESENT_LAB                                                                              \
-    (SENTINEL_PRESENT_LAB_CLIENT_ID | SENTINEL_PRESENT_LAB_NONCE | SENTINEL_PRESENT_LAB_EXPIRY | \
-     SENTINEL_PRESENT_LAB_WAIVE)
+#define PRESENT_LAB                                                                               \
+    (SENTINEL_PRESENT_LAB_TESTNET | SENTINEL_PRESENT_LAB_CLIENT_ID | SENTINEL_PRESENT_LAB_NONCE | \
+     SENTINEL_PRESENT_LAB_EXPIRY | SENTINEL_PRESENT_LAB_WAIVE)
 /* Presence bits that every action may have. */
 #define PRESENT_ANY (SENTINEL_PRESENT_PARENT | SENTINEL_PRESENT_REASONS | PRESENT_LAB)
-/* Bits 0 to 14 and 27 to 30 have a meaning; the others are reserved. */
+/* Bits 0 to 14 and 26 to 30 have a meaning; the others are reserved. */
 #define PRESENT_KNOWN (0x7fffu | PRESENT_LAB)
 
 /* What a row demands of its bytes. A field that is not present is zero. */
@@ -104,6 +104,7 @@ static const rule cancel_rules[] = {
 static const rule cancel_all_rules[] = {
     NUMBER(sentinel_order_cancel_all, venue, 0, 0, SENTINEL_VENUE_COUNT - 1),
     ZERO(sentinel_order_cancel_all, reserved0),
+    NUMBER(sentinel_order_cancel_all, contract, 0, 0, SENTINEL_CONTRACT_COUNT - 1),
     ZERO(sentinel_order_cancel_all, reserved1),
 };
 
@@ -118,7 +119,7 @@ static const rule cancel_all_after_rules[] = {
 static const rule query_rules[] = {
     NUMBER(sentinel_order_query, venue, 0, 0, SENTINEL_VENUE_COUNT - 1),
     NUMBER(sentinel_order_query, what, 0, 1, SENTINEL_QUERY_COUNT - 1),
-    ZERO(sentinel_order_query, reserved0),
+    NUMBER(sentinel_order_query, contract, 0, 0, SENTINEL_CONTRACT_COUNT - 1),
     TARGET(sentinel_order_query),
     NUMBER(sentinel_order_query, target.by, 0, 0, SENTINEL_TARGET_COUNT - 1),
     TIME(sentinel_order_query, start_ms, SENTINEL_PRESENT_START),
@@ -130,6 +131,7 @@ static const rule query_rules[] = {
 static const rule withdraw_rules[] = {
     DECIMAL(sentinel_order_withdraw, amount, 0),
     NUMBER(sentinel_order_withdraw, from_account, 0, 0, SENTINEL_ACCOUNT_COUNT - 1),
+    NUMBER(sentinel_order_withdraw, priority, 0, 0, SENTINEL_PRIORITY_COUNT - 1),
     ZERO(sentinel_order_withdraw, reserved),
     ID(sentinel_order_withdraw, address, address_size, 0, 1),
     ID(sentinel_order_withdraw, memo, memo_size, SENTINEL_PRESENT_MEMO, 1),
@@ -167,12 +169,13 @@ static int has_trigger(uint8_t type) {
     return type >= SENTINEL_TYPE_STOP_MARKET;
 }
 
-/* Prices, time in force and expiry follow from the type. In `lab` a limit
- * order may leave the time in force to the venue. */
+/* Prices, time in force and expiry follow from the type; a market order may
+ * name the worst price that it takes. In `lab` a limit order may leave the
+ * time in force to the venue. */
 static sentinel_reason check_terms(const sentinel_order *order, uint8_t type, uint8_t tif) {
     int limit = type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
                 type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
-    return need(has(order, SENTINEL_PRESENT_PRICE) == limit &&
+    return need((has(order, SENTINEL_PRESENT_PRICE) || !limit) &&
                 ((tif != SENTINEL_TIF_NONE) == limit ||
                  (limit && has(order, SENTINEL_PRESENT_LAB_WAIVE))) &&
                 has(order, SENTINEL_PRESENT_TRIGGER_PRICE) == has_trigger(type) &&
@@ -221,7 +224,7 @@ static sentinel_reason check_cancel(const sentinel_order *order) {
 static sentinel_reason check_cancel_all(const sentinel_order *order) {
     const sentinel_order_cancel_all *all = &order->cancel_all;
     return need((all->venue != 0) == (all->instrument == 0) &&
-                (all->asset == 0 || all->instrument == 0));
+                ((all->asset == 0 && all->contract == 0) || all->instrument == 0));
 }
 
 static sentinel_reason check_cancel_all_after(const sentinel_order *order) {
@@ -235,14 +238,16 @@ static sentinel_reason check_query(const sentinel_order *order) {
     int start = has(order, SENTINEL_PRESENT_START), end = has(order, SENTINEL_PRESENT_END);
     int window = start || end || has(order, SENTINEL_PRESENT_LIMIT);
     if (query->what == SENTINEL_QUERY_ORDER) {
-        return query->target.by == 0 ? SENTINEL_REASON_ORDER_FIELDS
-                                     : first(check_target(&query->target, query->instrument),
-                                             need(query->venue == 0 && !window));
+        return query->target.by == 0
+                   ? SENTINEL_REASON_ORDER_FIELDS
+                   : first(check_target(&query->target, query->instrument),
+                           need(query->venue == 0 && query->contract == 0 && !window));
     }
     if (!bytes_are_zero(&query->target, sizeof query->target)) {
         return SENTINEL_REASON_ORDER_RESERVED;
     }
     return need((query->venue != 0) == (query->instrument == 0) &&
+                (query->contract == 0 || query->venue != 0) &&
                 (!window || query->what == SENTINEL_QUERY_FILLS) &&
                 (!start || !end || query->start_ms <= query->end_ms));
 }

@@ -174,7 +174,9 @@ static sentinel_status assets_check(const sentinel_bundle *bundle) {
             need(asset->mark_asset == 0 || sentinel_bundle_asset(bundle, asset->mark_asset) != NULL,
                  SENTINEL_FORMAT_REFERENCE));
         SENTINEL_TRY(
-            need(IS_ZERO(asset->reserved0) && IS_ZERO(asset->reserved1), SENTINEL_FORMAT_RESERVED));
+            need(IS_ZERO(asset->reserved0) &&
+                     (asset->venue == SENTINEL_VENUE_HYPERLIQUID || IS_ZERO(asset->token16)),
+                 SENTINEL_FORMAT_RESERVED));
     }
     return SENTINEL_OK;
 }
@@ -207,7 +209,7 @@ static uint32_t units_of(uint8_t contract) {
         [SENTINEL_CONTRACT_SPOT] = 1u << SENTINEL_UNIT_BASE,
         [SENTINEL_CONTRACT_LINEAR] = 1u << SENTINEL_UNIT_BASE | 1u << SENTINEL_UNIT_CONTRACTS,
         [SENTINEL_CONTRACT_INVERSE] = 1u << SENTINEL_UNIT_CONTRACTS | 1u << SENTINEL_UNIT_QUOTE,
-        [SENTINEL_CONTRACT_QUANTO] = 1u << SENTINEL_UNIT_BASE | 1u << SENTINEL_UNIT_CONTRACTS,
+        [SENTINEL_CONTRACT_QUANTO] = 1u << SENTINEL_UNIT_CONTRACTS,
         [SENTINEL_CONTRACT_OPTION] = 1u << SENTINEL_UNIT_BASE | 1u << SENTINEL_UNIT_CONTRACTS,
     };
     return contract < SENTINEL_CONTRACT_COUNT ? units[contract] : 0;
@@ -270,6 +272,9 @@ static sentinel_status keys_check(const sentinel_bundle *bundle) {
                               key->venue < SENTINEL_VENUE_COUNT && key->algorithm != 0 &&
                               key->algorithm < SENTINEL_ALGORITHM_COUNT,
                           SENTINEL_FORMAT_RANGE));
+        SENTINEL_TRY(
+            need((key->products & ~SENTINEL_PRODUCTS_ALL) == 0 && is_venues == (key->products != 0),
+                 SENTINEL_FORMAT_RANGE));
         SENTINEL_TRY(need(key->node < bundle->node_count, SENTINEL_FORMAT_REFERENCE));
         uint32_t known = SENTINEL_KEY_ENDPOINT_CHECKED | SENTINEL_KEY_ENDPOINT_GRANT;
         SENTINEL_TRY(

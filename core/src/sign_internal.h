@@ -30,7 +30,8 @@ typedef struct sign_slot {
     sentinel_key_info info;
     uint64_t uses;
     uint32_t secret_size;
-    uint32_t reserved;
+    uint32_t passphrase_size;
+    char passphrase[SENTINEL_API_PASSPHRASE_BYTES_MAX]; /* unused bytes are zero */
     uint8_t secret[SENTINEL_SECRET_BYTES_MAX]; /* as imported; unused bytes are zero */
     uint8_t ed25519[64];                       /* seed || public key, as libsodium signs with it */
     secp256k1_keypair keypair;                 /* BIP340 */

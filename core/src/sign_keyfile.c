@@ -27,8 +27,9 @@ SENTINEL_SIZE(keyfile_header, SENTINEL_KEYFILE_HEADER_BYTES);
 typedef struct keyfile_row {
     sentinel_key_info info;
     uint32_t secret_size;
-    uint32_t reserved;
+    uint32_t passphrase_size;
     uint8_t secret[SENTINEL_SECRET_BYTES_MAX];
+    char passphrase[SENTINEL_API_PASSPHRASE_BYTES_MAX];
 } keyfile_row;
 SENTINEL_SIZE(keyfile_row, SENTINEL_KEYFILE_ROW_BYTES);
 _Static_assert(crypto_pwhash_argon2id_SALTBYTES == 16, "salt of the key file");
@@ -78,6 +79,9 @@ static sentinel_status seal_rows(const sentinel_keyring *ring, uint8_t *out,
     for (uint32_t i = 0; i < ring->count; i++) {
         clear->rows[i].info = ring->slots[i].info;
         clear->rows[i].secret_size = ring->slots[i].secret_size;
+        clear->rows[i].passphrase_size = ring->slots[i].passphrase_size;
+        memcpy(clear->rows[i].passphrase, ring->slots[i].passphrase,
+               sizeof clear->rows[i].passphrase);
         memcpy(clear->rows[i].secret, ring->slots[i].secret, sizeof clear->rows[i].secret);
     }
     memcpy(out, header, sizeof *header);
@@ -142,14 +146,22 @@ static sentinel_status header_check(const keyfile_header *header, size_t size) {
  * its key must be what comes out there. */
 static sentinel_status row_import(sentinel_keyring *ring, const keyfile_row *row) {
     sentinel_key_info info = row->info;
-    if (row->reserved != 0 || !bytes_are_zero(info.reserved, sizeof info.reserved)) {
+    if (!bytes_are_zero(info.reserved, sizeof info.reserved)) {
         return SENTINEL_FORMAT_RESERVED;
     }
+    const uint8_t *passphrase = (const uint8_t *)row->passphrase;
     if (row->secret_size > sizeof row->secret ||
-        !sodium_is_zero(row->secret + row->secret_size, sizeof row->secret - row->secret_size)) {
+        !sodium_is_zero(row->secret + row->secret_size, sizeof row->secret - row->secret_size) ||
+        row->passphrase_size > sizeof row->passphrase ||
+        !sodium_is_zero(passphrase + row->passphrase_size,
+                        sizeof row->passphrase - row->passphrase_size)) {
         return SENTINEL_FORMAT_RANGE;
     }
     sentinel_status status = sentinel_keyring_import(ring, &info, row->secret, row->secret_size);
+    if (status == SENTINEL_OK) {
+        status =
+            sentinel_keyring_set_passphrase(ring, info.id, row->passphrase, row->passphrase_size);
+    }
     return status == SENTINEL_OK && bytes_equal(&info, &row->info, sizeof info)
                ? SENTINEL_OK
                : SENTINEL_FORMAT_RANGE;

@@ -209,6 +209,36 @@ sentinel_status sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_inf
     return slot_close(ring, info, slot);
 }
 
+sentinel_status sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t id,
+                                                const char *text, size_t size) {
+    if (!sign_is_live(ring)) {
+        return SENTINEL_KEY_WIPED;
+    }
+    const sign_slot *found = sign_slot_find(ring, id);
+    if (found == NULL) {
+        return SENTINEL_KEY_UNKNOWN;
+    }
+    if (size > SENTINEL_API_PASSPHRASE_BYTES_MAX) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    for (size_t i = 0; i < size; i++) { /* it becomes an HTTP header */
+        if (text[i] < ' ' || text[i] > '~') {
+            return SENTINEL_USAGE_ARGUMENT;
+        }
+    }
+    sign_slot *slot = &ring->slots[found - ring->slots];
+    bytes_wipe(slot->passphrase, sizeof slot->passphrase);
+    memcpy(slot->passphrase, text, size);
+    slot->passphrase_size = (uint32_t)size;
+    return SENTINEL_OK;
+}
+
+const char *sentinel_keyring_passphrase(const sentinel_keyring *ring, uint32_t id, uint8_t *size) {
+    const sign_slot *slot = sign_is_live(ring) ? sign_slot_find(ring, id) : NULL;
+    *size = slot == NULL ? 0 : (uint8_t)slot->passphrase_size;
+    return *size == 0 ? NULL : slot->passphrase;
+}
+
 sentinel_status sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id) {
     const sign_slot *found = sign_is_live(ring) ? sign_slot_find(ring, id) : NULL;
     if (found == NULL) {

@@ -15,6 +15,7 @@ static void carry_engine(sentinel_state *state, const sentinel_state *old) {
     memcpy(state->limit_hash32, old->limit_hash32, 32);
     memcpy(state->authority_hash32, old->authority_hash32, 32);
     memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
+    state->released = old->released;
 }
 
 /* Entries are put in again; where two now meet, the higher action id stays. */

@@ -27,6 +27,11 @@ static sentinel_status header_check(const sentinel_state *state, const sentinel_
                  state->asset_count == bundle->asset_count &&
                  state->book_entries == bundle->policy->book_entries && state->last_now_ns >= 0,
              SENTINEL_FORMAT_RANGE));
+    for (uint32_t i = 0; i < SENTINEL_VENUES_MAX; i++) {
+        int is_known = i > SENTINEL_VENUE_NONE && i < SENTINEL_VENUE_COUNT;
+        int64_t until = state->released.usable_until_ms[i];
+        SENTINEL_TRY(need(is_known ? until >= 0 : until == 0, SENTINEL_FORMAT_RANGE));
+    }
     return need(IS_ZERO(state->reserved), SENTINEL_FORMAT_RESERVED);
 }
 
@@ -95,9 +100,9 @@ static sentinel_status book_check(const sentinel_view *view, uint32_t node) {
         SENTINEL_TRY(need(sentinel_view_book(view, node, entry->action_id) == entry &&
                               entry->instrument != 0 && entry->side != 0 &&
                               entry->side < SENTINEL_SIDE_COUNT && entry->type != 0 &&
-                              entry->type < SENTINEL_TYPE_COUNT,
+                              entry->type < SENTINEL_TYPE_COUNT &&
+                              entry->time_in_force < SENTINEL_TIF_COUNT && entry->reduce_only <= 1,
                           SENTINEL_FORMAT_RANGE));
-        SENTINEL_TRY(need(IS_ZERO(entry->reserved), SENTINEL_FORMAT_RESERVED));
     }
     return SENTINEL_OK;
 }

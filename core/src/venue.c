@@ -17,7 +17,6 @@ static sentinel_reason message_render(sentinel_request *request, const sentinel_
     text_add(request, (const char *)&size, sizeof size);
     text_add(request, message->text, message->text_size);
     request->string_to_sign = text_since(request, 0);
-    request->endpoint_covered = 1; /* a message has none that could be changed */
     return SENTINEL_REASON_NONE;
 }
 
@@ -27,37 +26,78 @@ static sentinel_reason message_finish(sentinel_request *request, const sentinel_
     return SENTINEL_REASON_NONE;
 }
 
-static const venue venues[SENTINEL_VENUE_COUNT] = {
-    [SENTINEL_VENUE_NONE] = {"none", message_render, message_finish},
-    [SENTINEL_VENUE_BINANCE_SPOT] = {"binance_spot", venue_binance_render, venue_binance_finish},
-    [SENTINEL_VENUE_BINANCE_USDM] = {"binance_usdm", venue_binance_render, venue_binance_finish},
-    [SENTINEL_VENUE_BYBIT] = {"bybit", NULL, NULL},
-    [SENTINEL_VENUE_OKX] = {"okx", NULL, NULL},
-    [SENTINEL_VENUE_DERIBIT] = {"deribit", NULL, NULL},
-    [SENTINEL_VENUE_HYPERLIQUID] = {"hyperliquid", NULL, NULL},
+/* A message can be shown for ever: it says only what it says. */
+static const sentinel_hold message_holds[SENTINEL_ACTION_COUNT] = {
+    [SENTINEL_ACTION_MESSAGE] = {.endpoint_covered = 1, .window_ms = INT64_MAX},
+};
+static const venue_table venue_none = {
+    .name = "none", .holds = message_holds, .render = message_render, .finish = message_finish};
+
+static const venue_table *const venues[SENTINEL_VENUE_COUNT] = {
+    [SENTINEL_VENUE_NONE] = &venue_none,
+    [SENTINEL_VENUE_BINANCE_SPOT] = &venue_binance_spot,
+    [SENTINEL_VENUE_BINANCE_USDM] = &venue_binance_usdm,
+    [SENTINEL_VENUE_BYBIT] = &venue_bybit,
+    [SENTINEL_VENUE_OKX] = &venue_okx,
+    [SENTINEL_VENUE_DERIBIT] = &venue_deribit,
+    [SENTINEL_VENUE_HYPERLIQUID] = &venue_hyperliquid,
 };
 
-const char *sentinel_venue_name(uint16_t number) {
-    return number < SENTINEL_VENUE_COUNT ? venues[number].name : NULL;
+const venue_table *venue_row(uint16_t number) {
+    return number < SENTINEL_VENUE_COUNT ? venues[number] : NULL;
 }
 
-/* The renderer of the key's venue; null when there is none, or when the
- * order's rows are of another venue than the key. */
-static const venue *venue_of(const sentinel_render *render) {
-    uint16_t number = render->key->venue;
-    int is_message = render->order->header.action == SENTINEL_ACTION_MESSAGE;
-    if (number >= SENTINEL_VENUE_COUNT || (number == SENTINEL_VENUE_NONE) != is_message ||
-        (render->instrument != NULL && render->instrument->venue != number)) {
+const char *sentinel_venue_name(uint16_t number) {
+    const venue_table *row = venue_row(number);
+    return row != NULL ? row->name : NULL;
+}
+
+const sentinel_hold *sentinel_venue_hold(uint16_t number, uint16_t action) {
+    const venue_table *row = venue_row(number);
+    if (row == NULL || action >= SENTINEL_ACTION_COUNT || row->holds[action].window_ms == 0) {
         return NULL;
     }
-    return venues[number].render != NULL ? &venues[number] : NULL;
+    return &row->holds[action];
+}
+
+int64_t sentinel_venue_usable_until_ms(const sentinel_render *render, uint16_t number) {
+    const sentinel_hold *hold = sentinel_venue_hold(number, render->order->header.action);
+    int64_t from = render->timestamp_ms, until;
+    if (hold == NULL || __builtin_add_overflow(from, hold->window_ms, &until)) {
+        return INT64_MAX;
+    }
+    if (hold->expiry == SENTINEL_HOLD_EXPIRY_SIGNED && render->has_expiry) {
+        uint64_t end = render->expiry + (venue_row(number)->expiry_is_time ? 0 : (uint64_t)from);
+        if (end >= render->expiry && end < (uint64_t)until) {
+            until = (int64_t)end;
+        }
+    }
+    return until;
+}
+
+/* The row that renders; null when the venue has no such action, or when the
+ * order's rows are of another venue than the key. */
+static const venue_table *venue_of(const sentinel_render *render) {
+    uint16_t number = render->key->venue, action = render->order->header.action;
+    const venue_table *row = venue_row(number);
+    if (sentinel_venue_hold(number, action) == NULL ||
+        (render->instrument != NULL && render->instrument->venue != number) ||
+        (render->asset != NULL && render->asset->venue != SENTINEL_VENUE_NONE &&
+         render->asset->venue != number) ||
+        (!row->nonced && venue_has(render, SENTINEL_PRESENT_LAB_NONCE))) {
+        return NULL;
+    }
+    return row;
 }
 
 sentinel_reason sentinel_venue_render(sentinel_request *request, const sentinel_render *render) {
     memset(request, 0, sizeof *request);
-    const venue *own = venue_of(render);
-    sentinel_reason reason =
-        own != NULL ? own->render(request, render) : SENTINEL_REASON_UNSUPPORTED;
+    const venue_table *own = venue_of(render);
+    if (own == NULL) {
+        return SENTINEL_REASON_UNSUPPORTED;
+    }
+    sentinel_reason reason = own->render(request, render);
+    request->endpoint_covered = own->holds[render->order->header.action].endpoint_covered;
     if (reason == SENTINEL_REASON_NONE && request->overflow) {
         reason = SENTINEL_REASON_RENDER_FAILED;
     }
@@ -66,7 +106,7 @@ sentinel_reason sentinel_venue_render(sentinel_request *request, const sentinel_
 
 sentinel_reason sentinel_venue_finish(sentinel_request *request, const sentinel_render *render,
                                       const sentinel_signature *signature) {
-    const venue *own = venue_of(render);
+    const venue_table *own = venue_of(render);
     if (own == NULL || request->overflow || request->string_to_sign.size == 0 ||
         signature->algorithm != render->key->algorithm) {
         return SENTINEL_REASON_RENDER_FAILED;

@@ -1,20 +1,62 @@
-/* What a venue's file offers to venue.c. */
+/* What a venue's file offers to venue.c, and what the files share. */
 #ifndef SENTINEL_VENUE_INNER_H
 #define SENTINEL_VENUE_INNER_H
 
 #include <sentinel/venue.h>
 
-/* Both get a request and a render whose key is of the venue. */
-typedef struct venue {
+/* One venue: all that is particular to it. */
+typedef struct venue_table {
     const char *name;
-    /* Everything but the signature. Null: nothing is rendered for it. */
+    const sentinel_hold *holds; /* by action; window_ms 0: the venue has no such action */
+    uint8_t nonced;             /* 1: every request has a nonce of its own */
+    uint8_t expiry_is_time;     /* 1: requests expire at a time; 0: after a span; in milliseconds */
+    uint8_t reserved[6];
+    /* Everything but the signature. Gets an action that has a hold, and a key
+     * and rows of the venue. */
     sentinel_reason (*render)(sentinel_request *request, const sentinel_render *render);
     sentinel_reason (*finish)(sentinel_request *request, const sentinel_render *render,
                               const sentinel_signature *signature);
-} venue;
+} venue_table;
 
-sentinel_reason venue_binance_render(sentinel_request *request, const sentinel_render *render);
-sentinel_reason venue_binance_finish(sentinel_request *request, const sentinel_render *render,
-                                     const sentinel_signature *signature);
+extern const venue_table venue_binance_spot;
+extern const venue_table venue_binance_usdm;
+extern const venue_table venue_bybit;
+extern const venue_table venue_okx;
+extern const venue_table venue_deribit;
+extern const venue_table venue_hyperliquid;
+
+/* The row of a venue; null for an unknown number. */
+const venue_table *venue_row(uint16_t number);
+
+static inline int venue_has(const sentinel_render *render, uint32_t bit) {
+    return (render->order->header.present & bit) != 0;
+}
+
+/* An expiry is left out only where an order says so, in `lab`. */
+static inline int venue_may_send(const sentinel_render *render) {
+    return render->has_expiry || venue_has(render, SENTINEL_PRESENT_LAB_WAIVE);
+}
+
+static inline int venue_is_test(const sentinel_render *render) {
+    return render->environment == SENTINEL_ENVIRONMENT_TEST;
+}
+
+/* For venues whose amends say quantity and prices alone: everything else is
+ * as it was. Of orders that the book does not know (`lab`), it is believed. */
+static inline int venue_amend_keeps_terms(const sentinel_render *render) {
+    const sentinel_order_amend *amend = &render->order->amend;
+    return render->target_type == 0 || (amend->type == render->target_type &&
+                                        amend->time_in_force == render->target_time_in_force &&
+                                        amend->reduce_only == render->target_reduce_only);
+}
+
+/* The name of an earlier order: by which the engine had it placed, or the
+ * venue's own id. Sets is_own. */
+static inline const char *venue_target(const sentinel_render *render, const sentinel_target *target,
+                                       size_t *size, int *is_own) {
+    *is_own = render->target_client_id_size > 0;
+    *size = *is_own ? render->target_client_id_size : target->id_size;
+    return *is_own ? render->target_client_id : target->id;
+}
 
 #endif

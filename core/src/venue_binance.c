@@ -14,6 +14,7 @@
 #define NONE SENTINEL_REASON_NONE
 
 #define BINANCE_CLIENT_ID_BYTES_MAX 36u
+#define RECV_WINDOW_MS_MAX 60000u
 
 /* What differs between the two markets. */
 typedef struct market {
@@ -42,18 +43,13 @@ static const market *market_of(const sentinel_render *render) {
     return &markets[is_usdm(render)];
 }
 
-static int has(const sentinel_render *render, uint32_t bit) {
-    return (render->order->header.present & bit) != 0;
-}
-
 /* Host, path and header; the query begins here and ends the text. */
 static void begin(sentinel_request *request, const sentinel_render *render, uint8_t method,
                   const char *path) {
     const sentinel_key_info *key = render->key;
     const market *of = market_of(render);
     request->method = method;
-    request->host = text_span(
-        request, render->environment == SENTINEL_ENVIRONMENT_TEST ? of->test_host : of->host);
+    request->host = text_span(request, venue_is_test(render) ? of->test_host : of->host);
     request->path = text_span(request, path);
     text_header(request, "X-MBX-APIKEY", key->api_key, key->api_key_size);
     request->query.offset = request->text_size;
@@ -61,11 +57,13 @@ static void begin(sentinel_request *request, const sentinel_render *render, uint
 
 /* What every signed request ends with, but the signature. */
 static sentinel_reason end(sentinel_request *request, const sentinel_render *render) {
-    /* Left out by the venue's default only where an order says so, in `lab`. */
-    if (!render->has_expiry && !has(render, SENTINEL_PRESENT_LAB_WAIVE)) {
+    if (!venue_may_send(render)) {
         return UNSUPPORTED;
     }
     if (render->has_expiry) {
+        if (render->expiry == 0 || render->expiry > RECV_WINDOW_MS_MAX) {
+            return SENTINEL_REASON_EXPIRY;
+        }
         text_pair_integer(request, "recvWindow", render->expiry);
     }
     text_pair_integer(request, "timestamp", (uint64_t)render->timestamp_ms);
@@ -87,7 +85,7 @@ static void add_client_id(sentinel_request *request, const sentinel_render *rend
 
 static void add_decimal(sentinel_request *request, const sentinel_render *render, uint32_t bit,
                         const char *key, const sentinel_decimal *decimal) {
-    if (has(render, bit)) {
+    if (venue_has(render, bit)) {
         text_pair_decimal(request, key, decimal);
     }
 }
@@ -118,7 +116,8 @@ static sentinel_reason place_spot(sentinel_request *request, const sentinel_rend
     const sentinel_order_place *place = &render->order->place;
     int maker = place->time_in_force == SENTINEL_TIF_POST_ONLY;
     if (place->position_side != 0 || place->trigger_by != 0 ||
-        has(render, SENTINEL_PRESENT_REDUCE_ONLY) || has(render, SENTINEL_PRESENT_EXPIRE) ||
+        venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY) ||
+        venue_has(render, SENTINEL_PRESENT_EXPIRE) ||
         (maker && place->type != SENTINEL_TYPE_LIMIT)) {
         return UNSUPPORTED;
     }
@@ -155,7 +154,7 @@ static sentinel_reason place_usdm(sentinel_request *request, const sentinel_rend
     };
     const sentinel_order_place *place = &render->order->place;
     int algo = place->type >= SENTINEL_TYPE_STOP_MARKET;
-    if (has(render, SENTINEL_PRESENT_QUOTE_QUANTITY) ||
+    if (venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY) ||
         place->trigger_by == SENTINEL_TRIGGER_BY_INDEX) {
         return UNSUPPORTED;
     }
@@ -170,7 +169,7 @@ static sentinel_reason place_usdm(sentinel_request *request, const sentinel_rend
     if (place->time_in_force != SENTINEL_TIF_NONE) {
         text_pair_name(request, "timeInForce", times_in_force[place->time_in_force]);
     }
-    if (has(render, SENTINEL_PRESENT_REDUCE_ONLY)) {
+    if (venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY)) {
         text_pair_name(request, "reduceOnly", place->reduce_only ? "true" : "false");
     }
     add_decimal(request, render, SENTINEL_PRESENT_QUANTITY, "quantity", &place->quantity);
@@ -183,7 +182,7 @@ static sentinel_reason place_usdm(sentinel_request *request, const sentinel_rend
                                                                      : "CONTRACT_PRICE");
     }
     add_client_id(request, render, algo ? "clientAlgoId" : "newClientOrderId");
-    if (has(render, SENTINEL_PRESENT_EXPIRE)) {
+    if (venue_has(render, SENTINEL_PRESENT_EXPIRE)) {
         text_pair_integer(request, "goodTillDate", (uint64_t)place->expire_ms);
     }
     return end(request, render);
@@ -194,9 +193,11 @@ static sentinel_reason place(sentinel_request *request, const sentinel_render *r
     const sentinel_instrument *instrument = render->instrument;
     /* Quantities are in the base asset here. An instrument that says
      * otherwise would be valued as something else than what is traded. */
+    int is_market = order->time_in_force == SENTINEL_TIF_NONE;
     if (instrument == NULL || instrument->contract != market_of(render)->contract ||
+        (is_market && venue_has(render, SENTINEL_PRESENT_PRICE)) ||
         instrument->quantity_unit != SENTINEL_UNIT_BASE || order->margin_mode != 0 ||
-        order->trigger_direction != 0 || has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER)) {
+        order->trigger_direction != 0 || venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER)) {
         return UNSUPPORTED;
     }
     return is_usdm(render) ? place_usdm(request, render) : place_spot(request, render);
@@ -237,7 +238,8 @@ static sentinel_reason cancel_all(sentinel_request *request, const sentinel_rend
 }
 
 static sentinel_reason cancel_all_after(sentinel_request *request, const sentinel_render *render) {
-    if (!is_usdm(render) || render->instrument == NULL || !has(render, SENTINEL_PRESENT_TIMEOUT)) {
+    if (!is_usdm(render) || render->instrument == NULL ||
+        !venue_has(render, SENTINEL_PRESENT_TIMEOUT)) {
         return UNSUPPORTED;
     }
     begin(request, render, SENTINEL_METHOD_POST, "/fapi/v1/countdownCancelAll");
@@ -260,13 +262,13 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
     if (render->instrument != NULL) {
         add_symbol(request, render);
     }
-    if (has(render, SENTINEL_PRESENT_START)) {
+    if (venue_has(render, SENTINEL_PRESENT_START)) {
         text_pair_integer(request, "startTime", (uint64_t)order->start_ms);
     }
-    if (has(render, SENTINEL_PRESENT_END)) {
+    if (venue_has(render, SENTINEL_PRESENT_END)) {
         text_pair_integer(request, "endTime", (uint64_t)order->end_ms);
     }
-    if (has(render, SENTINEL_PRESENT_LIMIT)) {
+    if (venue_has(render, SENTINEL_PRESENT_LIMIT)) {
         text_pair_integer(request, "limit", order->limit);
     }
     return end(request, render);
@@ -274,10 +276,7 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
 
 /* The wallet is reached by the spot host alone, and has no test network. */
 static int has_wallet(const sentinel_render *render) {
-    return !is_usdm(render) && render->environment != SENTINEL_ENVIRONMENT_TEST &&
-           render->asset != NULL &&
-           (render->asset->venue == SENTINEL_VENUE_NONE ||
-            render->asset->venue == render->key->venue);
+    return !is_usdm(render) && !venue_is_test(render) && render->asset != NULL;
 }
 
 static sentinel_reason withdraw(sentinel_request *request, const sentinel_render *render) {
@@ -295,7 +294,7 @@ static sentinel_reason withdraw(sentinel_request *request, const sentinel_render
     if (render->network->code_size > 0) { /* none: the coin's default network */
         text_pair(request, "network", render->network->code, render->network->code_size);
     }
-    if (has(render, SENTINEL_PRESENT_MEMO)) {
+    if (venue_has(render, SENTINEL_PRESENT_MEMO)) {
         text_pair(request, "addressTag", order->memo, order->memo_size);
     }
     if (order->from_account != 0) {
@@ -331,7 +330,7 @@ static sentinel_reason transfer(sentinel_request *request, const sentinel_render
     return end(request, render);
 }
 
-sentinel_reason venue_binance_render(sentinel_request *request, const sentinel_render *render) {
+static sentinel_reason binance_render(sentinel_request *request, const sentinel_render *render) {
     static sentinel_reason (*const actions[SENTINEL_ACTION_COUNT])(sentinel_request *,
                                                                    const sentinel_render *) = {
         [SENTINEL_ACTION_PLACE] = place,
@@ -348,9 +347,8 @@ sentinel_reason venue_binance_render(sentinel_request *request, const sentinel_r
     if (key->purpose != SENTINEL_PURPOSE_VENUE ||
         (key->algorithm != SENTINEL_ALGORITHM_HMAC_SHA256 &&
          key->algorithm != SENTINEL_ALGORITHM_ED25519) ||
-        action >= SENTINEL_ACTION_COUNT || actions[action] == NULL ||
-        has(render, SENTINEL_PRESENT_LAB_NONCE) ||
-        (has(render, SENTINEL_PRESENT_LAB_CLIENT_ID) && !names_order) ||
+        actions[action] == NULL ||
+        (venue_has(render, SENTINEL_PRESENT_LAB_CLIENT_ID) && !names_order) ||
         render->client_id_size > BINANCE_CLIENT_ID_BYTES_MAX ||
         render->target_client_id_size > BINANCE_CLIENT_ID_BYTES_MAX) {
         return UNSUPPORTED;
@@ -362,8 +360,8 @@ sentinel_reason venue_binance_render(sentinel_request *request, const sentinel_r
     return actions[action](request, render);
 }
 
-sentinel_reason venue_binance_finish(sentinel_request *request, const sentinel_render *render,
-                                     const sentinel_signature *signature) {
+static sentinel_reason binance_finish(sentinel_request *request, const sentinel_render *render,
+                                      const sentinel_signature *signature) {
     char text[88]; /* 64 bytes in base64 */
     size_t size = (size_t)signature->size;
     int hex = render->key->algorithm == SENTINEL_ALGORITHM_HMAC_SHA256;
@@ -380,3 +378,27 @@ sentinel_reason venue_binance_finish(sentinel_request *request, const sentinel_r
     request->query = text_since(request, request->query.offset);
     return NONE;
 }
+
+/* Nothing but the window ends what was released, and inside it the same bytes
+ * are taken again: a client order id is unique among open orders alone. */
+#define HOLD \
+    { SENTINEL_HOLD_EXPIRY_SIGNED, 0, 0, {0}, RECV_WINDOW_MS_MAX }
+static const sentinel_hold spot_holds[SENTINEL_ACTION_COUNT] = {
+    [SENTINEL_ACTION_PLACE] = HOLD,      [SENTINEL_ACTION_CANCEL] = HOLD,
+    [SENTINEL_ACTION_CANCEL_ALL] = HOLD, [SENTINEL_ACTION_QUERY] = HOLD,
+    [SENTINEL_ACTION_WITHDRAW] = HOLD,   [SENTINEL_ACTION_TRANSFER] = HOLD,
+};
+static const sentinel_hold usdm_holds[SENTINEL_ACTION_COUNT] = {
+    [SENTINEL_ACTION_PLACE] = HOLD,      [SENTINEL_ACTION_CANCEL] = HOLD,
+    [SENTINEL_ACTION_CANCEL_ALL] = HOLD, [SENTINEL_ACTION_CANCEL_ALL_AFTER] = HOLD,
+    [SENTINEL_ACTION_QUERY] = HOLD,
+};
+
+const venue_table venue_binance_spot = {.name = "binance_spot",
+                                        .holds = spot_holds,
+                                        .render = binance_render,
+                                        .finish = binance_finish};
+const venue_table venue_binance_usdm = {.name = "binance_usdm",
+                                        .holds = usdm_holds,
+                                        .render = binance_render,
+                                        .finish = binance_finish};

@@ -127,4 +127,59 @@ static inline void text_pair_decimal(sentinel_request *request, const char *key,
     text_decimal(request, value);
 }
 
+/* JSON, compact. A member or element is parted from the one before it; a text
+ * with a character that would have to be escaped latches overflow, so that no
+ * value can end its own. */
+static inline void text_json_next(sentinel_request *request) {
+    char before = request->text_size > 0 ? request->text[request->text_size - 1] : '{';
+    if (before != '{' && before != '[' && before != ':') {
+        text_add(request, ",", 1);
+    }
+}
+
+static inline void text_json_quoted(sentinel_request *request, const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        request->overflow |= (uint8_t)(c < 0x20 || c > 0x7e || c == '"' || c == '\\');
+    }
+    text_add(request, "\"", 1);
+    text_add(request, text, size);
+    text_add(request, "\"", 1);
+}
+
+static inline void text_json_key(sentinel_request *request, const char *key) {
+    text_json_next(request);
+    text_json_quoted(request, key, strlen(key));
+    text_add(request, ":", 1);
+}
+
+static inline void text_json_text(sentinel_request *request, const char *key, const char *value,
+                                  size_t size) {
+    text_json_key(request, key);
+    text_json_quoted(request, value, size);
+}
+
+static inline void text_json_name(sentinel_request *request, const char *key, const char *value) {
+    text_json_text(request, key, value, strlen(value));
+}
+
+static inline void text_json_integer(sentinel_request *request, const char *key, uint64_t value) {
+    text_json_key(request, key);
+    text_integer(request, value);
+}
+
+static inline void text_json_bool(sentinel_request *request, const char *key, int value) {
+    text_json_key(request, key);
+    text_string(request, value ? "true" : "false");
+}
+
+/* Venues take decimals as texts. */
+static inline void text_json_decimal(sentinel_request *request, const char *key,
+                                     const sentinel_decimal *value) {
+    text_json_key(request, key);
+    text_add(request, "\"", 1);
+    text_decimal(request, value);
+    text_add(request, "\"", 1);
+}
+
 #endif

@@ -39,6 +39,7 @@ enum {
     SENTINEL_PRESENT_LIMIT = 1u << 12, /* query: limit */
     SENTINEL_PRESENT_TIMEOUT = 1u << 13, /* cancel_all_after: timeout_ms */
     SENTINEL_PRESENT_AT = 1u << 14, /* cancel_all_after: at_ms */
+    SENTINEL_PRESENT_LAB_TESTNET = 1u << 26, /* for the venue's test network */
     SENTINEL_PRESENT_LAB_CLIENT_ID = 1u << 27, /* tag is the client order id */
     SENTINEL_PRESENT_LAB_NONCE = 1u << 28,
     SENTINEL_PRESENT_LAB_EXPIRY = 1u << 29,
@@ -104,7 +105,7 @@ typedef struct sentinel_order_place {
     int64_t expire_ms; /* PRESENT_EXPIRE: Unix milliseconds, for GTD */
     sentinel_decimal quantity; /* in the instrument's unit */
     sentinel_decimal quote_quantity; /* market orders only, else quantity */
-    sentinel_decimal price;
+    sentinel_decimal price; /* of a market order: the worst to be taken */
     sentinel_decimal trigger_price;
     uint8_t reserved1[40];
 } sentinel_order_place;
@@ -151,7 +152,8 @@ typedef struct sentinel_order_cancel_all {
     uint16_t venue; /* set if and only if instrument is 0 */
     uint8_t reserved0[2];
     uint32_t asset; /* venues that cancel by settlement asset; 0 absent */
-    uint8_t reserved1[20];
+    uint8_t contract; /* venues that cancel by kind of contract; 0 absent */
+    uint8_t reserved1[19];
 } sentinel_order_cancel_all;
 SENTINEL_SIZE(sentinel_order_cancel_all, 192);
 
@@ -178,7 +180,7 @@ typedef struct sentinel_order_query {
     uint32_t instrument; /* zero when the target is an action, or for a venue */
     uint16_t venue; /* set if and only if instrument and target are absent */
     uint8_t what;
-    uint8_t reserved0[1];
+    uint8_t contract; /* of a venue, where it asks by kind of contract; 0 absent */
     sentinel_target target; /* QUERY_ORDER; else zero */
     int64_t start_ms; /* PRESENT_START */
     int64_t end_ms; /* PRESENT_END */
@@ -198,7 +200,8 @@ typedef struct sentinel_order_withdraw {
     uint8_t address_size;
     uint8_t memo_size;
     uint8_t from_account; /* 0 absent */
-    uint8_t reserved[5];
+    uint8_t priority; /* of the network fee (Deribit); 0 absent */
+    uint8_t reserved[4];
     char address[SENTINEL_ADDRESS_BYTES_MAX]; /* letters digits . _ - */
     char memo[SENTINEL_MEMO_BYTES_MAX]; /* PRESENT_MEMO */
 } sentinel_order_withdraw;

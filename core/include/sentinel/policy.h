@@ -102,7 +102,7 @@ typedef struct sentinel_asset {
     uint32_t mark_asset; /* id of the asset whose mark serves; 0: its own */
     uint8_t reserved0[4];
     int64_t par_micro_usd; /* > 0: a fixed mark set by policy; 0: fed */
-    uint8_t reserved1[16];
+    uint8_t token16[16]; /* the venue's number of it (Hyperliquid spot); else zero */
 } sentinel_asset;
 SENTINEL_SIZE(sentinel_asset, 64);
 
@@ -146,7 +146,13 @@ enum {
     SENTINEL_KEY_ENDPOINT_CHECKED = 1u << 0, /* the venue limits it to its product */
     SENTINEL_KEY_ENDPOINT_GRANT = 1u << 1 /* it is not limited, and that is granted */
 };
-/* Which key may be used by whom. */
+/* The products of a venue, for which its own key is good: bit n for contract
+ * kind n, and this one for withdrawals and transfers. */
+#define SENTINEL_PRODUCT_WALLET (1u << 0)
+#define SENTINEL_PRODUCTS_ALL ((1u << SENTINEL_CONTRACT_COUNT) - 1u)
+/* Which key may be used by whom, and for what. Where a venue's signatures
+ * leave the endpoint open, one product is checked or granted, and several
+ * are granted; else the bundle is refused. */
 typedef struct sentinel_key {
     uint32_t id; /* ascending, unique, not 0 */
     uint32_t node; /* index: usable by this node and all below it */
@@ -155,7 +161,8 @@ typedef struct sentinel_key {
     uint8_t algorithm;
     uint32_t expiry_ms; /* validity of what it signs, where the venue offers it */
     uint32_t flags;
-    uint8_t reserved0[4];
+    uint16_t products; /* bits SENTINEL_PRODUCT_*; messages: 0 */
+    uint8_t reserved0[2];
     uint8_t fingerprint32[32]; /* of the key in the keyring (sign.h) */
     uint8_t reserved1[8];
 } sentinel_key;

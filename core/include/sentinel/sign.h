@@ -14,6 +14,7 @@ extern "C" {
 #define SENTINEL_KEYRING_KEYS_MAX 64u
 #define SENTINEL_SECRET_BYTES_MAX 128u
 #define SENTINEL_API_KEY_BYTES_MAX 128u
+#define SENTINEL_API_PASSPHRASE_BYTES_MAX 64u
 #define SENTINEL_PASSPHRASE_BYTES_MAX 1024u
 
 /* What may be known of a key. */
@@ -30,7 +31,9 @@ typedef struct sentinel_key_info {
     uint8_t fingerprint32[32]; /* SHA-256("sentinel-key-v1" || 0x00 || purpose ||
         algorithm || u16 venue || u8 api_key_size || api_key || tail), where tail is
         the public key, or for HMAC: HMAC-SHA256(secret, "sentinel-key-v1") */
-    char api_key[SENTINEL_API_KEY_BYTES_MAX]; /* the venue's name of the key; not secret */
+    /* The venue's name of the key; not secret. Hyperliquid: whom it acts for,
+     * as "0x" and 40 lower-case hex digits (a vault: "vault-0x..."); empty: itself. */
+    char api_key[SENTINEL_API_KEY_BYTES_MAX];
 } sentinel_key_info;
 SENTINEL_SIZE(sentinel_key_info, 216);
 
@@ -69,6 +72,16 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_info *info, const uint8_t *secret,
                         size_t secret_size);
 
+/* Sets the text that a venue wants beside the key (OKX's passphrase): printable
+ * ASCII, or none. It is sealed with the key, but is no part of its fingerprint.
+ * Returns: OK; KEY_UNKNOWN; KEY_WIPED; USAGE_ARGUMENT. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t id, const char *text, size_t size);
+
+/* The same text, and its size; null when the key has none. */
+SENTINEL_API const char *
+sentinel_keyring_passphrase(const sentinel_keyring *ring, uint32_t id, uint8_t *size);
+
 /* Removes and wipes one key. Returns: OK; KEY_UNKNOWN. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id);
@@ -91,9 +104,10 @@ sentinel_keyring_find(const sentinel_keyring *ring, uint32_t id);
  *  24  8  Argon2id memlimit (bytes)                  32 16  salt
  *  48 24  nonce                72  XChaCha20-Poly1305(rows), header as AD
  *
- * row: sentinel_key_info, u32 secret size, u32 reserved, 128 bytes secret. */
+ * row: sentinel_key_info, u32 secret size, u32 passphrase size, 128 bytes
+ * secret, 64 bytes of the venue's passphrase. */
 #define SENTINEL_KEYFILE_HEADER_BYTES 72u
-#define SENTINEL_KEYFILE_ROW_BYTES 352u
+#define SENTINEL_KEYFILE_ROW_BYTES 416u
 SENTINEL_API size_t
 sentinel_keyring_sealed_bytes(const sentinel_keyring *ring);
 

@@ -61,7 +61,8 @@ typedef struct sentinel_book_entry {
     uint32_t instrument;
     uint8_t side;
     uint8_t type; /* venues keep triggered orders apart (sentinel_render.target_type) */
-    uint8_t reserved[2];
+    uint8_t time_in_force;
+    uint8_t reduce_only; /* 1: it only reduces */
     /* What the venue knows the order as: the record and epoch of the place,
      * even after amends. */
     uint64_t client_record;
@@ -105,6 +106,16 @@ typedef struct sentinel_key_counter {
 } sentinel_key_counter;
 SENTINEL_SIZE(sentinel_key_counter, 16);
 
+/* What was released so far, over all policies. */
+#define SENTINEL_VENUES_MAX 15u
+typedef struct sentinel_released {
+    uint64_t nonce_next; /* the least that no venue was given yet */
+    /* By venue: when the last bytes that add risk (place, amend, withdraw,
+     * transfer) stop being usable, Unix milliseconds; 0: none released. */
+    int64_t usable_until_ms[SENTINEL_VENUES_MAX];
+} sentinel_released;
+SENTINEL_SIZE(sentinel_released, 128);
+
 /* The beginning of the state. Offsets are from here, multiples of 8. */
 typedef struct sentinel_state {
     char magic[8]; /* "SENTSTAT" */
@@ -133,9 +144,10 @@ typedef struct sentinel_state {
     uint32_t book_entries;
     uint8_t reserved[4];
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
+    sentinel_released released;
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 5088);
+SENTINEL_SIZE(sentinel_state, 5216);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
@@ -200,7 +212,7 @@ typedef struct sentinel_subject {
 
 /* The value of an order in micro-USD, rounded up (docs/2-policy.md, "Value").
  * Returns:  NONE; MARK_ABSENT; MARK_STALE; VALUE_OVERFLOW; UNSUPPORTED
- *           (contract kinds that are not valued yet).
+ *           (there is no quantity).
  * Out:      value_micro_usd: 0 or more; INT64_MAX on any other return. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_reason
 sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,

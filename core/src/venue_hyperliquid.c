@@ -1,0 +1,6 @@
+/* hyperliquid: not rendered yet. */
+#include "venue.h"
+
+static const sentinel_hold holds[SENTINEL_ACTION_COUNT];
+
+const venue_table venue_hyperliquid = {.name = "hyperliquid", .holds = holds};
