@@ -293,6 +293,7 @@ static void name_order(sentinel_outcome *outcome, const gate_case *c) {
     int names_new = action == SENTINEL_ACTION_PLACE || action == SENTINEL_ACTION_WITHDRAW ||
                     action == SENTINEL_ACTION_TRANSFER;
     outcome->venue = c->key_row->venue;
+    outcome->key = c->key_row->id;
     outcome->client_id_size = names_new ? render->client_id_size : render->target_client_id_size;
     memcpy(outcome->client_id, names_new ? render->client_id : render->target_client_id,
            sizeof outcome->client_id);

@@ -88,6 +88,11 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "the firm, group or agent is not in the loaded policy",
             "check the name: zcp policy status lists all",
         ),
+        "POLICY_ENDPOINT": Advice(
+            "signatures of this venue do not cover the endpoint, and the key is good for several"
+            " products",
+            "give each product a key of its own, or write `endpoint: granted`",
+        ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"
         ),
@@ -202,6 +207,8 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "KEY_NOT_GRANTED": "use a key that the policy grants to this agent for this venue",
         "KEY_UNAVAILABLE": "import the key that the policy names into the engine's keyring",
         "UNSUPPORTED": "use an action that this venue has",
+        "NONCE": "leave the nonce to the engine",
+        "EXPIRY": "set an expiry that is still to come, and within what the venue takes",
         "KILL_SWITCH": "operators resume it: zcp kill-switch deactivate --reason TEXT",
         "NO_GRANT": "have the action (or destination) added to an allowlist of the policy",
         "ACTION_NOT_ALLOWED": _LIST,

@@ -127,6 +127,7 @@ cdef extern from "sentinel/policy.h" nogil:
 cdef extern from "sentinel/state.h" nogil:
     enum:
         SENTINEL_SEQUENCES
+        SENTINEL_VENUES_MAX
 
     ctypedef struct sentinel_node_state:
         uint32_t node
@@ -149,6 +150,10 @@ cdef extern from "sentinel/state.h" nogil:
         int64_t mantissa
         int64_t time_ns
 
+    ctypedef struct sentinel_released:
+        uint64_t nonce_next
+        int64_t *usable_until_ms
+
     ctypedef struct sentinel_state:
         uint32_t halted
         uint64_t size_bytes
@@ -168,6 +173,7 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t agent_count
         uint32_t instrument_count
         uint32_t asset_count
+        sentinel_released released
 
     ctypedef struct sentinel_view:
         sentinel_bundle bundle
@@ -207,6 +213,8 @@ cdef extern from "sentinel/sign.h" nogil:
     sentinel_status sentinel_keyring_generate(sentinel_keyring *ring, sentinel_key_info *info)
     sentinel_status sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_info *info,
                                             const uint8_t *secret, size_t secret_size)
+    sentinel_status sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t id,
+                                                    const char *text, size_t size)
     sentinel_status sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id)
     uint32_t sentinel_keyring_count(const sentinel_keyring *ring)
     const sentinel_key_info *sentinel_keyring_at(const sentinel_keyring *ring, uint32_t position)
@@ -241,6 +249,7 @@ cdef extern from "sentinel/venue.h" nogil:
         uint8_t method
         uint8_t header_count
         uint8_t endpoint_covered
+        uint8_t prehashed
         sentinel_span host
         sentinel_span path
         sentinel_span query
@@ -250,6 +259,13 @@ cdef extern from "sentinel/venue.h" nogil:
         sentinel_span *header_values
         char *text
 
+    ctypedef struct sentinel_hold:
+        uint8_t expiry
+        uint8_t once
+        uint8_t endpoint_covered
+        int64_t window_ms
+
+    const sentinel_hold *sentinel_venue_hold(uint16_t venue, uint16_t action)
     void sentinel_client_id(char *text32, const uint8_t *engine_id32, uint64_t epoch,
                             uint64_t record)
     const char *sentinel_venue_name(uint16_t venue)
@@ -326,6 +342,11 @@ cdef extern from "sentinel/gate.h" nogil:
         uint64_t epoch
         int64_t now_ns
         uint8_t record_hash32[32]
+        int64_t usable_until_ms
+        uint16_t venue
+        uint8_t client_id_size
+        uint32_t key
+        char client_id[64]
         sentinel_decision decision
         sentinel_signature signature
         sentinel_request request

@@ -15,6 +15,7 @@ from sentinel._types import (
     EngineState,
     Frame,
     Head,
+    Hold,
     KeyInfo,
     Outcome,
     RawRecord,
@@ -98,6 +99,9 @@ class Keyring:
         api_key: str = "",
         lab: bool = False,
     ) -> KeyInfo: ...
+    def set_passphrase(self, id: int, text: str) -> None:
+        """The text that a venue wants beside the key (OKX)."""
+
     def remove(self, id: int) -> None: ...
     def list(self) -> list[KeyInfo]: ...
     def seal(self, passphrase: Buffer, *, opslimit: int = 0, memlimit: int = 0) -> bytes:
@@ -134,6 +138,11 @@ class Tree:
     def add(self, leaf_hash: Buffer) -> None: ...
     def root(self) -> bytes: ...
     def __len__(self) -> int: ...
+
+# venue
+
+def hold(venue: int, action: int) -> Hold | None:
+    """What becomes of a released signature; None when the venue has no such action."""
 
 # gate
 

@@ -221,6 +221,11 @@ cdef class Keyring:
                       f"key {id}")
         return _key_info(&info)
 
+    def set_passphrase(self, uint32_t id, str text):
+        cdef bytes raw = text.encode()
+        _raise_status(sentinel_keyring_set_passphrase(self.ring, id, <const char *>_of(raw),
+                                                      len(raw)), f"key {id}: its passphrase")
+
     def remove(self, uint32_t id):
         _raise_status(sentinel_keyring_remove(self.ring, id), f"key {id}")
 
@@ -363,6 +368,15 @@ cdef class Tree:
         return self.tree.count
 
 
+# ---- venue --------------------------------------------------------------------------------------
+
+
+def hold(uint16_t venue, uint16_t action):
+    cdef const sentinel_hold *row = sentinel_venue_hold(venue, action)
+    return None if row == NULL else _types.Hold(
+        row.expiry, bool(row.once), bool(row.endpoint_covered), row.window_ms)
+
+
 # ---- gate ---------------------------------------------------------------------------------------
 
 
@@ -378,6 +392,7 @@ cdef _request(const sentinel_request *r):
         tuple([(_span(r, r.header_names[i]), _span(r, r.header_values[i]))
                for i in range(r.header_count)]),
         _copy(r.text + r.string_to_sign.offset, r.string_to_sign.size), bool(r.endpoint_covered),
+        bool(r.prehashed),
     )
 
 
@@ -395,7 +410,8 @@ cdef _outcome(const sentinel_outcome *o):
         o.verdict, bool(o.recorded), o.reason, o.status, o.record, o.epoch, o.now_ns,
         _copy(o.record_hash32, 32), d.reasons[0] | (<object>d.reasons[1] << 64),
         d.value_micro_usd, tuple(results), _signature(&o.signature) if allowed else None,
-        _request(&o.request) if allowed else None,
+        _request(&o.request) if allowed else None, o.venue, o.key,
+        _copy(o.client_id, o.client_id_size).decode(), o.usable_until_ms,
     )
 
 
@@ -426,7 +442,8 @@ cdef _state(const sentinel_state *s):
         _copy(s.engine_id32, 32), s.halted, s.record_count, s.epoch, s.last_now_ns,
         tuple([s.sequences[i] for i in range(SENTINEL_SEQUENCES)]), _copy(s.last_hash32, 32),
         _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(halted),
-        tuple(agent_rows), tuple(mark_rows),
+        tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
+        tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]),
     )
 
 

@@ -158,10 +158,23 @@ class Present(IntFlag):
     LIMIT = 1 << 12
     TIMEOUT = 1 << 13
     AT = 1 << 14
+    LAB_TESTNET = 1 << 26
     LAB_CLIENT_ID = 1 << 27
     LAB_NONCE = 1 << 28
     LAB_EXPIRY = 1 << 29
     LAB_WAIVE = 1 << 30
+
+
+class Priority(IntEnum):
+    """How much a withdrawal pays to be confirmed soon."""
+
+    VERY_LOW = 1
+    LOW = 2
+    MID = 3
+    HIGH = 4
+    VERY_HIGH = 5
+    EXTREME_HIGH = 6
+    INSANE = 7
 
 
 class Contract(IntEnum):
@@ -180,6 +193,17 @@ class Unit(IntEnum):
     BASE = 1
     CONTRACTS = 2
     QUOTE = 3
+
+
+class Product(IntEnum):
+    """What a venue's own key is good for; bits of its row: a kind of instrument, or the wallet."""
+
+    WALLET = 0
+    SPOT = 1
+    LINEAR = 2
+    INVERSE = 3
+    QUANTO = 4
+    OPTION = 5
 
 
 class Algorithm(IntEnum):

@@ -149,7 +149,7 @@ NODE: Final = Layout(
 ASSET: Final = Layout(
     "asset",
     64,
-    "id:I venue:H decimals:B code_size:B code:24s mark_asset:I _:4 par_micro_usd:q _:16",
+    "id:I venue:H decimals:B code_size:B code:24s mark_asset:I _:4 par_micro_usd:q token16:16s",
 )
 NETWORK: Final = Layout("network", 64, "id:I asset:I decimals:B code_size:B code:38s _:16")
 INSTRUMENT: Final = Layout(
@@ -161,7 +161,8 @@ INSTRUMENT: Final = Layout(
 KEY: Final = Layout(
     "key",
     64,
-    "id:I node:I venue:H purpose:B algorithm:B expiry_ms:I flags:I _:4 fingerprint32:32s _:8",
+    "id:I node:I venue:H purpose:B algorithm:B expiry_ms:I flags:I products:H _:2"
+    " fingerprint32:32s _:8",
 )
 CONSTRAINT: Final = Layout(
     "constraint",

@@ -99,7 +99,11 @@ COMMON: Final = (
     Field("lab_nonce", "int", Present.LAB_NONCE),
     Field("lab_expiry", "int", Present.LAB_EXPIRY),
 )
-BITS: Final = {"lab_client_id": Present.LAB_CLIENT_ID, "lab_waive": Present.LAB_WAIVE}
+BITS: Final = {
+    "lab_testnet": Present.LAB_TESTNET,
+    "lab_client_id": Present.LAB_CLIENT_ID,
+    "lab_waive": Present.LAB_WAIVE,
+}
 TARGETS: Final = {
     "target_action": TargetBy.ACTION,
     "target_venue_id": TargetBy.VENUE_ID,
@@ -118,8 +122,9 @@ class Order:
     `key`: id of the key, or 0 for the agent's only one. `tag`: the agent's own, up to 64
     letters, digits, `.`, `_`, `-`. `parent_agent` and `parent_action_id`: the decision that this
     action follows from. `reasons_digest`: SHA-256 of the agent's stated reasons. The fields
-    `lab_*` are for the environment `lab`: `lab_client_id` makes the tag the client order id,
-    `lab_nonce` and `lab_expiry` are used as they are, `lab_waive` leaves out what is always set.
+    `lab_*` are for the environment `lab`: `lab_testnet` means the venue's test network,
+    `lab_client_id` makes the tag the client order id, `lab_nonce` and `lab_expiry` are used as
+    they are, `lab_waive` leaves out what is always set.
     """
 
     ACTION: ClassVar[Action]
@@ -133,6 +138,7 @@ class Order:
     parent_action_id: int | None = None
     reasons_digest: bytes | None = None
     release_mode: ReleaseMode = ReleaseMode.TO_AGENT
+    lab_testnet: bool = False
     lab_client_id: bool = False
     lab_nonce: int | None = None
     lab_expiry: int | None = None

@@ -114,6 +114,7 @@ class Key:
     algorithm: Algorithm
     expiry_ms: int
     flags: int
+    products: int
     fingerprint: bytes
 
 
@@ -478,6 +479,7 @@ class _Reader:
                 algorithm=Algorithm(row["algorithm"]),
                 expiry_ms=row["expiry_ms"],
                 flags=row["flags"],
+                products=row["products"],
                 fingerprint=row["fingerprint32"],
             )
             for row in self._rows(Section.KEYS, _layout.KEY)

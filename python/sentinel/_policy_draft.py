@@ -98,6 +98,7 @@ class DraftKey:
     algorithm: Algorithm
     expiry_ms: int
     flags: int
+    products: int
     at: Path
 
 

@@ -18,6 +18,7 @@ from ._enums import (
     Algorithm,
     NodeKind,
     OrderType,
+    Product,
     Purpose,
     Rule,
     Side,
@@ -53,6 +54,13 @@ ENDPOINT_CHECKED: Final = 1
 ENDPOINT_GRANTED: Final = 2
 _OPEN_ENDPOINTS: Final = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
 """Venues whose signatures do not cover method, path and host."""
+
+_PRODUCTS: Final = {
+    Venue.BINANCE_SPOT: (Product.SPOT,),
+    Venue.BINANCE_USDM: (Product.LINEAR,),
+    Venue.BYBIT: (),
+}
+"""What a key of the venue is good for when nothing is said; of other venues, everything."""
 
 _ADDRESS: Final = re.compile(f"[A-Za-z0-9._-]{{1,{_enums.ADDRESS_BYTES_MAX}}}")
 _LISTS: Final[tuple[tuple[str, Rule, type[IntEnum]], ...]] = (
@@ -405,6 +413,13 @@ class Resolver(Tables):
                 key=True,
             )
         flags = {None: 0, "checked": ENDPOINT_CHECKED, "granted": ENDPOINT_GRANTED}[endpoint]
+        products = self._products(at, row, venue)
+        if venue in _OPEN_ENDPOINTS and len(products) > 1 and endpoint != "granted":
+            self._fail(
+                (*at, "endpoint"),
+                f"a {label(venue)} key for several products is not limited to its product",
+                "have one key for each product, or accept the risk with `endpoint: granted`",
+            )
         text = row.get("for")
         return DraftKey(
             id=self._id(at, "key", name, taken),
@@ -415,8 +430,23 @@ class Resolver(Tables):
             algorithm=member(Algorithm, row["algorithm"]),
             expiry_ms=validity_ns // 10**6,
             flags=flags,
+            products=mask_of(products),
             at=at,
         )
+
+    def _products(self, at: Path, row: dict[str, Any], venue: Venue) -> tuple[Product, ...]:
+        if not venue:
+            return ()
+        products = tuple(member(Product, name) for name in row.get("products", ()))
+        products = products or _PRODUCTS.get(venue, tuple(Product))
+        if not products:
+            self._fail(
+                at,
+                f"a {label(venue)} key needs `products:`",
+                "write what it is good for at the venue: spot, linear, inverse, option, wallet",
+                key=True,
+            )
+        return products
 
     def _read_sanctions(self) -> tuple[bytes, ...]:
         path: Path = ("sanctions", "file")

@@ -34,6 +34,7 @@ class Status(IntEnum):
     POLICY_SEMANTICS = 0x0307
     POLICY_ARENA = 0x0308
     POLICY_SCOPE = 0x0309
+    POLICY_ENDPOINT = 0x030A
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -98,6 +99,8 @@ class Reason(IntEnum):
     KEY_NOT_GRANTED = 40
     KEY_UNAVAILABLE = 41
     UNSUPPORTED = 42
+    NONCE = 43
+    EXPIRY = 44
     KILL_SWITCH = 50
     NO_GRANT = 51
     ACTION_NOT_ALLOWED = 52
@@ -148,6 +151,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0307: "the bundle needs another semantics version",
         0x0308: "the bundle and its state do not fit into the arena",
         0x0309: "the command names a node that does not exist",
+        0x030A: "a key for several products leaves the endpoint open, and that is not granted",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",
@@ -211,6 +215,8 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         40: "key_not_granted",
         41: "key_unavailable",
         42: "unsupported",
+        43: "nonce",
+        44: "expiry",
         50: "kill_switch",
         51: "no_grant",
         52: "action_not_allowed",
@@ -271,6 +277,8 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         40: "the key is of another venue, purpose or node",
         41: "the key is not in the keyring, or differs from the policy's",
         42: "the venue has no such action, or its rendering is not supported",
+        43: "the nonce is not above the last one, or too far ahead of the time",
+        44: "the expiry has passed, or is further away than the venue takes",
         50: "a node is halted",
         51: "nothing in the policy allows this action to this agent",
         52: "the action is not on the allowlist",

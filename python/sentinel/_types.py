@@ -10,6 +10,7 @@ __all__ = [
     "EngineState",
     "Frame",
     "Head",
+    "Hold",
     "KeyInfo",
     "Mark",
     "NodeState",
@@ -69,13 +70,31 @@ class Request:
     headers: tuple[tuple[str, str], ...]
     string_to_sign: bytes
     endpoint_covered: bool
+    prehashed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What becomes of a signature of one venue and action that was released and not used.
+
+    `expiry`: 0 nothing but `window_ms` limits it, 1 the key's validity is signed with it, 2 it is
+    sent beside it. `once`: the venue takes the bytes at most once.
+    """
+
+    expiry: int
+    once: bool
+    endpoint_covered: bool
+    window_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The gate's answer to one order; signature and request only when it was allowed.
+    """The gate's answer to one order; signature, request and what follows only when it was
+    allowed.
 
     `reasons` is the bitmap of all reasons; `value_micro_usd` is -1 when not known or needed.
+    `client_id`: how the venue knows the order. `usable_until_ms`: when the request stops being
+    usable, 2^63-1 for never.
     """
 
     verdict: int
@@ -91,6 +110,10 @@ class Outcome:
     results: tuple[Result, ...]
     signature: Signature | None
     request: Request | None
+    venue: int
+    key: int
+    client_id: str
+    usable_until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """The engine's state. `halted` is the status of its own halt, 0 when there is none."""
+    """The engine's state. `halted` is the status of its own halt, 0 when there is none.
+
+    `usable_until_ms`: by venue, when the last released bytes that add risk stop being usable.
+    """
 
     engine_id: bytes
     halted: int
@@ -141,6 +167,8 @@ class EngineState:
     nodes_halted: tuple[NodeState, ...]
     agents: tuple[AgentState, ...]
     marks: tuple[Mark, ...]
+    nonce_next: int
+    usable_until_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import _core, _layout
-from ._enums import Action, Algorithm, Environment, Purpose, Venue, label
+from ._enums import Action, Algorithm, Contract, Environment, Purpose, Venue, label
 from ._frame import FrameKind
 from ._status import REASON_CODE
 from ._types import Outcome
@@ -34,7 +34,12 @@ __all__ = ["LabKey", "render", "sign"]
 
 _SMALLEST: Final = "0.000000000000000001"
 _FIRM: Final = 2
-_ALGORITHMS: Final = {"hmac-sha256": Algorithm.HMAC_SHA256, "ed25519": Algorithm.ED25519}
+_ALGORITHMS: Final = {
+    "hmac": Algorithm.HMAC_SHA256,
+    "ed25519": Algorithm.ED25519,
+    "secp256k1": Algorithm.ECDSA_SECP256K1,
+}
+"""By a word that the name of the scheme has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +49,50 @@ class LabKey:
     algorithm: Algorithm
     secret: bytes
     api_key: str = ""
+    passphrase: str = ""
 
     @classmethod
     def of(cls, scheme: Any, key: Any) -> LabKey:
         """From the fields `scheme` and `key` of a line. Raises UsageError."""
-        algorithm = _ALGORITHMS.get(scheme.lower()) if isinstance(scheme, str) else None
-        if algorithm is None:
-            raise UsageError(f"scheme: {scheme!r} is none of HMAC-SHA256, Ed25519")
+        algorithm = algorithm_of(scheme)
         if not isinstance(key, Mapping):
             raise UsageError("key: an object is needed")
-        api_key = key.get("api_key") or ""
-        if not isinstance(api_key, str):
-            raise UsageError("key.api_key: text is needed")
+
+        def text(*names: str) -> str:
+            value = next((key[name] for name in names if key.get(name)), "")
+            if not isinstance(value, str):
+                raise UsageError(f"key.{names[0]}: text is needed")
+            return value
+
+        api_key = text("api_key", "client_id")
         if algorithm is Algorithm.HMAC_SHA256:
-            secret = key.get("secret")
-            if not isinstance(secret, str) or not secret:
+            secret = text("secret", "client_secret")
+            if not secret:
                 raise UsageError("key.secret: text is needed")
-            return cls(algorithm, secret.encode(), api_key)
-        return cls(algorithm, ed25519_seed(key), api_key)
+            return cls(algorithm, secret.encode(), api_key, text("passphrase"))
+        if algorithm is Algorithm.ED25519:
+            return cls(algorithm, ed25519_seed(key), api_key)
+        try:
+            scalar = bytes.fromhex(text("private_key").removeprefix("0x"))
+        except ValueError:
+            scalar = b""
+        if len(scalar) != 32:
+            raise UsageError("key.private_key: 32 bytes in hex are needed")
+        return cls(algorithm, scalar, api_key)
+
+
+def algorithm_of(scheme: Any) -> Algorithm:
+    """The algorithm in the name of a scheme, such as "HMAC-SHA256". Raises UsageError."""
+    name = scheme.lower() if isinstance(scheme, str) else ""
+    for word, algorithm in _ALGORITHMS.items():
+        if word in name:
+            return algorithm
+    if "rsa" in name:
+        raise UsageError(
+            f"scheme: {scheme!r}: RSA keys are not supported: they take milliseconds to sign with",
+            next_step="make an HMAC key at the venue, or at Binance an Ed25519 key",
+        )
+    raise UsageError(f"scheme: {scheme!r} is none of HMAC-SHA256, Ed25519, secp256k1")
 
 
 def ed25519_seed(key: Mapping[str, Any]) -> bytes:
@@ -103,12 +134,11 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
         },
         "keys": {"key": {"id": LAB_ID, "algorithm": label(algorithm), "for": "agent"}},
     }
-    if lab.venue is Venue.NONE:
-        data["keys"]["key"]["purpose"] = "message"
-    else:
-        data["keys"]["key"] |= {"venue": label(lab.venue), "endpoint": "granted"}
-    names = [lab.asset or "BASE"] + (["QUOTE"] if lab.symbol is not None else [])
+    data["keys"]["key"] |= _key_row(lab)
+    names = [lab.asset or "BASE"] + ([lab.settle] if lab.symbol is not None else [])
     data["assets"] = {name: {"id": i, "code": name} for i, name in enumerate(names, LAB_ID)}
+    if lab.token:
+        data["assets"][names[0]] |= {"venue": label(lab.venue), "token": lab.token}
     if lab.symbol is not None:
         data["instruments"] = {
             "instrument": {
@@ -118,9 +148,12 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
                 "contract": label(lab.contract),
                 "base": names[0],
                 "quote": names[1],
+                "unit": label(lab.unit),
+                "index": lab.index,
                 "tick": _SMALLEST,
                 "lot": _SMALLEST,
             }
+            | ({"strike": "1"} if lab.contract is Contract.OPTION else {})
         }
     if isinstance(order, Withdraw):
         # No network: a row without a code, which the venue is not told.
@@ -136,6 +169,25 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
     return json.dumps(data)
 
 
+def _purpose(lab: LabOrder) -> Purpose:
+    """Hyperliquid's master keys alone move funds."""
+    if lab.venue is Venue.NONE:
+        return Purpose.MESSAGE
+    moves_funds = isinstance(lab.order, Withdraw | Transfer)
+    is_master = moves_funds and lab.venue is Venue.HYPERLIQUID
+    return Purpose.VENUE_MASTER if is_master else Purpose.VENUE
+
+
+def _key_row(lab: LabOrder) -> dict[str, Any]:
+    purpose = _purpose(lab)
+    row: dict[str, Any] = {"purpose": label(purpose)}
+    if purpose is Purpose.MESSAGE:
+        return row
+    wallet = isinstance(lab.order, Withdraw | Transfer)
+    products = ["wallet"] if wallet else [label(lab.contract)]
+    return row | {"venue": label(lab.venue), "products": products, "endpoint": "granted"}
+
+
 def sign(lab: LabOrder, key: LabKey) -> Outcome:
     """Signs one neutral order with an engine of its own; the core's answer.
 
@@ -146,16 +198,17 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
         raise OrderInvalid(f"timestamp_ms: {lab.timestamp_ms} is out of range")
     keys = _core.Keyring()
     identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519, lab=True)
-    purpose = Purpose.MESSAGE if lab.venue is Venue.NONE else Purpose.VENUE
     keys.import_(
         LAB_ID,
-        purpose,
+        _purpose(lab),
         key.algorithm,
         key.secret,
         venue=lab.venue,
-        api_key=key.api_key,
+        api_key=lab.account or key.api_key,
         lab=True,
     )
+    if key.passphrase:
+        keys.set_passphrase(LAB_ID, key.passphrase)
     authority = AuthorityRing.generate()
     genesis = _layout.genesis(
         environment=Environment.LAB,
@@ -213,8 +266,9 @@ def _rendered(id_: Any, outcome: Outcome) -> dict[str, Any]:
     if outcome.signature is None or outcome.request is None:
         kind = SigningFailed if outcome.verdict == 4 else PolicyDenied
         raise kind(REASON_CODE.get(outcome.reason, "unknown"))
-    request, signature = outcome.request, outcome.signature
-    hmac = signature.algorithm == Algorithm.HMAC_SHA256
+    request = outcome.request
+    signature, encoding = _signature(outcome)
+    digest = request.prehashed
     return {
         "id": id_,
         "method": request.method,
@@ -222,8 +276,24 @@ def _rendered(id_: Any, outcome: Outcome) -> dict[str, Any]:
         "query": request.query,
         "headers": dict(request.headers),
         "body": request.body,
-        "string_to_sign": request.string_to_sign.decode(),
-        "string_to_sign_encoding": "utf-8",
-        "signature": signature.bytes.hex() if hmac else base64.b64encode(signature.bytes).decode(),
-        "signature_encoding": "hex-lower" if hmac else "base64-std-padded",
+        "string_to_sign": request.string_to_sign.hex()
+        if digest
+        else request.string_to_sign.decode(),
+        "string_to_sign_encoding": "hex (32-byte EIP-712 digest)" if digest else "utf-8",
+        "signature": signature,
+        "signature_encoding": encoding,
     }
+
+
+def _signature(outcome: Outcome) -> tuple[Any, str]:
+    """The signature as the venue gets it, and what that form is called."""
+    signature = outcome.signature
+    if signature is None:
+        return None, "none"
+    data = signature.bytes
+    if signature.algorithm == Algorithm.ECDSA_SECP256K1:
+        v = 27 + signature.recovery_id
+        return {"r": f"0x{data[:32].hex()}", "s": f"0x{data[32:].hex()}", "v": v}, "JSON {r,s,v}"
+    if signature.algorithm == Algorithm.HMAC_SHA256 and outcome.venue != Venue.OKX:
+        return data.hex(), "hex-lower"
+    return base64.b64encode(data).decode(), "base64-std-padded"

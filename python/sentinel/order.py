@@ -32,10 +32,12 @@ from ._enums import (
     MESSAGE_BYTES_MAX,
     Account,
     Action,
+    Contract,
     MarginMode,
     OrderType,
     PositionSide,
     Present,
+    Priority,
     QueryWhat,
     Side,
     TimeInForce,
@@ -67,6 +69,7 @@ __all__ = [
     "Cancel",
     "CancelAll",
     "CancelAllAfter",
+    "Contract",
     "DecimalText",
     "Envelope",
     "MarginMode",
@@ -75,6 +78,7 @@ __all__ = [
     "OrderType",
     "Place",
     "PositionSide",
+    "Priority",
     "Query",
     "QueryWhat",
     "Side",
@@ -90,6 +94,7 @@ __all__ = [
 
 _INSTRUMENT: Final = Field("instrument", "id", of="instrument")
 _VENUE: Final = Field("venue", "enum", of=Venue)
+_CONTRACT: Final = Field("contract", "enum", of=Contract)
 _ASSET: Final = Field("asset", "id", of="asset")
 _QUANTITY: Final = Field("quantity", "decimal", Present.QUANTITY)
 _PRICE: Final = Field("price", "decimal", Present.PRICE)
@@ -122,7 +127,8 @@ def _target(order: Amend | Cancel | Query) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place(Order):
     """A new order. `quantity` is in the instrument's unit; `quote_quantity` stands instead of it
-    in market orders. `expire_ms` (Unix milliseconds) goes with GTD.
+    in market orders, whose `price` is the worst that may be taken. `expire_ms` (Unix milliseconds)
+    goes with GTD.
     """
 
     ACTION: ClassVar[Action] = Action.PLACE
@@ -237,15 +243,20 @@ class Cancel(Order):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAll(Order):
-    """Cancels every open order of an instrument, or of a venue (of one asset there)."""
+    """Cancels every open order of an instrument, or of a venue (of one asset or kind of contract
+    there, where the venue has that).
+    """
 
     ACTION: ClassVar[Action] = Action.CANCEL_ALL
-    LAYOUT: ClassVar[Layout] = layout_of("cancel_all", 192, "instrument:I venue:H _:2 asset:I _:20")
-    FIELDS: ClassVar[tuple[Field, ...]] = (_INSTRUMENT, _VENUE, _ASSET)
+    LAYOUT: ClassVar[Layout] = layout_of(
+        "cancel_all", 192, "instrument:I venue:H _:2 asset:I contract:B _:19"
+    )
+    FIELDS: ClassVar[tuple[Field, ...]] = (_INSTRUMENT, _VENUE, _ASSET, _CONTRACT)
 
     instrument: int | None = None
     venue: Venue | None = None
     asset: int | None = None
+    contract: Contract | None = None
 
     def describe(self, name: Name | None = None) -> str:
         """Such as "cancel all orders of instrument 3"."""
@@ -296,12 +307,15 @@ class Query(Order):
     ACTION: ClassVar[Action] = Action.QUERY
     HAS_TARGET: ClassVar[bool] = True
     LAYOUT: ClassVar[Layout] = layout_of(
-        "query", 272, f"instrument:I venue:H what:B _:1 {TARGET} start_ms:q end_ms:q limit:I _:4"
+        "query",
+        272,
+        f"instrument:I venue:H what:B contract:B {TARGET} start_ms:q end_ms:q limit:I _:4",
     )
     FIELDS: ClassVar[tuple[Field, ...]] = (
         _INSTRUMENT,
         _VENUE,
         Field("what", "enum", of=QueryWhat),
+        _CONTRACT,
         Field("start_ms", "int", Present.START),
         Field("end_ms", "int", Present.END),
         Field("limit", "int", Present.LIMIT),
@@ -313,6 +327,7 @@ class Query(Order):
     target_client_id: str | None = None
     instrument: int | None = None
     venue: Venue | None = None
+    contract: Contract | None = None
     start_ms: int | None = None
     end_ms: int | None = None
     limit: int | None = None
@@ -332,14 +347,15 @@ class Withdraw(Order):
     LAYOUT: ClassVar[Layout] = layout_of(
         "withdraw",
         384,
-        "asset:I network:I amount:D address_size:B memo_size:B from_account:B _:5 address:128s"
-        " memo:64s",
+        "asset:I network:I amount:D address_size:B memo_size:B from_account:B priority:B _:4"
+        " address:128s memo:64s",
     )
     FIELDS: ClassVar[tuple[Field, ...]] = (
         _ASSET,
         Field("network", "id", of="network"),
         Field("amount", "decimal"),
         Field("from_account", "enum", of=Account),
+        Field("priority", "enum", of=Priority),
         Field("address", "text", of=ADDRESS_BYTES_MAX),
         Field("memo", "text", Present.MEMO, MEMO_BYTES_MAX),
     )
@@ -350,6 +366,7 @@ class Withdraw(Order):
     address: str
     memo: str | None = None
     from_account: Account | None = None
+    priority: Priority | None = None
 
     def describe(self, name: Name | None = None) -> str:
         """Such as "withdraw 24.50 of asset 4 to 0xabc by network 5"."""

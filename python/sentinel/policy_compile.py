@@ -293,6 +293,7 @@ class _Encoder:
                 algorithm=row.algorithm,
                 expiry_ms=row.expiry_ms,
                 flags=row.flags,
+                products=row.products,
                 fingerprint32=self._fingerprint(row),
             )
             for row in sorted(self._draft.keys.values(), key=lambda row: row.id)

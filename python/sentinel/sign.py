@@ -27,7 +27,16 @@ from typing import Any, Final, Self
 
 from . import _core, _layout
 from ._denied import denial
-from ._enums import FEED_MARKS_MAX, Algorithm, Command, Environment, MarkKind
+from ._enums import (
+    FEED_MARKS_MAX,
+    Action,
+    Algorithm,
+    Command,
+    Environment,
+    MarkKind,
+    Venue,
+    label,
+)
 from ._frame import FrameKind
 from ._layout import FedMark
 from ._order import DecimalText, Order, decimal_of
@@ -52,6 +61,7 @@ __all__ = [
 ]
 
 _DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
+_NEVER: Final = 2**63 - 1
 _SEQUENCE_COMMAND: Final = 4
 _SEQUENCE_FEED_MARK: Final = 9
 
@@ -90,21 +100,39 @@ class ReceiptHandle:
 
 @dataclass(frozen=True, slots=True)
 class SignedOrder:
-    """A signed order. `request` is None for messages; `signed_bytes` is what was signed."""
+    """A signed order. `request` is None for messages; `signed_bytes` is what was signed, or its
+    digest where the venue signs a digest of its own (`prehashed`).
+
+    `client_order_id`: how the venue knows the order that this places or means; may be empty.
+    `account`: the venue's name of the key (Hyperliquid: the address that it acts for).
+    `usable_until_ms`: when the venue stops taking the request, Unix milliseconds; None for never.
+    """
 
     request: HttpRequest | None
     signature: bytes
     algorithm: Algorithm
     recovery_id: int
     signed_bytes: bytes
+    prehashed: bool
+    order: Order
     action_id: int
     now_ns: int
+    venue: Venue
+    environment: Environment
+    account: str
+    client_order_id: str
+    usable_until_ms: int | None
     handle: ReceiptHandle
 
     @property
+    def action(self) -> Action:
+        """What the order does."""
+        return self.order.ACTION
+
+    @property
     def transaction_hash(self) -> bytes:
-        """SHA-256 of the signed bytes; the record holds it."""
-        return sha256(self.signed_bytes).digest()
+        """SHA-256 of the signed bytes, or the venue's own digest; the record holds it."""
+        return self.signed_bytes if self.prehashed else sha256(self.signed_bytes).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +150,8 @@ class HaltedNode:
 class Status:
     """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not.
 
+    `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
+    Unix milliseconds; no venue that was given none.
     `freshness` is "unproven" without a witness: nothing proves that no newer state ever was.
     """
 
@@ -136,6 +166,7 @@ class Status:
     engine_halted: str
     halted: tuple[HaltedNode, ...]
     agents: Mapping[str, int]
+    usable_until_ms: Mapping[str, int]
     freshness: str = "unproven"
 
 
@@ -153,6 +184,7 @@ class Signer:
         self._authority: AuthorityRing | None = None
         self._policy: Policy | None = None
         self._next_ids: dict[int, int] = {}
+        self._accounts: dict[int, str] = {}
         self._receipts = ReceiptMaker(
             installed.directory, installed.genesis.raw, installed.engine_id
         )
@@ -269,10 +301,24 @@ class Signer:
             algorithm=Algorithm(outcome.signature.algorithm),
             recovery_id=outcome.signature.recovery_id,
             signed_bytes=outcome.request.string_to_sign,
+            prehashed=outcome.request.prehashed,
+            order=order,
             action_id=taken,
             now_ns=outcome.now_ns,
+            venue=Venue(outcome.venue),
+            environment=Environment(self._installed.environment),
+            account=self._account(outcome.key),
+            client_order_id=_name_at_venue(Venue(outcome.venue), outcome.client_id),
+            usable_until_ms=None if outcome.usable_until_ms == _NEVER else outcome.usable_until_ms,
             handle=ReceiptHandle(self._installed.engine_id, outcome.epoch, outcome.record),
         )
+
+    def _account(self, key: int) -> str:
+        if key not in self._accounts:
+            named = public_keys(self._installed.directory)
+            self._accounts = {row.info.id: row.info.api_key for row in named}
+        account = self._accounts.get(key, "")
+        return account.removeprefix("vault-")
 
     def _refusal(self, agent: int, outcome: Outcome) -> Exception:
         if outcome.verdict == Verdict.FAILED and outcome.reason != Reason.ENGINE_HALTED:
@@ -493,6 +539,9 @@ def status_of(installed: Installed, state: EngineState, policy: Policy | None) -
             for node in state.nodes_halted
         ),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
+        usable_until_ms={
+            label(Venue(venue)): until for venue, until in enumerate(state.usable_until_ms) if until
+        },
     )
 
 
@@ -501,6 +550,13 @@ def _why_halted(status: int) -> str:
     if status == StatusCode.USAGE_STATE:
         return "the clock stepped back by more than the tolerance"
     return STATUS_TEXT.get(status, f"status {status:#06x}")
+
+
+def _name_at_venue(venue: Venue, client_id: str) -> str:
+    """Hyperliquid writes it as a number of 16 bytes."""
+    if venue is Venue.HYPERLIQUID and client_id and not client_id.startswith("0x"):
+        return f"0x{client_id}"
+    return client_id
 
 
 def _now(now_ns: int | None) -> int:

@@ -23,11 +23,13 @@ from ._enums import (
     MarginMode,
     OrderType,
     PositionSide,
+    Priority,
     QueryWhat,
     Side,
     TimeInForce,
     TriggerBy,
     TriggerDirection,
+    Unit,
     Venue,
     label,
 )
@@ -51,15 +53,45 @@ __all__ = ["LAB_ID", "LabOrder", "neutral_order"]
 LAB_ID: Final = 1
 """The id of the one agent, instrument, asset, network, key and action of a lab engine."""
 
-_MARKETS: Final[dict[Venue, dict[str, Contract]]] = {
+_MARKETS: Final[dict[Venue, dict[str, Contract | None]]] = {
     Venue.BINANCE_SPOT: {"spot": Contract.SPOT, "wallet": Contract.SPOT},
     Venue.BINANCE_USDM: {"usdm": Contract.LINEAR},
+    Venue.BYBIT: {
+        "linear": Contract.LINEAR,
+        "inverse": Contract.INVERSE,
+        "spot": Contract.SPOT,
+        "option": Contract.OPTION,
+        "funding": None,
+        "all": None,
+    },
+    Venue.OKX: {
+        "spot": Contract.SPOT,
+        "swap": None,
+        "futures": None,
+        "option": Contract.OPTION,
+        "funding": None,
+        "all": None,
+    },
+    Venue.DERIBIT: {
+        "perp": None,
+        "future": None,
+        "spot": Contract.SPOT,
+        "option": Contract.OPTION,
+        "wallet": None,
+        "all": None,
+    },
+    Venue.HYPERLIQUID: {"perp": Contract.LINEAR, "spot": Contract.SPOT},
 }
-"""What `market` may say of a venue, and what its instruments then are."""
+"""What `market` may say of a venue, and what its instruments then are; None where the symbol says
+it, or nothing does.
+"""
 
 _ACCOUNTS: Final = {
     "main": Account.SPOT,
     "fund": Account.FUNDING,
+    "uta": Account.UNIFIED,
+    "trading": Account.UNIFIED,
+    "perp": Account.USDM,
     "umfuture": Account.USDM,
     "cmfuture": Account.COINM,
     **{label(account): account for account in Account},
@@ -77,7 +109,8 @@ class LabOrder:
     """A neutral order: the order, and what its rows have to say.
 
     `symbol`, `asset` and `network` are as the venue writes them; None where the order has none.
-    `timestamp_ms` is the engine's time (Unix milliseconds).
+    `timestamp_ms` is the engine's time (Unix milliseconds). `index`: Hyperliquid's number of the
+    instrument; `token`: of the asset, in hex; `account`: whom the key acts for there.
     """
 
     order: Order
@@ -87,6 +120,25 @@ class LabOrder:
     symbol: str | None = None
     asset: str | None = None
     network: str | None = None
+    index: int = 0
+    token: str = ""
+    account: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        """What quantities of the instrument count, as the venue takes them."""
+        if self.contract is Contract.SPOT:
+            return Unit.BASE
+        if self.venue is Venue.OKX:
+            return Unit.CONTRACTS
+        return Unit.QUOTE if self.contract is Contract.INVERSE else Unit.BASE
+
+    @property
+    def settle(self) -> str:
+        """The code of the asset that the instrument settles in, where a request says it."""
+        if self.venue is not Venue.DERIBIT:
+            return "QUOTE"
+        return (self.symbol or "").partition("-")[0].rpartition("_")[2] or "QUOTE"
 
     def pack(self) -> bytes:
         """The order's struct for a lab engine. Raises OrderInvalid for what does not fit."""
@@ -115,6 +167,11 @@ class _Neutral:
         if value is None:
             raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
         return value
+
+    def peek(self, name: str) -> str:
+        """The field's text, still to be taken; empty if there is none."""
+        value = self._left.get(name)
+        return value if isinstance(value, str) else ""
 
     def member(self, name: str, members: Mapping[Any, Any]) -> Any:
         """One of the members by its name in lower case, None if absent."""
@@ -197,9 +254,11 @@ def _place(fields: _Neutral, common: dict[str, Any]) -> Place:
 
 
 def _amend(fields: _Neutral, common: dict[str, Any]) -> Amend:
-    """Neutral amends may leave the type out: without a trigger they are of limit orders."""
+    """Neutral amends may leave the type out: without a trigger they are of limit orders. They may
+    leave the side out too, where the venue is not told it.
+    """
     return Amend(
-        side=fields.member("side", _names(Side)),
+        side=fields.member("side", _names(Side)) or Side.BUY,
         type=fields.member("type", _names(OrderType)) or OrderType.LIMIT,
         **_terms(fields),
         **_target(fields),
@@ -244,18 +303,22 @@ def _withdraw(fields: _Neutral, common: dict[str, Any]) -> Withdraw:
         address=fields.need("address", str),
         memo=fields.take("memo", str),
         from_account=fields.member("from_account", _ACCOUNTS),
+        priority=fields.member("priority", _names(Priority)),
         **_name(fields),
         **common,
     )
 
 
 def _transfer(fields: _Neutral, common: dict[str, Any]) -> Transfer:
+    """To somebody else's address, no wallet needs to be named: it stays in the one it is in."""
+    destination = fields.take("address", str) or ""
+    member = fields.member if destination else fields.need_member
     return Transfer(
         amount=fields.need("amount", str),
-        from_account=fields.need_member("from_account", _ACCOUNTS),
-        to_account=fields.need_member("to_account", _ACCOUNTS),
-        destination=fields.take("address", str) or "",
-        **_name(fields),
+        from_account=member("from_account", _ACCOUNTS) or Account.USDM,
+        to_account=member("to_account", _ACCOUNTS) or Account.USDM,
+        destination=destination,
+        **_name(fields, "transfer_id"),
         **common,
     )
 
@@ -264,8 +327,8 @@ def _message(fields: _Neutral, common: dict[str, Any]) -> Message:
     return Message(text=fields.need("message_text", str), **common)
 
 
-def _name(fields: _Neutral) -> dict[str, Any]:
-    name = fields.take("client_order_id", str)
+def _name(fields: _Neutral, field: str = "client_order_id") -> dict[str, Any]:
+    name = fields.take(field, str) or fields.take("client_order_id", str)
     return {"tag": name, "lab_client_id": True} if name is not None else {}
 
 
@@ -284,21 +347,26 @@ _ACTIONS: Final[dict[str, Callable[[_Neutral, dict[str, Any]], Order]]] = {
     "fills": lambda fields, common: _query(fields, common, QueryWhat.FILLS),
 }
 _WALLET: Final = ("withdraw", "transfer")
+_BY_ID: Final = ("amend", "cancel", "query_order")
 _SCOPED: Final = ("cancel_all", "cancel_all_after", "query", "open_orders", "fills")
 
 
 def _common(fields: _Neutral, action: str, rows: Mapping[str, str | None]) -> dict[str, Any]:
     """The header's lab fields, and the ids of the rows that this action has."""
+    expiry = fields.number("recv_window")
     common: dict[str, Any] = {
         "lab_waive": True,
+        "lab_testnet": rows["network"] == "test",
         "lab_nonce": fields.number("nonce"),
-        "lab_expiry": fields.number("recv_window"),
+        "lab_expiry": fields.number("expires_after") if expiry is None else expiry,
     }
     if action in _WALLET:
         return common | {"asset": LAB_ID}
     if action == "message":
         return common
     common["instrument"] = LAB_ID if rows["symbol"] is not None else None
+    if rows.get("contract") is not None:
+        common["contract"] = Contract[str(rows["contract"])]
     if action in _SCOPED and rows["symbol"] is None:
         common["venue"] = Venue[str(rows["venue"])]
     if action == "cancel_all" and rows["asset"] is not None:
@@ -327,20 +395,67 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     # Only an action that can use them takes the rows; otherwise they are left, and refused.
     wallet = action in _WALLET
     symbol = None if wallet else left.take("symbol", str)
+    if venue is Venue.DERIBIT and symbol is None and action in _BY_ID:
+        symbol = "UNNAMED"  # Deribit's own ids need no instrument beside them
     asset = left.need("asset", str) if wallet else None
     if action == "cancel_all":
         asset = left.take("asset", str)
-    network = left.take("network", str) if action == "withdraw" else None
+    ours = venue is Venue.HYPERLIQUID
+    network = left.take("network", str) if ours or action == "withdraw" else None
     timestamp_ms: int = left.need("timestamp_ms", int)
-    rows = {"symbol": symbol, "asset": asset, "venue": venue.name}
+    contract = markets.get(market or "") or _contract_of(venue, symbol)
+    rows = {"symbol": symbol, "asset": asset, "venue": venue.name, "network": None}
+    extra = _hyperliquid(left, network, rows) if ours else {}
+    if action in ("cancel_all", "open_orders", "fills", "query") and symbol is None:
+        rows["contract"] = contract.name if venue is Venue.BYBIT and market else None
     order = _ACTIONS[action](left, _common(left, action, rows))
     left.end()
+    code, _, token = (asset or "").partition(":")
     return LabOrder(
         order=order,
         venue=venue,
-        contract=markets.get(market or "", next(iter(markets.values()), Contract.LINEAR)),
+        contract=contract,
         timestamp_ms=timestamp_ms,
         symbol=symbol,
-        asset=asset,
-        network=network,
+        asset=code if asset is not None else None,
+        network=None if ours else network,
+        token=token,
+        **extra,
     )
+
+
+def _contract_of(venue: Venue, symbol: str | None) -> Contract:
+    """What an instrument is, by how the venue writes its symbol."""
+    name = symbol or ""
+    if venue is Venue.OKX:
+        parts = name.split("-")
+        if len(parts) == 2:
+            return Contract.SPOT
+        return Contract.INVERSE if parts[1:2] == ["USD"] else Contract.LINEAR
+    if venue is Venue.DERIBIT:
+        return Contract.LINEAR if "_" in name else Contract.INVERSE
+    return next(
+        (kind for kind in _MARKETS.get(venue, {}).values() if kind is not None), Contract.LINEAR
+    )
+
+
+def _hyperliquid(
+    fields: _Neutral, network: str | None, rows: dict[str, str | None]
+) -> dict[str, Any]:
+    """What only Hyperliquid's orders say: the network, the instrument's number, a vault."""
+    is_mainnet = fields.take("is_mainnet", bool)
+    if network is None:
+        network = "test" if is_mainnet is False else "main"
+    if network not in ("main", "test") or is_mainnet not in (None, network == "main"):
+        raise OrderInvalid(
+            f"network: {network!r} is neither main nor test, or is_mainnet disagrees",
+            reason=Reason.ORDER_FIELDS,
+        )
+    rows["network"] = network
+    index = fields.number("asset_id") or 0
+    vault = fields.take("vault_address", str)
+    tpsl = fields.take("tpsl", str)
+    wanted = {"sl": "stop_", "tp": "take_profit_"}.get(tpsl or "", "")
+    if tpsl is not None and not (wanted and fields.peek("type").startswith(wanted)):
+        raise OrderInvalid(f"tpsl: {tpsl!r} does not go with the type", reason=Reason.ORDER_FIELDS)
+    return {"index": index, "account": f"vault-{vault}" if vault else ""}

@@ -82,7 +82,7 @@ def place(
         if order["tif"] == "post_only":
             order["post_only"] = draw(st.sampled_from([True, None]))
         if order["tif"] == "gtd":
-            order["expire_ms"] = draw(times)
+            order["expire_ms"] = order["timestamp_ms"] + draw(st.integers(1, 10**10))
     if kind not in ("limit", "market"):
         order["stop_price"] = draw(amounts)
     if venue == USDM:

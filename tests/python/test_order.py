@@ -70,6 +70,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "key": st.integers(0, 2**32 - 1),
     "tag": st.text(ID, max_size=64),
     "reasons_digest": maybe(st.binary(min_size=32, max_size=32)),
+    "lab_testnet": st.booleans(),
     "lab_client_id": st.booleans(),
     "lab_nonce": maybe(st.integers(0, 2**64 - 1)),
     "lab_expiry": maybe(st.integers(0, 2**64 - 1)),
@@ -242,7 +243,7 @@ def test_packs_every_field_where_c_reads_it(order: Order, agent: int, action_id:
         name, value = attribute.name, getattr(order, attribute.name)
         if name.startswith("target_") or name == "release_mode":
             continue
-        if name in ("lab_client_id", "lab_waive"):
+        if name in ("lab_testnet", "lab_client_id", "lab_waive"):
             present |= Present[name.upper()] if value else Present(0)
         elif name == "reasons_digest":
             assert bytes(ffi.buffer(header.reasons_digest32)) == (value or bytes(32))

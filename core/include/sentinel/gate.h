@@ -40,7 +40,8 @@ typedef struct sentinel_outcome {
     int64_t usable_until_ms; /* ALLOWED: when the request stops being usable */
     uint16_t venue; /* of the key */
     uint8_t client_id_size; /* 0: the request names no order */
-    uint8_t reserved[5];
+    uint8_t reserved[1];
+    uint32_t key; /* id */
     char client_id[SENTINEL_TAG_BYTES_MAX]; /* how the venue knows the order */
     sentinel_decision decision; /* policy's part; no results if it was not reached */
     sentinel_signature signature;
