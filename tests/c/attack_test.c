@@ -118,6 +118,7 @@ static void test_an_open_endpoint_needs_a_check_or_a_grant(void) {
     scene_begin(&scene);
     scene_policy_rows(&scene);
     scene.build.keys[0].flags = 0;
+    scene.build.keys[0].products = 1u << SENTINEL_CONTRACT_SPOT;
     CHECK_OK(scene_load(&scene));
     sentinel_order order = scene_place(&scene);
     check_denied(&scene, &order, SENTINEL_REASON_KEY_NOT_GRANTED);

@@ -86,6 +86,7 @@ static inline sentinel_instrument *add_instrument(bundle_build *b, uint32_t id, 
     return row;
 }
 
+/* Good for every product of its venue, whatever the endpoint. */
 static inline sentinel_key *add_key(bundle_build *b, uint32_t id, uint32_t node) {
     sentinel_key *row = &b->keys[b->counts[SENTINEL_SECTION_KEYS]++];
     *row = (sentinel_key){
@@ -94,7 +95,8 @@ static inline sentinel_key *add_key(bundle_build *b, uint32_t id, uint32_t node)
         .venue = SENTINEL_VENUE_BINANCE_SPOT,
         .purpose = SENTINEL_PURPOSE_VENUE,
         .algorithm = SENTINEL_ALGORITHM_HMAC_SHA256,
-        .flags = SENTINEL_KEY_ENDPOINT_CHECKED,
+        .flags = SENTINEL_KEY_ENDPOINT_GRANT,
+        .products = SENTINEL_PRODUCTS_ALL,
     };
     return row;
 }
@@ -280,6 +282,7 @@ static inline void add_instruments_of_each_contract(bundle_build *b) {
     row = add_instrument(b, QUANTO, BTC, USD);
     row->venue = SENTINEL_VENUE_DERIBIT;
     row->contract = SENTINEL_CONTRACT_QUANTO;
+    row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
 }
 
 /* A bundle with one of everything: constraints of every kind at the firm. */
@@ -298,6 +301,7 @@ static inline void bundle_full(bundle_build *b) {
     key->purpose = SENTINEL_PURPOSE_MESSAGE;
     key->venue = SENTINEL_VENUE_NONE;
     key->flags = 0;
+    key->products = 0;
     for (uint8_t kind = SENTINEL_RULE_ACTIONS; kind < SENTINEL_RULE_COUNT; kind++) {
         if (kind == SENTINEL_RULE_INSTRUMENTS) {
             add_instruments(b, 100u + kind, FIRM, (const uint32_t[]){SPOT, LINEAR, INVERSE}, 3);

@@ -119,7 +119,8 @@ static void scene_policy_rows(gate_scene *s) {
         row->venue = info->venue;
         row->purpose = info->purpose;
         row->algorithm = info->algorithm;
-        row->flags = info->venue != 0 ? SENTINEL_KEY_ENDPOINT_CHECKED : 0;
+        row->flags = info->venue != 0 ? SENTINEL_KEY_ENDPOINT_GRANT : 0;
+        row->products = info->venue != 0 ? SENTINEL_PRODUCTS_ALL : 0;
         row->expiry_ms = info->venue != 0 ? 5000 : 0;
         memcpy(row->fingerprint32, info->fingerprint32, 32);
     }

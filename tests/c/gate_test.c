@@ -39,7 +39,8 @@ static void test_record_holds_what_was_signed(void) {
     CHECK_EQ(record.header->agent, AGENT_A);
     CHECK_EQ(record.header->key, KEY_VENUE);
     CHECK_EQ(record.header->key_counter, 1);
-    CHECK_EQ(record.header->flags, SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_UNPROVEN);
+    CHECK_EQ(record.header->flags, SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT |
+                                       SENTINEL_RECORD_UNPROVEN);
     CHECK_BYTES(record.subject, &order.place, sizeof order.place);
     CHECK_BYTES(record.hash32, s->outcome.record_hash32, 32);
     uint8_t digest32[32];
@@ -309,6 +310,75 @@ static void test_keys_are_granted_by_the_policy(void) {
     scene_end(s);
 }
 
+static void test_a_key_is_good_for_its_products_alone(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    const uint16_t spot = 1u << SENTINEL_CONTRACT_SPOT;
+    const uint16_t others[] = {1u << SENTINEL_CONTRACT_LINEAR, SENTINEL_PRODUCT_WALLET,
+                               SENTINEL_PRODUCTS_ALL & ~spot};
+    for (unsigned i = 0; i < 3; i++) {
+        scene_policy_rows(s);
+        s->build.keys[0].products = others[i];
+        CHECK_OK(scene_load(s));
+        sentinel_order order = scene_place(s);
+        check_denied(s, &order, SENTINEL_REASON_KEY_NONE);
+        order.header.key = KEY_VENUE;
+        check_denied(s, &order, SENTINEL_REASON_KEY_NOT_GRANTED);
+    }
+    scene_policy_rows(s);
+    s->build.keys[0].products = spot;
+    CHECK_OK(scene_load(s));
+    sentinel_order order = scene_place(s);
+    check_allowed(s, &order);
+    order = scene_order(s, SENTINEL_ACTION_WITHDRAW);
+    order.withdraw.asset = 10;
+    order.withdraw.network = 20;
+    order.withdraw.amount = decimal(1, 0);
+    order.withdraw.address_size = 5;
+    memcpy(order.withdraw.address, "TCold", 5);
+    check_denied(s, &order, SENTINEL_REASON_KEY_NONE);
+    /* Where two keys would do but for their products, there is one. */
+    scene_policy_rows(s);
+    s->build.keys[0].products = SENTINEL_PRODUCT_WALLET;
+    sentinel_key *second = add_key(&s->build, 9, 0);
+    second->products = spot;
+    second->expiry_ms = 5000;
+    CHECK_OK(scene_load(s));
+    check_denied(s, &order, SENTINEL_REASON_UNSUPPORTED); /* by the test network, not the key */
+    order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE);
+    scene_end(s);
+}
+
+static void test_several_products_of_an_open_endpoint_need_the_grant(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    const uint16_t two = SENTINEL_PRODUCT_WALLET | 1u << SENTINEL_CONTRACT_SPOT;
+    const struct {
+        uint16_t venue, products;
+        uint32_t flags;
+        sentinel_status status;
+    } rows[] = {
+        {SENTINEL_VENUE_BINANCE_SPOT, two, 0, SENTINEL_POLICY_ENDPOINT},
+        {SENTINEL_VENUE_BINANCE_SPOT, two, SENTINEL_KEY_ENDPOINT_CHECKED, SENTINEL_POLICY_ENDPOINT},
+        {SENTINEL_VENUE_BINANCE_SPOT, two, SENTINEL_KEY_ENDPOINT_GRANT, SENTINEL_OK},
+        {SENTINEL_VENUE_BINANCE_SPOT, SENTINEL_PRODUCTS_ALL, SENTINEL_KEY_ENDPOINT_CHECKED,
+         SENTINEL_POLICY_ENDPOINT},
+        {SENTINEL_VENUE_BINANCE_SPOT, 2, SENTINEL_KEY_ENDPOINT_CHECKED, SENTINEL_OK},
+        {SENTINEL_VENUE_BINANCE_SPOT, 2, 0, SENTINEL_OK}, /* of use where nothing is open */
+        {SENTINEL_VENUE_BINANCE_USDM, two << 1, SENTINEL_KEY_ENDPOINT_CHECKED,
+         SENTINEL_POLICY_ENDPOINT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        scene_policy_rows(s);
+        s->build.keys[0].venue = rows[i].venue;
+        s->build.keys[0].products = rows[i].products;
+        s->build.keys[0].flags = rows[i].flags;
+        CHECK_EQ(scene_load(s), rows[i].status);
+    }
+    scene_end(s);
+}
+
 static void test_lab_keys_are_used_in_the_lab_alone(void) {
     gate_scene *s = &scene;
     scene_begin(s);
@@ -384,6 +454,8 @@ int main(int argc, char **argv) {
     RUN(test_book_is_each_agents_own);
     RUN(test_prices_lie_on_ticks_and_quantities_on_lots);
     RUN(test_keys_are_granted_by_the_policy);
+    RUN(test_a_key_is_good_for_its_products_alone);
+    RUN(test_several_products_of_an_open_endpoint_need_the_grant);
     RUN(test_lab_keys_are_used_in_the_lab_alone);
     RUN(test_what_a_venue_lacks_is_unsupported_and_charges_nothing);
     RUN(test_messages_have_their_own_key_and_prefix);

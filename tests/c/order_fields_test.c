@@ -4,7 +4,8 @@
 
 static void test_wants_price_trigger_and_time_in_force_as_the_type_says(void) {
     /* Every type with every time in force and every set of price, trigger and
-     * expiry: exactly the combinations written here pass. */
+     * expiry: exactly the combinations written here pass. A market order's price
+     * is the worst that it takes, and may be left out. */
     for (uint8_t type = 1; type < SENTINEL_TYPE_COUNT; type++) {
         for (uint8_t tif = 0; tif < SENTINEL_TIF_COUNT; tif++) {
             for (unsigned set = 0; set < 8; set++) {
@@ -13,6 +14,7 @@ static void test_wants_price_trigger_and_time_in_force_as_the_type_says(void) {
                 present |= set & 2 ? SENTINEL_PRESENT_TRIGGER_PRICE : 0u;
                 present |= set & 4 ? SENTINEL_PRESENT_EXPIRE : 0u;
                 unsigned want = type == 1 ? 1 : type == 2 ? 0 : type % 2 ? 2 : 3;
+                want |= type != 1 && type % 2 == (type > 2) ? set & 1 : 0;
                 int good = type == 1 || (type > 2 && type % 2 == 0) ? tif != 0 : tif == 0;
                 want |= tif == SENTINEL_TIF_GTD ? 4u : 0u;
                 sentinel_order order = place_of(type, tif, present);

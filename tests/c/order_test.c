@@ -102,7 +102,6 @@ static const place_in reserved_bytes[] = {
     IN(SENTINEL_ACTION_CANCEL_ALL, sentinel_order_cancel_all, reserved1),
     IN(SENTINEL_ACTION_CANCEL_ALL_AFTER, sentinel_order_cancel_all_after, reserved0),
     IN(SENTINEL_ACTION_CANCEL_ALL_AFTER, sentinel_order_cancel_all_after, reserved1),
-    IN(SENTINEL_ACTION_QUERY, sentinel_order_query, reserved0),
     IN(SENTINEL_ACTION_QUERY, sentinel_order_query, reserved1),
     RESERVED_OF_TARGET(SENTINEL_ACTION_QUERY, sentinel_order_query),
     IN(SENTINEL_ACTION_WITHDRAW, sentinel_order_withdraw, reserved),
@@ -162,6 +161,7 @@ static const place_in free_bytes[] = {
     IN(SENTINEL_ACTION_WITHDRAW, sentinel_order_withdraw, amount.mantissa),
     IN(SENTINEL_ACTION_WITHDRAW, sentinel_order_withdraw, amount.scale),
     IN(SENTINEL_ACTION_WITHDRAW, sentinel_order_withdraw, from_account),
+    IN(SENTINEL_ACTION_WITHDRAW, sentinel_order_withdraw, priority),
     {SENTINEL_ACTION_WITHDRAW, offsetof(sentinel_order_withdraw, address), 5},
     IN(SENTINEL_ACTION_TRANSFER, sentinel_order_transfer, asset),
     IN(SENTINEL_ACTION_TRANSFER, sentinel_order_transfer, from_account),
@@ -252,7 +252,7 @@ static void test_denies_presence_bits_without_a_meaning_and_of_other_actions(voi
         [SENTINEL_ACTION_QUERY] = 0x1c00,
         [SENTINEL_ACTION_WITHDRAW] = 0x200,
     };
-    const uint32_t any = 0x78000180, known = 0x78007fff;
+    const uint32_t any = 0x7c000180, known = 0x7c007fff;
     for (uint16_t action = 1; action < SENTINEL_ACTION_COUNT; action++) {
         for (unsigned bit = 0; bit < 32; bit++) {
             sentinel_order order = valid(action);

@@ -240,7 +240,7 @@ static void test_a_contracts_quantity_has_units_that_can_be_valued(void) {
     } table[] = {{SENTINEL_CONTRACT_SPOT, 2},
                  {SENTINEL_CONTRACT_LINEAR, 6},
                  {SENTINEL_CONTRACT_INVERSE, 12},
-                 {SENTINEL_CONTRACT_QUANTO, 6},
+                 {SENTINEL_CONTRACT_QUANTO, 4},
                  {SENTINEL_CONTRACT_OPTION, 6}};
     for (size_t i = 0; i < 5; i++) {
         for (uint8_t unit = 1; unit < SENTINEL_UNIT_COUNT; unit++) {
@@ -268,6 +268,19 @@ static void test_refuses_keys_out_of_range(void) {
     EXPECT(FORMAT_RANGE, B.keys[0].algorithm = 0);
     EXPECT(FORMAT_RANGE, B.keys[0].algorithm = SENTINEL_ALGORITHM_COUNT);
     EXPECT(FORMAT_RESERVED, B.keys[0].flags = 4);
+    EXPECT(FORMAT_RANGE, B.keys[0].products = 0); /* good for nothing */
+    EXPECT(OK, B.keys[0].products = SENTINEL_PRODUCT_WALLET);
+    EXPECT(OK, B.keys[0].products = 1u << SENTINEL_CONTRACT_OPTION);
+    EXPECT(FORMAT_RANGE, B.keys[0].products = 1u << SENTINEL_CONTRACT_COUNT);
+    EXPECT(FORMAT_RANGE, B.keys[0].products |= 1u << 15);
+    EXPECT(FORMAT_RANGE, B.keys[1].products = SENTINEL_PRODUCT_WALLET); /* of messages */
+}
+
+static void test_only_hyperliquid_has_numbers_of_tokens(void) {
+    EXPECT(FORMAT_RESERVED, B.assets[0].token16[0] = 1);
+    EXPECT(FORMAT_RESERVED, B.assets[0].token16[15] = 1);
+    EXPECT(FORMAT_RESERVED, B.assets[0].venue = SENTINEL_VENUE_DERIBIT; B.assets[0].token16[7] = 1);
+    EXPECT(OK, B.assets[0].venue = SENTINEL_VENUE_HYPERLIQUID; B.assets[0].token16[7] = 1);
 }
 
 static void test_refuses_constraints_out_of_range(void) {
@@ -433,7 +446,6 @@ static void test_refuses_each_reserved_byte_of_each_row(void) {
     } areas[] = {
         AREA(SENTINEL_SECTION_NODES, sentinel_node, reserved),
         AREA(SENTINEL_SECTION_ASSETS, sentinel_asset, reserved0),
-        AREA(SENTINEL_SECTION_ASSETS, sentinel_asset, reserved1),
         AREA(SENTINEL_SECTION_NETWORKS, sentinel_network, reserved),
         AREA(SENTINEL_SECTION_INSTRUMENTS, sentinel_instrument, reserved0),
         AREA(SENTINEL_SECTION_INSTRUMENTS, sentinel_instrument, reserved1),
@@ -516,6 +528,7 @@ int main(int argc, char **argv) {
     RUN(test_refuses_instruments_out_of_range);
     RUN(test_a_contracts_quantity_has_units_that_can_be_valued);
     RUN(test_refuses_keys_out_of_range);
+    RUN(test_only_hyperliquid_has_numbers_of_tokens);
     RUN(test_refuses_constraints_out_of_range);
     RUN(test_refuses_fields_that_a_kind_has_no_use_for);
     RUN(test_a_mask_has_only_bits_that_exist);

@@ -8,7 +8,7 @@
 
 #include "sign_internal.h"
 
-enum { HEADER = 72, ROW = 352, TAG = 16, KEYS = 4, SIZE = HEADER + KEYS * ROW + TAG };
+enum { HEADER = 72, ROW = 416, TAG = 16, KEYS = 4, SIZE = HEADER + KEYS * ROW + TAG };
 
 static const char passphrase[] = "correct horse battery staple";
 static const size_t passphrase_size = sizeof passphrase - 1;
@@ -23,6 +23,7 @@ static sentinel_keyring *four_keys(void) {
     info.api_key_size = 5;
     memcpy(info.api_key, "vmPUZ", 5);
     CHECK_OK(sentinel_keyring_import(ring, &info, (const uint8_t *)"NhqPtmdSJYdK", 12));
+    CHECK_OK(sentinel_keyring_set_passphrase(ring, 4, "venue's own", 11));
     return ring;
 }
 
@@ -85,6 +86,10 @@ static void keys_come_back_as_they_were(void) {
         sentinel_signature after = signature_of(back, id, "order");
         CHECK_BYTES(&before, &after, sizeof before);
     }
+    uint8_t text_size = 0;
+    CHECK(sentinel_keyring_passphrase(back, 3, &text_size) == NULL && text_size == 0);
+    CHECK_BYTES(sentinel_keyring_passphrase(back, 4, &text_size), "venue's own", 11);
+    CHECK_EQ(text_size, 11);
     CHECK_OK(sentinel_sign_salt(ring, salt32, 1, 2, 3));
     CHECK_OK(sentinel_sign_salt(back, salt_back32, 1, 2, 3));
     CHECK_BYTES(salt32, salt_back32, 32);
@@ -104,12 +109,14 @@ static void the_layout_is_the_documented_one(void) {
     for (uint32_t i = 0; i < KEYS; i++) {
         const uint8_t *row = rows + i * ROW;
         CHECK_BYTES(row, sentinel_keyring_at(ring, i), 216);
-        const uint32_t size = i < 3 ? 32 : 12, zero = 0;
+        const uint32_t size = i < 3 ? 32 : 12, text_size = i < 3 ? 0 : 11;
         CHECK_BYTES(row + 216, &size, 4);
-        CHECK_BYTES(row + 220, &zero, 4);
+        CHECK_BYTES(row + 220, &text_size, 4);
         secret_of(secret32, i + 1);
         CHECK_BYTES(row + 224, i < 3 ? (const char *)secret32 : "NhqPtmdSJYdK", size);
         CHECK(sodium_is_zero(row + 224 + size, 128 - size));
+        CHECK_BYTES(row + 352, "venue's own", text_size);
+        CHECK(sodium_is_zero(row + 352 + text_size, 64 - text_size));
     }
     seal(ring, again, sizeof again); /* salt and nonce are drawn each time */
     CHECK(memcmp(sealed + 32, again + 32, 16) != 0);
@@ -230,11 +237,14 @@ static void a_row_out_of_its_form_is_refused(void) {
         {216, 32 ^ 31, SENTINEL_FORMAT_RANGE}, /* size of the secret */
         {216, 32 ^ 129, SENTINEL_FORMAT_RANGE},
         {219, 0x80, SENTINEL_FORMAT_RANGE},
-        {220, 1, SENTINEL_FORMAT_RESERVED},
-        {223, 1, SENTINEL_FORMAT_RESERVED},
+        {220, 1, SENTINEL_FORMAT_RANGE}, /* size of the venue's passphrase */
+        {220, 65, SENTINEL_FORMAT_RANGE},
+        {223, 1, SENTINEL_FORMAT_RANGE},
         {224, 1, SENTINEL_FORMAT_RANGE},      /* secret */
         {224 + 32, 1, SENTINEL_FORMAT_RANGE}, /* behind its end */
         {351, 1, SENTINEL_FORMAT_RANGE},
+        {352, 'a', SENTINEL_FORMAT_RANGE}, /* the passphrase, behind its end */
+        {415, 'a', SENTINEL_FORMAT_RANGE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         memcpy(bad, good, sizeof bad);
@@ -243,9 +253,9 @@ static void a_row_out_of_its_form_is_refused(void) {
         CHECK_EQ(unseal(sealed, sizeof sealed), rows[i].status);
     }
     memcpy(bad, good, sizeof bad);
-    bad[3 * ROW + 220] = 1; /* the last row: three keys are in by then, and go again */
+    bad[3 * ROW + 352] = '\n'; /* the last row: three keys are in by then, and go again */
     close_rows(sealed, bad, sizeof bad);
-    CHECK_EQ(unseal(sealed, sizeof sealed), SENTINEL_FORMAT_RESERVED);
+    CHECK_EQ(unseal(sealed, sizeof sealed), SENTINEL_FORMAT_RANGE);
     close_rows(sealed, good, sizeof good);
     CHECK_OK(unseal(sealed, sizeof sealed));
     sentinel_keyring_free(ring);

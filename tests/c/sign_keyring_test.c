@@ -199,6 +199,33 @@ static void generated_keys_differ_and_sign(void) {
     }
 }
 
+static void a_venues_passphrase_lies_beside_its_key(void) {
+    sentinel_keyring *ring = ring_new();
+    sentinel_key_info before = import(ring, 5, SENTINEL_PURPOSE_VENUE, HMAC);
+    (void)import(ring, 6, SENTINEL_PURPOSE_VENUE, HMAC);
+    char longest[SENTINEL_API_PASSPHRASE_BYTES_MAX + 1];
+    memset(longest, '~', sizeof longest);
+    uint8_t size = 9;
+    CHECK(sentinel_keyring_passphrase(ring, 5, &size) == NULL && size == 0);
+    CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, longest, sizeof longest - 1));
+    const char *text = sentinel_keyring_passphrase(ring, 5, &size);
+    CHECK(text != NULL && size == sizeof longest - 1 && memcmp(text, longest, size) == 0);
+    CHECK(sentinel_keyring_passphrase(ring, 6, &size) == NULL && size == 0);
+    CHECK(sentinel_keyring_passphrase(ring, 7, &size) == NULL && size == 0);
+    CHECK_BYTES(sentinel_keyring_find(ring, 5), &before, sizeof before);
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, longest, sizeof longest),
+             SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, "a\nb", 3), SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, "a\x7f", 2), SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 7, "a", 1), SENTINEL_KEY_UNKNOWN);
+    CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, " a", 2)); /* nothing stays of the other */
+    text = sentinel_keyring_passphrase(ring, 5, &size);
+    CHECK(text != NULL && size == 2 && memcmp(text, " a\0", 3) == 0);
+    CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, "", 0));
+    CHECK(sentinel_keyring_passphrase(ring, 5, &size) == NULL && size == 0);
+    sentinel_keyring_free(ring);
+}
+
 /* The layout of the fingerprint, put together with libsodium alone. */
 static void a_fingerprint_is_the_documented_hash(void) {
     for (int algorithm = ED25519; algorithm <= HMAC; algorithm++) {
@@ -347,6 +374,7 @@ int main(int argc, char **argv) {
     RUN(an_id_is_taken_once);
     RUN(generated_keys_differ_and_sign);
     RUN(a_fingerprint_is_the_documented_hash);
+    RUN(a_venues_passphrase_lies_beside_its_key);
     RUN(every_page_is_locked_undumpable_and_wiped_on_fork);
     RUN(a_fork_wipes_the_childs_keys_and_not_the_parents);
     RUN(memory_that_cannot_be_locked_is_refused);

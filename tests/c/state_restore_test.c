@@ -154,6 +154,19 @@ static void test_refuses_a_state_of_another_bundle_or_form(void) {
     }
 }
 
+static void test_takes_what_was_released_to_venues_that_exist(void) {
+    for (unsigned venue = 0; venue < SENTINEL_VENUES_MAX; venue++) {
+        int exists = venue != SENTINEL_VENUE_NONE && venue < SENTINEL_VENUE_COUNT;
+        if (exists) {
+            EXPECT(OK, head()->released.usable_until_ms[venue] = INT64_MAX);
+        } else {
+            EXPECT(FORMAT_RANGE, head()->released.usable_until_ms[venue] = 1);
+        }
+        EXPECT(FORMAT_RANGE, head()->released.usable_until_ms[venue] = -1);
+    }
+    EXPECT(OK, head()->released.nonce_next = UINT64_MAX);
+}
+
 static void test_refuses_memory_that_does_not_fit(void) {
     busy();
     build_world *w = &S.world;
@@ -224,7 +237,10 @@ static void test_refuses_nodes_marks_and_books_out_of_range(void) {
     EXPECT(FORMAT_RANGE, entry(3)->side = SENTINEL_SIDE_COUNT);
     EXPECT(FORMAT_RANGE, entry(3)->type = 0);
     EXPECT(FORMAT_RANGE, entry(3)->type = SENTINEL_TYPE_COUNT);
-    EXPECT(FORMAT_RESERVED, entry(3)->reserved[1] = 1);
+    EXPECT(FORMAT_RANGE, entry(3)->time_in_force = SENTINEL_TIF_COUNT);
+    EXPECT(OK, entry(3)->time_in_force = SENTINEL_TIF_GTD);
+    EXPECT(FORMAT_RANGE, entry(3)->reduce_only = 2);
+    EXPECT(OK, entry(3)->reduce_only = 1);
     EXPECT(FORMAT_RESERVED, entry(4)->record = 1);
 }
 
@@ -288,6 +304,7 @@ int main(int argc, char **argv) {
     RUN(test_a_restored_state_decides_as_before);
     RUN(test_a_fresh_state_restores);
     RUN(test_refuses_a_state_of_another_bundle_or_form);
+    RUN(test_takes_what_was_released_to_venues_that_exist);
     RUN(test_refuses_memory_that_does_not_fit);
     RUN(test_refuses_counters_of_keys_that_are_no_table);
     RUN(test_refuses_agents_that_no_gate_leaves);
