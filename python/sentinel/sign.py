@@ -513,6 +513,13 @@ class Session:
         return self._signer._sign(self._session, order, action_id, now_ns)
 
 
+def usable_until_ms(state: EngineState) -> dict[str, int]:
+    """By venue: when the last signature that adds risk stops being usable (`Status`)."""
+    return {
+        label(Venue(venue)): until for venue, until in enumerate(state.usable_until_ms) if until
+    }
+
+
 def status_of(installed: Installed, state: EngineState, policy: Policy | None) -> Status:
     """A state in words, with the policy's names."""
     from .config import find_text
@@ -539,9 +546,7 @@ def status_of(installed: Installed, state: EngineState, policy: Policy | None) -
             for node in state.nodes_halted
         ),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
-        usable_until_ms={
-            label(Venue(venue)): until for venue, until in enumerate(state.usable_until_ms) if until
-        },
+        usable_until_ms=usable_until_ms(state),
     )
 
 

@@ -9,7 +9,10 @@ import typer
 from .. import _layout
 from .._enums import Command
 from .._frame import FrameKind
+from .._holds import released_rows, released_texts
+from ..audit import restore
 from ..config import AuthorityRing, keep_text
+from ..sign import usable_until_ms
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
@@ -53,7 +56,8 @@ def halt(
 ) -> None:
     """Stop signing: for the whole firm, or for one node and all below it.
 
-    It binds at once, also while another process signs, and stays until it is lifted.
+    It binds at once, also while another process signs, and stays until it is lifted. Signatures
+    released before can still be used at each venue until the time that is shown.
 
     Examples:
 
@@ -66,7 +70,10 @@ def halt(
     note = f"record {result['record']}"
     if not result["applied"]:
         note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
-    cli.emit(result, f"halted: {result['scope']} ({note})\nlift it: zcp resume --reason TEXT")
+    result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
+    lines = [f"halted: {result['scope']} ({note})"]
+    lines += released_texts(result["released"], now_ns() // 10**6)
+    cli.emit(result, "\n".join([*lines, "lift it: zcp resume --reason TEXT"]))
 
 
 def resume(

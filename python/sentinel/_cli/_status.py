@@ -8,12 +8,13 @@ from typing import Any
 import typer
 
 from .. import _core
+from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
 from ..audit import restore
 from ..errors import SentinelError
 from ..receipt import iso_time
 from ..sign import status_of
-from ._shared import Cli, DirOption, JsonOption
+from ._shared import Cli, DirOption, JsonOption, now_ns
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,8 @@ def register(app: typer.Typer) -> None:
 
 
 def status(directory: DirOption = None, json: JsonOption = False) -> None:
-    """Show the engine: who it is, its log, its policy, what is halted, whether it is open.
+    """Show the engine: who it is, its log, its policy, what is halted, whether it is open, and
+    until when signatures that were released can still be used at each venue.
 
     Reads only; works beside a writer and without a key.
 
@@ -40,6 +42,8 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
     writer = writer_is_alive(cli.directory)
+    keys = policy.keys.values() if policy is not None else ()
+    venues = sorted({key.venue for key in keys if key.venue})
     data: dict[str, Any] = {
         "directory": found.directory,
         "engine_id": found.engine_id.hex(),
@@ -63,6 +67,8 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
             for node in found.halted
         ],
         "agents": dict(found.agents),
+        "released": released_rows(found.usable_until_ms),
+        "holds": hold_rows(venues),
         "freshness": found.freshness,
     }
     lines = [
@@ -73,6 +79,8 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"freshness  {found.freshness}: no witness says that no newer state ever was",
     ]
     lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    lines += [f"hold       {text}" for text in hold_texts(venues)]
+    lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
     if found.engine_halted:
         lines.append(f"HALTED     the engine itself: {found.engine_halted}")
     lines += [
