@@ -8,7 +8,8 @@ The same seed gives the same file. Each line is one event at `t`, milliseconds f
     {"t": 1200, "agent": "maker", "id": 7, "order": {"action": "place", ...}}
     {"t": 900000, "halt": "spot", "reason": "..."}      {"t": 920000, "resume": "spot", ...}
 
-Most orders keep to the policy; about one in nine breaks it, in two dozen ways.
+Nine agents trade on six venues. Most orders keep to the policy; about one in fourteen breaks it, in
+two dozen ways.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 SEED = 20
 LENGTH_MS = 30 * 60 * 1000
 MARKS_EVERY_MS = 2_000
 SOL_IS_SILENT_MS = (600_000, 660_000)
+# A dead-man timer that is armed, and that the session ends before.
+NEVER_MS = 2 * 60 * 60 * 1000
 HALT_MS = (1_200_000, 1_225_000)
 
 # Symbol: first mark, decimals of tick and lot, and a usual quantity in lots.
@@ -35,6 +39,77 @@ MARKETS = {
     "DOGEUSDT": (12_000, 5, 0, 12_000),
 }
 ASSETS = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
+OPTION = "DERIBIT-BTC-25JUN27-100000-C"
+OPTION_MARK = "0.0350"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An instrument: whose mark it has, its tick in the mark's smallest units, its quantities."""
+
+    name: str
+    symbol: str
+    tick: int
+    decimals: int  # of the quantity
+    lots: int  # a usual quantity, in units of its last decimal
+    lot: int = 1
+
+
+@dataclass
+class Account:
+    """What one agent trades at one venue, and which orders of it rest there."""
+
+    agent: str
+    venue: str
+    listed: tuple[Listed, ...]
+    resting: list[tuple[int, Listed, str]] = field(default_factory=list)
+    trigger: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+ACCOUNTS = (
+    Account(
+        "basis",
+        "bybit",
+        (
+            Listed("BYBIT-BTCUSDT", "BTCUSDT", 10, 5, 2_500),
+            Listed("BYBIT-BTCUSDT-PERP", "BTCUSDT", 10, 3, 25),
+            Listed("BYBIT-ETHUSDT-PERP", "ETHUSDT", 1, 2, 50),
+            Listed("BYBIT-BTCUSD", "BTCUSDT", 50, 0, 1_600),
+        ),
+        trigger={"trigger_by": "mark"},
+    ),
+    Account(
+        "arb",
+        "okx",
+        (
+            Listed("OKX-BTC-USDT", "BTCUSDT", 10, 5, 2_500),
+            Listed("OKX-BTC-USDT-SWAP", "BTCUSDT", 10, 1, 24),
+            Listed("OKX-ETH-USDT-SWAP", "ETHUSDT", 1, 1, 50),
+            Listed("OKX-BTC-USD-SWAP", "BTCUSDT", 10, 0, 15),
+        ),
+        trigger={"trigger_by": "last"},
+        extra={"margin_mode": "cross"},
+    ),
+    Account(
+        "vol",
+        "deribit",
+        (
+            Listed("DERIBIT-BTC-PERPETUAL", "BTCUSDT", 50, 0, 1_600, 10),
+            Listed("DERIBIT-ETH-PERPETUAL", "ETHUSDT", 5, 0, 1_500),
+        ),
+        trigger={"trigger_by": "mark"},
+    ),
+    Account(
+        "onchain",
+        "hyperliquid",
+        (
+            Listed("HL-BTC", "BTCUSDT", 100, 5, 2_500),
+            Listed("HL-ETH", "ETHUSDT", 10, 4, 5_000),
+            Listed("HL-SOL", "SOLUSDT", 1, 2, 1_000),
+        ),
+    ),
+)
 PERP_LOT_DECIMALS = {
     "BTCUSDT": 3,
     "ETHUSDT": 3,
@@ -73,15 +148,23 @@ class Market:
         for symbol, ticks in self.ticks.items():
             price = text(ticks, MARKETS[symbol][1])
             marks[f"{symbol}-PERP"] = price
+            for account in ACCOUNTS:
+                marks |= {row.name: price for row in account.listed if row.symbol == symbol}
             if symbol != "SOLUSDT" or not silent:
                 marks[symbol] = price
+        marks[OPTION] = OPTION_MARK
         assets = {asset: marks[f"{symbol}-PERP"] for asset, symbol in ASSETS.items()}
         return {"t": t, "marks": marks, "assets": assets}
 
-    def price(self, symbol: str, bps: int) -> str:
-        """A price that far from the mark, on a tick that every market of the symbol has."""
+    def price(self, symbol: str, bps: int, tick: int = 10) -> str:
+        """A price that far from the mark, on a tick; the default is one that every market has."""
         ticks = self.ticks[symbol] * (10_000 + bps) // 10_000
-        return text(ticks - ticks % 10, MARKETS[symbol][1])
+        return text(ticks - ticks % tick, MARKETS[symbol][1])
+
+    def listed_price(self, row: Listed, bps: int) -> str:
+        """Hyperliquid takes five significant figures: there, no zeros are written for more."""
+        price = self.price(row.symbol, bps, row.tick)
+        return price.rstrip("0").rstrip(".") if row.name.startswith("HL-") else price
 
 
 class Desk:
@@ -90,8 +173,10 @@ class Desk:
     def __init__(self, rng: random.Random, market: Market) -> None:
         self.rng = rng
         self.market = market
-        self.ids = dict.fromkeys(("maker", "taker", "trend", "hedge", "treasurer"), 0)
+        agents = ("maker", "taker", "trend", "hedge", "treasurer")
+        self.ids = dict.fromkeys((*agents, *(account.agent for account in ACCOUNTS)), 0)
         self.resting: list[int] = []
+        self.trends: list[tuple[int, str, str]] = []
 
     def act(self, t: int, agent: str, **order: Any) -> Event:
         self.ids[agent] += 1
@@ -186,9 +271,23 @@ class Desk:
                 "trend",
                 action="cancel_all_after",
                 instrument=f"{symbol}-PERP",
-                timeout_ms=60_000,
+                timeout_ms=NEVER_MS,
             )
-        return self.limit(
+        if kind < 0.4 and self.trends:
+            target, resting, side = self.trends.pop(self.rng.randrange(len(self.trends)))
+            if kind < 0.3:
+                return self.act(t, "trend", action="cancel", target_action=target)
+            return self.act(
+                t,
+                "trend",
+                action="amend",
+                target_action=target,
+                type="limit",
+                time_in_force="gtc",
+                quantity=self.quantity(resting, 90, perp=True),
+                price=self.market.price(resting, -25 if side == "buy" else 25),
+            )
+        event = self.limit(
             t,
             "trend",
             f"{symbol}-PERP",
@@ -196,18 +295,190 @@ class Desk:
             self.rng.randint(-15, 15),
             quantity=self.quantity(symbol, 120, perp=True),
         )
+        self.trends.append((event["id"], symbol, side))
+        return event
 
     def hedge(self, t: int) -> Event:
         symbol = self.rng.choice(("BTCUSDT", "ETHUSDT"))
         return self.limit(t, "hedge", f"{symbol}-PERP", "sell", 10, reduce_only=True)
 
+    def listed_quantity(self, row: Listed) -> str:
+        lots = row.lots * self.rng.randint(60, 140) // 100
+        return text(max(row.lot, lots - lots % row.lot), row.decimals)
+
+    def trade(self, t: int, account: Account) -> Event:
+        """One step of an agent at its venue: some orders rest, are amended and cancelled."""
+        rng, draw = self.rng, self.rng.random()
+        row, side = rng.choice(account.listed), rng.choice(("buy", "sell"))
+        if account.resting and (draw < 0.4 or len(account.resting) > 12):
+            at = rng.randrange(len(account.resting))
+            target, resting, its_side = account.resting[at]
+            if draw < 0.12:
+                away = rng.randint(31, 60)
+                return self.act(
+                    t,
+                    account.agent,
+                    action="amend",
+                    target_action=target,
+                    type="limit",
+                    time_in_force="post_only",
+                    quantity=self.listed_quantity(resting),
+                    price=self.market.listed_price(resting, -away if its_side == "buy" else away),
+                )
+            if draw < 0.16:
+                return self.act(
+                    t, account.agent, action="query", what="order", target_action=target
+                )
+            account.resting.pop(at)
+            return self.act(t, account.agent, action="cancel", target_action=target)
+        if draw < 0.42 and account.venue in ("bybit", "deribit"):
+            account.resting = [left for left in account.resting if left[1] is not row]
+            return self.act(t, account.agent, action="cancel_all", instrument=row.name)
+        if draw < 0.43 and account.venue in ("okx", "hyperliquid"):
+            return self.act(
+                t,
+                account.agent,
+                action="cancel_all_after",
+                venue=account.venue,
+                timeout_ms=0 if account.venue == "okx" else NEVER_MS,
+            )
+        extra = dict(account.extra) if not row.name.endswith("-USDT") else {}
+        order = {
+            "action": "place",
+            "instrument": row.name,
+            "side": side,
+            "quantity": self.listed_quantity(row),
+            **extra,
+        }
+        if draw < 0.62:
+            return self.act(t, account.agent, **order, **self.at_market(account, row, side))
+        if draw < 0.70 and row.name not in ("BYBIT-BTCUSDT", "OKX-BTC-USDT"):
+            return self.act(t, account.agent, **order, **self.triggered(account, row, side))
+        away = rng.randint(3, 30)
+        event = self.act(
+            t,
+            account.agent,
+            **order,
+            type="limit",
+            time_in_force="post_only",
+            price=self.market.listed_price(row, -away if side == "buy" else away),
+        )
+        account.resting.append((event["id"], row, side))
+        return event
+
+    def at_market(self, account: Account, row: Listed, side: str) -> Event:
+        """Filled at once: a market order, or a limit order that takes."""
+        worst = self.market.listed_price(row, 50 if side == "buy" else -50)
+        if account.venue == "hyperliquid":  # its market orders name the worst price
+            return {"type": "market", "price": worst}
+        if self.rng.random() < 0.5:
+            return {"type": "market"}
+        return {"type": "limit", "time_in_force": "ioc", "price": worst}
+
+    def triggered(self, account: Account, row: Listed, side: str) -> Event:
+        """A stop that waits on the far side of the mark."""
+        up = side == "buy"
+        order = {
+            "type": "stop_market",
+            "trigger_price": self.market.listed_price(row, 100 if up else -100),
+            **account.trigger,
+        }
+        if account.venue == "hyperliquid":
+            order["price"] = self.market.listed_price(row, 150 if up else -150)
+        return order
+
+    def options(self, t: int) -> Event:
+        """The option is bought and sold at its mark, or one tick off."""
+        return self.act(
+            t,
+            "vol",
+            action="place",
+            instrument=OPTION,
+            side=self.rng.choice(("buy", "sell")),
+            type="limit",
+            time_in_force="ioc",
+            quantity=text(self.rng.randint(1, 9), 1),
+            price=self.rng.choice(("0.0345", "0.0350", "0.0355")),
+        )
+
     def treasurer(self, t: int) -> Event:
-        kind = self.rng.randrange(4)
+        """Funds move at every venue, each with the key that is for that."""
+        kind = self.rng.randrange(10)
+        cold = "0x52908400098527886E0F7030069857D2E4169EE7"
+        if kind == 4:
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                key="bybit-wallet",
+                asset="USDT",
+                network="USDT-TRX",
+                amount=text(self.rng.randint(1_000_00, 5_000_00), 2),
+                address="TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE",
+                from_account="funding",
+            )
+        if kind == 5:
+            return self.act(
+                t,
+                "treasurer",
+                action="transfer",
+                key="bybit-wallet",
+                asset="USDT",
+                amount="1500.00",
+                from_account="unified",
+                to_account="funding",
+            )
+        if kind == 6:
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                key="okx-wallet",
+                asset="BTC",
+                network="OKX-BTC",
+                amount=text(self.rng.randint(1_000, 9_000), 5),
+                address="bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+            )
+        if kind == 7:
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                key="deribit-wallet",
+                asset="BTC",
+                network="DERIBIT-BTC",
+                amount=text(self.rng.randint(1_000, 9_000), 5),
+                address="bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+                priority="mid",
+            )
+        if kind == 8:
+            return self.act(
+                t,
+                "treasurer",
+                action="withdraw",
+                key="hyperliquid-master",
+                asset="USDC",
+                network="ARBITRUM",
+                amount=text(self.rng.randint(100, 4_000), 0),
+                address=cold,
+            )
+        if kind == 9:
+            return self.act(
+                t,
+                "treasurer",
+                action="transfer",
+                key="hyperliquid-master",
+                asset="USDC",
+                amount="750.5",
+                from_account="usdm",
+                to_account="spot",
+            )
         if kind == 0:
             return self.act(
                 t,
                 "treasurer",
                 action="withdraw",
+                key="treasury-ed25519",
                 asset="USDT",
                 network="USDT-TRX",
                 amount=text(self.rng.randint(1_000_00, 9_000_00), 2),
@@ -218,6 +489,7 @@ class Desk:
                 t,
                 "treasurer",
                 action="withdraw",
+                key="treasury-ed25519",
                 asset="BTC",
                 network="BTC",
                 amount=text(self.rng.randint(1_000, 15_000), 5),
@@ -228,13 +500,34 @@ class Desk:
                 t,
                 "treasurer",
                 action="transfer",
+                key="treasury-ed25519",
                 asset="USDT",
                 amount="2500.00",
                 from_account="spot",
                 to_account="usdm",
             )
         return self.act(
-            t, "treasurer", action="query", what="fills", instrument="BTCUSDT", limit=100
+            t,
+            "treasurer",
+            action="transfer",
+            key="treasury-ed25519",
+            asset="USDT",
+            amount="1250.00",
+            from_account="usdm",
+            to_account="spot",
+        )
+
+    def taking(self, t: int, agent: str, instrument: str, quantity: str, price: str) -> Event:
+        return self.act(
+            t,
+            agent,
+            action="place",
+            instrument=instrument,
+            side="buy",
+            type="limit",
+            time_in_force="ioc",
+            quantity=quantity,
+            price=price,
         )
 
     # -- what must be refused ----------------------------------------------------------------
@@ -270,6 +563,7 @@ class Desk:
                     t,
                     "trend",
                     action="withdraw",
+                    key="treasury-ed25519",
                     asset="USDT",
                     network="USDT-TRX",
                     amount="100.00",
@@ -280,6 +574,7 @@ class Desk:
                     t,
                     "treasurer",
                     action="withdraw",
+                    key="treasury-ed25519",
                     asset="USDT",
                     network="USDT-TRX",
                     amount="5000.00",
@@ -290,6 +585,7 @@ class Desk:
                     t,
                     "treasurer",
                     action="withdraw",
+                    key="treasury-ed25519",
                     asset="ETH",
                     network="ETH",
                     amount="1.5",
@@ -322,6 +618,33 @@ class Desk:
                 )
             case 17:  # every order of the venue, other desks' too
                 return act(t, "maker", action="cancel_all", venue="binance_spot")
+            case 18:  # more significant figures than the venue takes
+                return self.taking(t, "onchain", "HL-BTC", "0.01", "64000.1")
+            case 19:  # a market order without the worst price, where the venue needs it
+                return act(
+                    t,
+                    "onchain",
+                    action="place",
+                    instrument="HL-ETH",
+                    side="buy",
+                    type="market",
+                    quantity="0.1",
+                )
+            case 20:  # a short option is worth what may have to be delivered
+                return act(
+                    t,
+                    "vol",
+                    action="place",
+                    instrument=OPTION,
+                    side="sell",
+                    type="limit",
+                    time_in_force="ioc",
+                    quantity="9.0",
+                    price="0.0350",
+                )
+            case 21:  # between two contract sizes
+                price = self.market.price("BTCUSDT", -5)
+                return self.taking(t, "arb", "OKX-BTC-USD-SWAP", "7.5", price)
             case _:  # a spot agent on the futures
                 return limit(t, "taker", "BTCUSDT-PERP", "sell", 5)
 
@@ -332,6 +655,7 @@ def events() -> Iterator[Event]:
     market = Market(rng)
     desk = Desk(rng, market)
     usual = (desk.maker, desk.taker, desk.trend, desk.hedge)
+    elsewhere = {account.agent: account for account in ACCOUNTS}
     next_marks, kind, t = 0, 0, 0
     while t < LENGTH_MS:
         while next_marks <= t:
@@ -344,7 +668,7 @@ def events() -> Iterator[Event]:
             next_marks += MARKS_EVERY_MS
         draw = rng.random()
         if draw < 0.075:
-            yield desk.violation(t, kind % 19)
+            yield desk.violation(t, kind % 23)
             kind += 1
         elif draw < 0.085:
             yield desk.treasurer(t)
@@ -356,8 +680,15 @@ def events() -> Iterator[Event]:
                 )
             t += 28
         else:
-            yield rng.choices(usual, weights=(50, 20, 22, 8))[0](t)
-        t += rng.randint(40, 640)
+            # Seven in ten trade at the four venues that are not Binance's.
+            agent = rng.choices((*elsewhere, "option", "usual"), weights=(17, 17, 14, 17, 5, 30))[0]
+            if agent == "option":
+                yield desk.options(t)
+            elif agent == "usual":
+                yield rng.choices(usual, weights=(50, 20, 22, 8))[0](t)
+            else:
+                yield desk.trade(t, elsewhere[agent])
+        t += rng.randint(20, 270)
 
 
 def main() -> None:

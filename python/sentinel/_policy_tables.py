@@ -160,10 +160,10 @@ class Tables:
 
     def _read_instruments(self) -> None:
         taken: dict[int, str] = {}
-        symbols: dict[tuple[Venue, str, int], str] = {}
+        symbols: dict[tuple[Venue, str, Contract, int], str] = {}
         for name, at in self._table("instruments"):
             row = self._instrument(name, at, taken)
-            twin = symbols.setdefault((row.venue, row.symbol, row.market), name)
+            twin = symbols.setdefault((row.venue, row.symbol, row.contract, row.market), name)
             if twin != name:
                 self._fail(
                     (*at, "symbol"),

@@ -1,4 +1,4 @@
-"""Every shared vector of the six venues, rendered by the core and judged by a program that shares no code.
+"""Every shared vector of six venues, rendered by the core and judged by a program of its own.
 
 The program itself is tested too: each kind of difference must make it fail.
 """
