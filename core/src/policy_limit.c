@@ -40,8 +40,8 @@ static sentinel_reason judge_quantity(policy_turn *turn, const sentinel_constrai
     const sentinel_subject *subject = turn->subject;
     const sentinel_policy *policy = turn->view->bundle.policy;
     if ((subject->present & SENTINEL_PRESENT_QUOTE_QUANTITY) != 0) {
-        /* What a contract or a quote unit would buy is not a base quantity. */
-        if (subject->instrument == NULL ||
+        /* What would buy contracts or quote units is not a base quantity. */
+        if (subject->instrument == NULL || !policy_takes_quote_quantity(subject->instrument) ||
             subject->instrument->quantity_unit != SENTINEL_UNIT_BASE) {
             return policy_unmeasured(result, SENTINEL_RESULT_UNKNOWN, SENTINEL_REASON_UNSUPPORTED);
         }

@@ -104,6 +104,12 @@ sentinel_reason policy_mark(sentinel_decimal *mark, const sentinel_view *view,
                             const sentinel_instrument *instrument, int64_t now_ns,
                             int64_t max_age_ns);
 
+/* Whether a quantity in quote currency says what such an order is worth. */
+static inline int policy_takes_quote_quantity(const sentinel_instrument *instrument) {
+    return instrument->contract == SENTINEL_CONTRACT_SPOT ||
+           instrument->contract == SENTINEL_CONTRACT_LINEAR;
+}
+
 /* policy_value.c: works the order's value out at its first use. When it cannot
  * be known, the result says so and the reason is returned. */
 sentinel_reason policy_need_value(policy_turn *turn, sentinel_result *result);

@@ -67,17 +67,16 @@ static sentinel_reason mark_in_usd(sentinel_decimal *mark, const sentinel_view *
                  view->bundle.policy->mark_max_age_ns);
 }
 
-/* The price by which a base quantity is valued: the worst that the order can
- * come to. `banded`: the market's band is still to be added. */
+/* The price by which a quantity is valued: the worst that the order can come
+ * to. `banded`: the order names no price, and the market's band is still to be
+ * added. */
 static sentinel_reason worst_price(sentinel_decimal *price, int *banded, const sentinel_view *view,
                                    const sentinel_subject *subject, int64_t now_ns) {
     int is_buy = subject->side == SENTINEL_SIDE_BUY;
     sentinel_decimal limit = math_normal(subject->price);
     sentinel_decimal trigger = math_normal(subject->trigger_price);
     sentinel_decimal mark = {0};
-    int limited = subject->type == SENTINEL_TYPE_LIMIT ||
-                  subject->type == SENTINEL_TYPE_STOP_LIMIT ||
-                  subject->type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
+    int limited = (subject->present & SENTINEL_PRESENT_PRICE) != 0;
     *banded = !limited;
     if (limited && is_buy) {
         *price = limit;
@@ -91,28 +90,41 @@ static sentinel_reason worst_price(sentinel_decimal *price, int *banded, const s
     return reason;
 }
 
+static sentinel_reason mark_of(sentinel_decimal *usd, const sentinel_view *view, uint32_t asset,
+                               int64_t now_ns) {
+    return mark_in_usd(usd, view, sentinel_bundle_asset(&view->bundle, asset), now_ns);
+}
+
+/* The quantity in the unit of the formulas. */
+static void times_quantity(product *p, const sentinel_subject *subject) {
+    times(p, math_normal(subject->quantity));
+    if (subject->instrument->quantity_unit == SENTINEL_UNIT_CONTRACTS) {
+        times(p, math_normal(subject->instrument->multiplier));
+    }
+}
+
+/* What is bought or sold, at its price: spot, linear, quanto, and the premium
+ * of an option. Inverse contracts are worth their quote units at any price. */
 static sentinel_reason times_price(product *p, const sentinel_view *view,
                                    const sentinel_subject *subject, int64_t now_ns) {
     const sentinel_instrument *instrument = subject->instrument;
+    int priced = instrument->contract != SENTINEL_CONTRACT_INVERSE;
     sentinel_decimal price = {0}, usd = {0};
     int banded = 0;
-    int inverse = instrument->contract == SENTINEL_CONTRACT_INVERSE;
-    if (!inverse) {
-        sentinel_reason reason = worst_price(&price, &banded, view, subject, now_ns);
-        if (reason != SENTINEL_REASON_NONE) {
-            return reason;
-        }
+    sentinel_reason reason = SENTINEL_REASON_NONE;
+    if (priced) {
+        reason = worst_price(&price, &banded, view, subject, now_ns);
     }
-    sentinel_reason reason =
-        mark_in_usd(&usd, view, sentinel_bundle_asset(&view->bundle, instrument->quote), now_ns);
+    if (reason == SENTINEL_REASON_NONE) {
+        uint32_t paid_in = instrument->contract == SENTINEL_CONTRACT_QUANTO ? instrument->settle
+                                                                            : instrument->quote;
+        reason = mark_of(&usd, view, paid_in, now_ns);
+    }
     if (reason != SENTINEL_REASON_NONE) {
         return reason;
     }
-    times(p, math_normal(subject->quantity));
-    if (instrument->quantity_unit == SENTINEL_UNIT_CONTRACTS) {
-        times(p, math_normal(instrument->multiplier));
-    }
-    if (!inverse) {
+    times_quantity(p, subject);
+    if (priced) {
         times(p, price);
     }
     times(p, usd);
@@ -120,6 +132,30 @@ static sentinel_reason times_price(product *p, const sentinel_view *view,
         int64_t factor = (int64_t)MATH_PPM + view->bundle.policy->market_band_ppm;
         times(p, (sentinel_decimal){.mantissa = factor, .scale = 6});
     }
+    return SENTINEL_REASON_NONE;
+}
+
+/* Who sells an option may have to pay the strike, or deliver the base: two
+ * products, of which the greater counts. */
+static sentinel_reason times_notional(product *strike, product *base, const sentinel_view *view,
+                                      const sentinel_subject *subject, int64_t now_ns) {
+    const sentinel_instrument *instrument = subject->instrument;
+    sentinel_decimal quote_usd = {.mantissa = 1}, base_usd = {0};
+    sentinel_reason reason = SENTINEL_REASON_NONE;
+    if (instrument->quote != instrument->base) { /* else the strike is in USD */
+        reason = mark_of(&quote_usd, view, instrument->quote, now_ns);
+    }
+    if (reason == SENTINEL_REASON_NONE) {
+        reason = mark_of(&base_usd, view, instrument->base, now_ns);
+    }
+    if (reason != SENTINEL_REASON_NONE) {
+        return reason;
+    }
+    times_quantity(strike, subject);
+    times(strike, math_normal(instrument->strike));
+    times(strike, quote_usd);
+    times_quantity(base, subject);
+    times(base, base_usd);
     return SENTINEL_REASON_NONE;
 }
 
@@ -134,40 +170,45 @@ static sentinel_reason times_funds(product *p, const sentinel_view *view, sentin
     return reason;
 }
 
-static sentinel_reason times_all(product *p, const sentinel_view *view,
+/* `other` stays zero but for an option's sell. */
+static sentinel_reason times_all(product *p, product *other, const sentinel_view *view,
                                  const sentinel_subject *subject, int64_t now_ns) {
     if (subject->asset != NULL && (POLICY_FUNDS >> subject->action & 1) != 0) {
         return times_funds(p, view, subject->amount, subject->asset, now_ns);
     }
     const sentinel_instrument *instrument = subject->instrument;
-    if (instrument == NULL || (POLICY_ORDERS >> subject->action & 1) == 0 ||
-        (instrument->contract != SENTINEL_CONTRACT_SPOT &&
-         instrument->contract != SENTINEL_CONTRACT_LINEAR &&
-         instrument->contract != SENTINEL_CONTRACT_INVERSE)) {
+    if (instrument == NULL || (POLICY_ORDERS >> subject->action & 1) == 0) {
         return SENTINEL_REASON_UNSUPPORTED;
     }
     if ((subject->present & SENTINEL_PRESENT_QUOTE_QUANTITY) != 0) {
-        return times_funds(p, view, subject->quote_quantity,
-                           sentinel_bundle_asset(&view->bundle, instrument->quote), now_ns);
+        return policy_takes_quote_quantity(instrument)
+                   ? times_funds(p, view, subject->quote_quantity,
+                                 sentinel_bundle_asset(&view->bundle, instrument->quote), now_ns)
+                   : SENTINEL_REASON_UNSUPPORTED;
     }
-    return (subject->present & SENTINEL_PRESENT_QUANTITY) != 0
-               ? times_price(p, view, subject, now_ns)
-               : SENTINEL_REASON_UNSUPPORTED;
+    if ((subject->present & SENTINEL_PRESENT_QUANTITY) == 0) {
+        return SENTINEL_REASON_UNSUPPORTED;
+    }
+    if (instrument->contract == SENTINEL_CONTRACT_OPTION && subject->side != SENTINEL_SIDE_BUY) {
+        other->mantissa = 1;
+        return times_notional(p, other, view, subject, now_ns);
+    }
+    return times_price(p, view, subject, now_ns);
 }
 
 sentinel_reason sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
                                       const sentinel_subject *subject, int64_t now_ns) {
-    product p = {.mantissa = 1};
+    product p = {.mantissa = 1}, other = {0};
     *value_micro_usd = INT64_MAX;
-    sentinel_reason reason = times_all(&p, view, subject, now_ns);
+    sentinel_reason reason = times_all(&p, &other, view, subject, now_ns);
     if (reason != SENTINEL_REASON_NONE) {
         return reason;
     }
-    int64_t value = in_micro_usd(p);
-    if (value < 0) {
+    int64_t value = in_micro_usd(p), value_other = in_micro_usd(other);
+    if (value < 0 || value_other < 0) {
         return SENTINEL_REASON_VALUE_OVERFLOW;
     }
-    *value_micro_usd = value;
+    *value_micro_usd = value > value_other ? value : value_other;
     return SENTINEL_REASON_NONE;
 }
 

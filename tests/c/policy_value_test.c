@@ -90,6 +90,26 @@ static void test_values_a_stop_limit_order_by_side(void) {
     }
 }
 
+/* The worst price that a market order takes is a limit to its value. */
+static void test_a_worst_price_takes_the_place_of_the_band(void) {
+    static const uint8_t types[] = {SENTINEL_TYPE_MARKET, SENTINEL_TYPE_STOP_MARKET,
+                                    SENTINEL_TYPE_TAKE_PROFIT_MARKET};
+    for (int i = 0; i < 3; i++) {
+        load(5000);
+        with_price(order(SENTINEL_SIDE_BUY, types[i]), decimal(30000, 0));
+        if (i > 0) {
+            with_trigger(&S.subject, decimal(40000, 0));
+        }
+        worth(15000 * MICRO);
+        S.subject.side = SENTINEL_SIDE_SELL;
+        not_worth(SENTINEL_REASON_MARK_ABSENT);
+        marks(20000, 1);
+        worth((i > 0 ? 20000 : 15000) * MICRO); /* trigger; price */
+        marks(50000, 1);
+        worth(25000 * MICRO); /* mark */
+    }
+}
+
 static void test_values_linear_contracts_by_their_multiplier(void) {
     load(0);
     with_price(place(LINEAR, SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(7, 0)),
@@ -250,18 +270,162 @@ static void test_asks_for_the_instruments_mark_before_the_assets(void) {
     worth(500000);
 }
 
-static void test_refuses_to_value_what_it_has_no_formula_for(void) {
+static void test_values_quanto_contracts_in_their_settle_asset(void) {
+    load(5000);
+    S.build.assets[0].par_micro_usd = 0; /* the quote's mark is not asked for */
+    S.build.instruments[4].settle = BTC;
+    S.build.instruments[4].multiplier = decimal(1, 6);
+    scene_load();
+    with_price(place(QUANTO, SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(20, 0)),
+               decimal(3000, 0));
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+    mark_asset(BTC, decimal(60000, 0), NOW - 1001);
+    not_worth(SENTINEL_REASON_MARK_STALE);
+    mark_asset(BTC, decimal(60000, 0), NOW - 1000);
+    worth(3600 * MICRO); /* 20 x 0.000001 x 3000 = 0.06 BTC */
+    S.subject.side = SENTINEL_SIDE_SELL;
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+    mark_instrument(QUANTO, decimal(3500, 0), NOW);
+    worth(4200 * MICRO);
+    place(QUANTO, SENTINEL_SIDE_BUY, SENTINEL_TYPE_MARKET, decimal(20, 0));
+    worth(4221 * MICRO); /* and the band */
+    S.subject.quantity = decimal(1, 18);
+    worth(1); /* rounded up */
+    S.subject.quantity = decimal(INT64_MAX, 0);
+    not_worth(SENTINEL_REASON_VALUE_OVERFLOW);
+}
+
+static void test_values_an_options_buy_at_its_premium(void) {
+    load(5000);
+    with_price(place(OPTION, SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(25, 1)),
+               decimal(1200, 0));
+    worth(3000 * MICRO); /* in base units: 2.5 x 1200 USD, whatever the base is worth */
+    S.build.instruments[3].quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    S.build.instruments[3].multiplier = decimal(1, 2);
+    S.build.instruments[3].quote = BTC;
+    scene_load();
+    with_price(place(OPTION, SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(25, 0)),
+               decimal(5, 2));
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+    mark_asset(BTC, decimal(60000, 0), NOW - 1001);
+    not_worth(SENTINEL_REASON_MARK_STALE);
+    mark_asset(BTC, decimal(60000, 0), NOW);
+    worth(750 * MICRO); /* 25 x 0.01 x 0.05 BTC */
+    S.subject.price = decimal(50000001, 9);
+    worth(750000015);
+    S.subject.price = decimal(500000001, 10); /* 750000001.5, rounded up */
+    worth(750000002);
+    place(OPTION, SENTINEL_SIDE_BUY, SENTINEL_TYPE_MARKET, decimal(25, 0));
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+    mark_instrument(OPTION, decimal(4, 2), NOW);
+    worth(603 * MICRO); /* 600 and the band */
+}
+
+static void test_values_an_options_sell_at_the_greater_of_strike_and_base(void) {
+    load(5000); /* strike 50000 */
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(2, 0));
+    not_worth(SENTINEL_REASON_MARK_ABSENT); /* the base's; the instrument's is not asked for */
+    mark_asset(BTC, decimal(49999, 0), NOW);
+    worth(100000 * MICRO);
+    mark_asset(BTC, decimal(50001, 0), NOW);
+    worth(100002 * MICRO);
+    with_price(&S.subject, decimal(1000000, 0)); /* what is received does not count */
+    worth(100002 * MICRO);
+    S.build.assets[0].par_micro_usd = 1100000; /* the strike is in the quote asset */
+    scene_load();
+    mark_asset(BTC, decimal(54999, 0), NOW);
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(2, 0));
+    worth(110000 * MICRO);
+    mark_asset(BTC, decimal(INT64_C(55000000000000000), 12), NOW);
+    worth(110000 * MICRO);
+    mark_asset(BTC, decimal(INT64_C(55000000000000001), 12), NOW);
+    worth(110000000001);                /* rounded up */
+    S.build.instruments[3].quote = BTC; /* the strike is in USD, contracts have a size */
+    S.build.instruments[3].quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    S.build.instruments[3].multiplier = decimal(1, 1);
+    scene_load();
+    mark_asset(BTC, decimal(49999, 0), NOW);
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(20, 0));
+    worth(100000 * MICRO);
+    mark_asset(BTC, decimal(50001, 0), NOW);
+    worth(100002 * MICRO);
+}
+
+static void test_asks_for_an_options_quote_before_its_base(void) {
     load(0);
-    static const uint32_t instruments[] = {OPTION, QUANTO};
-    for (int i = 0; i < 2; i++) {
-        with_price(place(instruments[i], SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(1, 0)),
-                   decimal(1, 0));
-        not_worth(SENTINEL_REASON_UNSUPPORTED);
+    S.build.assets[0].par_micro_usd = 0;
+    scene_load();
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(2, 0));
+    mark_asset(BTC, decimal(1, 0), NOW - 1001);
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+    mark_asset(USD, decimal(1, 0), NOW - 1001);
+    mark_asset(BTC, decimal(1, 0), NOW);
+    not_worth(SENTINEL_REASON_MARK_STALE);
+    mark_asset(USD, decimal(1, 0), NOW);
+    worth(100000 * MICRO);
+    scene_load();
+    mark_asset(USD, decimal(1, 0), NOW - 1001);
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(2, 0));
+    not_worth(SENTINEL_REASON_MARK_STALE);
+    mark_asset(USD, decimal(1, 0), NOW);
+    not_worth(SENTINEL_REASON_MARK_ABSENT);
+}
+
+static void test_an_options_sell_overflows_where_either_product_does(void) {
+    load(0);
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(1, 0));
+    mark_asset(BTC, decimal(INT64_MAX, 6), NOW);
+    worth(INT64_MAX);
+    mark_asset(BTC, decimal(922337203685477581, 5), NOW);
+    not_worth(SENTINEL_REASON_VALUE_OVERFLOW);
+    S.build.instruments[3].strike = decimal(922337203685477581, 5);
+    scene_load();
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(1, 0));
+    mark_asset(BTC, decimal(1, 0), NOW);
+    not_worth(SENTINEL_REASON_VALUE_OVERFLOW);
+    S.build.instruments[3].strike = decimal(1, 0);
+    S.build.instruments[3].quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    S.build.instruments[3].multiplier = decimal(INT64_MAX, 18);
+    scene_load();
+    place(OPTION, SENTINEL_SIDE_SELL, SENTINEL_TYPE_MARKET, decimal(INT64_MAX, 18));
+    mark_asset(BTC, decimal(1, 18), NOW);
+    worth(85070592);                            /* 9.22 x 9.22 x 1 USD */
+    mark_asset(BTC, decimal(1234567, 18), NOW); /* less, but its product leaves 128 bits */
+    not_worth(SENTINEL_REASON_VALUE_OVERFLOW);
+}
+
+static void test_a_quote_quantity_is_of_spot_and_linear_alone(void) {
+    static const uint32_t instruments[] = {SPOT, LINEAR, INVERSE, OPTION, QUANTO};
+    for (int i = 0; i < 5; i++) {
+        load(0);
+        add_bound(&S.build, 7, AGENT, SENTINEL_RULE_QUANTITY_CAP, INT64_MAX);
+        S.build.instruments[i].multiplier = decimal(1, 0);
+        S.build.instruments[1].quantity_unit = SENTINEL_UNIT_BASE;
+        scene_load();
+        place(instruments[i], SENTINEL_SIDE_BUY, SENTINEL_TYPE_MARKET, decimal(0, 0));
         S.subject.present = SENTINEL_PRESENT_QUOTE_QUANTITY;
-        not_worth(SENTINEL_REASON_UNSUPPORTED);
+        S.subject.quote_quantity = decimal(12, 0);
+        if (i < 2) {
+            worth(12 * MICRO);
+            mark_instrument(instruments[i], decimal(6, 0), NOW);
+            passes(SENTINEL_RULE_QUANTITY_CAP, 2, INT64_MAX);
+        } else { /* no mark is asked for */
+            not_worth(SENTINEL_REASON_UNSUPPORTED);
+            fails_with(SENTINEL_RULE_QUANTITY_CAP, SENTINEL_RESULT_UNKNOWN,
+                       SENTINEL_REASON_UNSUPPORTED);
+        }
     }
-    buy(decimal(1, 0), decimal(1, 0))->present &= ~(uint32_t)SENTINEL_PRESENT_QUANTITY;
-    not_worth(SENTINEL_REASON_UNSUPPORTED);
+}
+
+static void test_refuses_to_value_what_it_has_no_formula_for(void) {
+    static const uint32_t instruments[] = {SPOT, LINEAR, INVERSE, OPTION, QUANTO};
+    load(0);
+    for (int i = 0; i < 5; i++) {
+        for (uint8_t side = SENTINEL_SIDE_BUY; side <= SENTINEL_SIDE_SELL; side++) {
+            place(instruments[i], side, SENTINEL_TYPE_MARKET, decimal(0, 0))->present = 0;
+            not_worth(SENTINEL_REASON_UNSUPPORTED);
+        }
+    }
     order_of(SENTINEL_ACTION_CANCEL, SPOT);
     not_worth(SENTINEL_REASON_UNSUPPORTED);
     order_of(SENTINEL_ACTION_PLACE, 0);
@@ -312,6 +476,7 @@ int main(int argc, char **argv) {
     RUN(test_values_a_market_order_at_the_mark_and_the_band);
     RUN(test_values_a_stop_market_order_at_the_greater_of_trigger_and_mark);
     RUN(test_values_a_stop_limit_order_by_side);
+    RUN(test_a_worst_price_takes_the_place_of_the_band);
     RUN(test_values_linear_contracts_by_their_multiplier);
     RUN(test_values_inverse_contracts_without_a_price);
     RUN(test_values_a_quote_quantity_as_it_is);
@@ -325,6 +490,12 @@ int main(int argc, char **argv) {
     RUN(test_the_largest_value_fits_and_one_more_overflows);
     RUN(test_a_mark_is_stale_past_its_age_and_never_from_the_future);
     RUN(test_asks_for_the_instruments_mark_before_the_assets);
+    RUN(test_values_quanto_contracts_in_their_settle_asset);
+    RUN(test_values_an_options_buy_at_its_premium);
+    RUN(test_values_an_options_sell_at_the_greater_of_strike_and_base);
+    RUN(test_asks_for_an_options_quote_before_its_base);
+    RUN(test_an_options_sell_overflows_where_either_product_does);
+    RUN(test_a_quote_quantity_is_of_spot_and_linear_alone);
     RUN(test_refuses_to_value_what_it_has_no_formula_for);
     RUN(test_a_cap_on_quantity_refuses_what_it_cannot_measure);
     RUN(test_a_quote_quantity_is_measured_at_the_mark_less_the_band);

@@ -130,7 +130,8 @@ typedef struct sentinel_instrument {
     uint8_t market; /* the venue's product class; 0 where it has none */
     uint8_t reserved0[5];
     char symbol[48]; /* [A-Za-z0-9._-] */
-    sentinel_decimal multiplier; /* base per contract; spot: 1 */
+    sentinel_decimal multiplier; /* base per contract (inverse: quote; quanto:
+        settle, per unit of price); spot: 1 */
     sentinel_decimal tick; /* > 0; prices are multiples of it */
     sentinel_decimal lot; /* > 0; quantities are multiples of it */
     int64_t expiry_ms; /* dated contracts; 0: none */
