@@ -235,8 +235,9 @@ def _instruments(policy: Policy) -> list[bytes]:
 def _keys(policy: Policy) -> list[bytes]:
     return [
         struct.pack(
-            "<IIHBBII4x32s8x",
-            *(k.id, k.node, k.venue, k.purpose, k.algorithm, k.expiry_ms, k.flags, k.fingerprint),
+            "<IIHBBIIH2x32s8x",
+            *(k.id, k.node, k.venue, k.purpose, k.algorithm, k.expiry_ms, k.flags),
+            *(k.products, k.fingerprint),
         )
         for k in policy.keys
     ]

@@ -62,7 +62,7 @@ def make_keys() -> Keys:
     for number, venue, purpose, algorithm in KEYRING:
         info = ffi.new("sentinel_key_info *")
         info.id, info.venue, info.purpose, info.algorithm = number, venue, purpose, algorithm
-        if purpose == Purpose.VENUE:
+        if purpose == Purpose.VENUE and venue != Venue.HYPERLIQUID:
             name = f"api-key-{number}".encode()
             info.api_key_size = len(name)
             ffi.memmove(info.api_key, name, len(name))

@@ -21,8 +21,11 @@ from typing import NamedTuple
 
 from tests.model import model
 from tests.model.names import (
+    ALL_PRODUCTS,
+    ENDPOINT_GRANT,
     ID_WINDOW,
     USAGE_STATE,
+    WALLET,
     Action,
     By,
     Purpose,
@@ -32,6 +35,9 @@ from tests.model.names import (
     Verdict,
 )
 from tests.model.tables import Asset, Decimal, Instrument, Key, Order, Policy
+
+# Whose signatures do not cover the endpoint.
+OPEN_VENUES = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
 
 
 @dataclass
@@ -43,6 +49,8 @@ class Entry:
     instrument: int
     side: int
     type: int
+    tif: int
+    reduce_only: int
     client_record: int  # of the place, even after amends
 
 
@@ -83,6 +91,10 @@ class Found(NamedTuple):
     venue: int
 
 
+class OpenEndpoint(Exception):
+    """A bundle has a key for several products, of a venue whose signatures cover no endpoint."""
+
+
 class ForeignInstrument(Exception):
     """A bundle has an instrument of another environment."""
 
@@ -92,6 +104,11 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
     whole: int = value.mantissa * 10 ** (scale - value.scale)
     unit: int = step.mantissa * 10 ** (scale - step.scale)
     return whole % unit == 0
+
+
+def is_too_open(key: Key) -> bool:
+    several = key.products.bit_count() > 1
+    return several and key.venue in OPEN_VENUES and not key.flags & ENDPOINT_GRANT
 
 
 class Gate:
@@ -121,12 +138,14 @@ class Gate:
         return max(now, self.state.last_now)
 
     def take_policy(self, policy: Policy, now: int) -> None:
-        """Raises ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
+        """Raises OpenEndpoint, ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
         now = self.clock(now)
         self.flush(now)  # agents that are to go leave no denial only counted
         before, state = self.policy, self.state
         self.state = replace(state)  # what is carried over is of the time before this record
         self.record(now)
+        if any(is_too_open(key) for key in policy.keys):
+            raise OpenEndpoint
         if any(row.environment != self.environment for row in policy.instruments):
             raise ForeignInstrument
         if before is not None:
@@ -334,9 +353,13 @@ class Gate:
                 return key.purpose == Purpose.MESSAGE and key.venue == Venue.NONE
             if order.action in model.FUNDS:
                 assert found.asset is not None
-                venue_key = key.purpose in (Purpose.VENUE, Purpose.VENUE_MASTER)
-                return venue_key and found.asset.venue in (0, key.venue)
-            return key.purpose == Purpose.VENUE and key.venue == found.venue
+                masters = key.venue == Venue.HYPERLIQUID
+                purpose = Purpose.VENUE_MASTER if masters else Purpose.VENUE
+                fit = key.purpose == purpose and found.asset.venue in (0, key.venue)
+                return fit and key.products & WALLET != 0
+            product = ALL_PRODUCTS if found.instrument is None else 1 << found.instrument.contract
+            fit = key.purpose == Purpose.VENUE and key.venue == found.venue
+            return fit and key.products & product != 0
 
         candidates = [key for key in self.policy.keys if fits(key)]
         if order.key:
@@ -384,5 +407,6 @@ class Gate:
         client = found.entry.client_record if found.entry else number
         agent.book[order.action_id % self.policy.book_entries] = Entry(
             *(order.action_id, number, found.instrument.id),
-            *(found.entry.side if found.entry else order.side, order.type, client),
+            *(found.entry.side if found.entry else order.side, order.type, order.tif),
+            *(order.reduce_only or 0, client),
         )

@@ -10,12 +10,16 @@ from typing import Any
 from tests.model import build, model, orders, policies
 from tests.model.core_gate import GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
-from tests.model.gate import Answer, ForeignInstrument, Gate
+from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint
 from tests.model.names import (
+    ALL_PRODUCTS,
     DAY_NS,
+    ENDPOINT_CHECKED,
+    ENDPOINT_GRANT,
     FORMAT_REFERENCE,
     ID_WINDOW,
     PASS,
+    POLICY_ENDPOINT,
     POLICY_ENVIRONMENT,
     POLICY_SCOPE,
     POLICY_SIGNATURE,
@@ -35,6 +39,7 @@ from tests.model.tables import Decimal, Instrument, Key, Order, Policy, Target
 
 RENDERED = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM)
 STYLE = Style(venues=(*(4 * RENDERED), Venue.HYPERLIQUID), lots=True)
+UNRENDERED = {Reason.UNSUPPORTED, Reason.RENDER_FAILED, Reason.ORDER_TEXT, Reason.EXPIRY}
 MALFORMED = range(Reason.ORDER_SIZE, Reason.AGENT_UNKNOWN)
 NO_DECISION = model.Decision(Verdict.DENIED, 0, frozenset(), -1, (), ())
 
@@ -59,9 +64,20 @@ def some_keys(rng: Random, policy: Policy, keys: Keys) -> tuple[Key, ...]:
             fingerprint = fingerprint[::-1]
         node = 0 if chance(rng, 92) else rng.randrange(len(policy.nodes))
         algorithm = keys.algorithms.get(number, 4)
-        flags = 1 if purpose == Purpose.VENUE else 0
-        rows.append(Key(number, node, venue, purpose, algorithm, fingerprint, 5000, flags))
+        products = 0 if purpose == Purpose.MESSAGE else some_products(rng)
+        several = products.bit_count() > 1
+        flags = ENDPOINT_GRANT if several or chance(rng, 50) else ENDPOINT_CHECKED
+        if venue == Venue.NONE or (several and chance(rng, 1)):
+            flags = 0
+        row = Key(number, node, venue, purpose, algorithm, fingerprint, 5000, flags, products)
+        rows.append(row)
     return tuple(rows)
+
+
+def some_products(rng: Random) -> int:
+    """Mostly everything; sometimes one product, or all but one."""
+    one = 1 << rng.randrange(6)
+    return rng.choice((*(8 * (ALL_PRODUCTS,)), one, ALL_PRODUCTS & ~one))
 
 
 def on_step(rng: Random, value: Decimal, step: Decimal) -> Decimal:
@@ -132,6 +148,9 @@ class GateRun:
         status = self.core.take_policy(policy, self.now)
         try:
             self.model.take_policy(policy, self.now)
+        except OpenEndpoint:
+            self.expect("status of a key that is too open", POLICY_ENDPOINT, status)
+            return
         except ForeignInstrument:
             self.expect("status of a version of two environments", POLICY_ENVIRONMENT, status)
             return
@@ -236,7 +255,7 @@ class GateRun:
         if wrong:
             form = sorted(reason for reason in found.decision.reasons if reason in MALFORMED)
             malformed = Reason(form[0]) if form else Reason.ORDER_FIELDS
-        refused = found.decision.reasons & {Reason.UNSUPPORTED, Reason.RENDER_FAILED}
+        refused = found.decision.reasons & UNRENDERED
         if found.decision.results and refused and not self.must_render(order):
             unrendered = Reason(min(refused))
         policy, state = self.world.policy, self.model.state
@@ -403,9 +422,15 @@ class GateRun:
         row = self.core.book(index, action_id)
         if entry is not None:
             self.expect(
-                f"book: action, record, instrument, side, client record of {action_id}",
-                (entry.action_id, entry.record, entry.instrument, entry.side, entry.client_record),
-                (row.action_id, row.record, row.instrument, row.side, row.client_record),
+                f"book: action, record, instrument, terms, client record of {action_id}",
+                (
+                    *(entry.action_id, entry.record, entry.instrument, entry.side, entry.type),
+                    *(entry.tif, entry.reduce_only, entry.client_record),
+                ),
+                (
+                    *(row.action_id, row.record, row.instrument, row.side, row.type),
+                    *(row.time_in_force, row.reduce_only, row.client_record),
+                ),
             )
 
     def tally(self, answer: Answer) -> None:
@@ -428,5 +453,6 @@ class GateRun:
         if instrument is None or instrument.venue not in RENDERED:
             return False
         if order.action == Action.PLACE:
-            return order.type in (Type.LIMIT, Type.MARKET) and order.quantity is not None
+            plain = order.type == Type.LIMIT or (order.type == Type.MARKET and order.price is None)
+            return plain and order.quantity is not None
         return order.action == Action.CANCEL

@@ -7,7 +7,6 @@ headers alone, so that a disagreement with the core is a mistake in one of the t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.model.names import (
@@ -17,22 +16,33 @@ from tests.model.names import (
     INT64_MAX,
     PASS,
     SATURATED,
-    UINT128_MAX,
     UNKNOWN,
     Action,
     Contract,
     Kind,
     MarkKind,
     Reason,
-    Side,
-    Type,
     Unit,
     Verdict,
 )
-from tests.model.tables import Asset, Constraint, Decimal, Destination, Instrument, Policy
+from tests.model.tables import Constraint, Decimal, Destination, Policy
+from tests.model.value import (
+    FUNDS,
+    Events,
+    Mark,
+    Overflow,
+    State,
+    Subject,
+    Unvalued,
+    WindowKey,
+    at_most_int64,
+    ceil_div,
+    fresh,
+    order_value,
+    product,
+)
 
 ORDERS = {Action.PLACE, Action.AMEND}
-FUNDS = {Action.WITHDRAW, Action.TRANSFER}
 AT_INSTRUMENTS = {
     Action.PLACE,
     Action.AMEND,
@@ -95,180 +105,6 @@ class Decision(NamedTuple):
     retry_at: tuple[int, ...]
 
 
-class Mark(NamedTuple):
-    price: Decimal  # normalised
-    time: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What policy judges: an order with its rows looked up."""
-
-    agent: int  # id
-    action: Action
-    venue: int
-    instrument: Instrument | None = None
-    asset: Asset | None = None
-    side: int = 0
-    type: int = 0
-    tif: int = 0
-    quantity: Decimal | None = None
-    quote_quantity: Decimal | None = None
-    price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    amount: Decimal | None = None
-    destination: Destination | None = None
-
-
-WindowKey = tuple[int, int]  # constraint id, agent id or 0 where shared
-Events = list[tuple[int, int]]  # (time, amount), oldest first
-
-
-@dataclass
-class State:
-    halted: set[int] = field(default_factory=set)  # node ids
-    marks: dict[tuple[int, int], Mark] = field(default_factory=dict)  # by MarkKind and id
-    windows: dict[WindowKey, Events] = field(default_factory=dict)
-    last_now: int = 0
-
-
-class Overflow(Exception):
-    """A product left 128 bits, or a result 63."""
-
-
-class Unvalued(Exception):
-    """A quantity that policy needs cannot be known; the reason says why."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def product(*factors: int) -> int:
-    """Left to right in unsigned 128 bits; raises Overflow."""
-    total = 1
-    for factor in factors:
-        total *= factor
-        if total > UINT128_MAX:
-            raise Overflow
-    return total
-
-
-def ceil_div(numerator: int, denominator: int) -> int:
-    return -(-numerator // denominator)
-
-
-def at_most_int64(value: int) -> int:
-    if value > INT64_MAX:
-        raise Overflow
-    return value
-
-
-def fresh(mark: Mark | None, max_age: int, now: int) -> Decimal:
-    """The mark's price; raises Unvalued when it is absent or stale."""
-    if mark is None:
-        raise Unvalued(Reason.MARK_ABSENT)
-    if now - mark.time > max_age:
-        raise Unvalued(Reason.MARK_STALE)
-    return mark.price
-
-
-def greatest(*decimals: Decimal) -> Decimal:
-    best = decimals[0]
-    for other in decimals[1:]:
-        if other.mantissa * 10**best.scale > best.mantissa * 10**other.scale:
-            best = other
-    return best
-
-
-# ---- Value ----------------------------------------------------------------
-
-
-def asset_in_usd(policy: Policy, state: State, asset_id: int, now: int) -> Decimal:
-    asset = policy.asset_of[asset_id]
-    if asset.mark_asset != 0:
-        asset = policy.asset_of[asset.mark_asset]
-    if asset.par_micro_usd > 0:
-        return Decimal(asset.par_micro_usd, 6).normalised()
-    return fresh(state.marks.get((MarkKind.ASSET, asset.id)), policy.mark_max_age_ns, now)
-
-
-def price_base(policy: Policy, state: State, subject: Subject, now: int) -> tuple[Decimal, bool]:
-    """The price by which a quantity is valued, and whether the band is added to it."""
-    limit = subject.price.normalised() if subject.price else Decimal(0, 0)
-    trigger = subject.trigger_price.normalised() if subject.trigger_price else Decimal(0, 0)
-
-    def mark() -> Decimal:
-        assert subject.instrument is not None
-        fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
-        return fresh(fed, policy.mark_max_age_ns, now)
-
-    match subject.type, subject.side:
-        case Type.LIMIT, Side.BUY:
-            return limit, False
-        case Type.LIMIT, Side.SELL:
-            return greatest(limit, mark()), False
-        case Type.MARKET, _:
-            return mark(), True
-        case ((Type.STOP_MARKET | Type.TAKE_PROFIT_MARKET), _):
-            return greatest(trigger, mark()), True
-        case _, Side.BUY:
-            return limit, False
-        case _:
-            return greatest(limit, mark(), trigger), False
-
-
-def value_factors(
-    policy: Policy, state: State, subject: Subject, now: int
-) -> tuple[list[Decimal], bool]:
-    """What is multiplied, from left to right, and whether the band comes last."""
-    if subject.action in FUNDS:
-        assert subject.amount is not None
-        assert subject.asset is not None
-        usd = asset_in_usd(policy, state, subject.asset.id, now)
-        return [subject.amount.normalised(), usd], False
-    instrument = subject.instrument
-    assert instrument is not None
-    if instrument.contract in (Contract.QUANTO, Contract.OPTION):
-        raise Unvalued(Reason.UNSUPPORTED)
-    if subject.quantity is None and subject.quote_quantity is None:
-        raise Unvalued(Reason.UNSUPPORTED)
-    banded = False
-    if subject.quote_quantity is not None:
-        factors = [subject.quote_quantity.normalised()]
-    else:
-        assert subject.quantity is not None
-        factors = [subject.quantity.normalised()]
-        linear_multiplied = instrument.contract == Contract.LINEAR and instrument.unit != Unit.BASE
-        inverse_multiplied = (
-            instrument.contract == Contract.INVERSE and instrument.unit != Unit.QUOTE
-        )
-        if linear_multiplied or inverse_multiplied:
-            factors.append(instrument.multiplier.normalised())
-        if instrument.contract != Contract.INVERSE:
-            price, banded = price_base(policy, state, subject, now)
-            factors.append(price)
-    factors.append(asset_in_usd(policy, state, instrument.quote, now))
-    return factors, banded
-
-
-def order_value(policy: Policy, state: State, subject: Subject, now: int) -> int:
-    """Micro-USD, rounded up; raises Unvalued."""
-    factors, banded = value_factors(policy, state, subject, now)
-    mantissas = [factor.mantissa for factor in factors]
-    scale = sum(factor.scale for factor in factors)
-    if banded:
-        mantissas.append(1_000_000 + policy.market_band_ppm)
-        scale += 6
-    try:
-        total = product(*mantissas)
-        if scale >= 6:
-            return at_most_int64(ceil_div(total, 10 ** (scale - 6)))
-        return at_most_int64(product(total, 10 ** (6 - scale)))
-    except Overflow:
-        raise Unvalued(Reason.VALUE_OVERFLOW) from None
-
-
 # ---- Windows --------------------------------------------------------------
 
 
@@ -320,7 +156,8 @@ def quantity_at(policy: Policy, state: State, subject: Subject, scale: int, now:
         quantity = subject.quantity.normalised()
         return at_most_int64(ceil_div(quantity.mantissa * 10**scale, 10**quantity.scale))
     assert subject.instrument is not None
-    if subject.instrument.unit != Unit.BASE:
+    countable = subject.instrument.contract in (Contract.SPOT, Contract.LINEAR)
+    if not countable or subject.instrument.unit != Unit.BASE:
         raise Unvalued(Reason.UNSUPPORTED)
     fed = state.marks.get((MarkKind.INSTRUMENT, subject.instrument.id))
     mark = fresh(fed, policy.mark_max_age_ns, now)

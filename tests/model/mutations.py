@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Mutation(NamedTuple):
-    """`before` stands exactly once in core/src/`file`."""
-
-    name: str
-    level: str  # of the comparison that must find it
-    file: str
-    before: str
-    after: str
-
-
-def policy(name: str, file: str, before: str, after: str) -> Mutation:
-    return Mutation(name, "policy", file, before, after)
-
-
-def gate(name: str, file: str, before: str, after: str) -> Mutation:
-    return Mutation(name, "gate", file, before, after)
-
+from tests.model.mutation import Mutation, gate, policy
+from tests.model.mutations_value import VALUE
 
 POLICY = (
     # The limits, each off by one.
@@ -114,7 +96,7 @@ POLICY = (
     policy(
         "the multiplier is forgotten",
         "policy_value.c",
-        "times(p, math_normal(instrument->multiplier));",
+        "times(p, math_normal(subject->instrument->multiplier));",
         "",
     ),
     policy(
@@ -348,8 +330,50 @@ GATE = (
     gate(
         "a master key trades",
         "gate_resolve.c",
-        "may_be_master = 0;",
-        "may_be_master = 1;",
+        "has_masters && moves_funds(c) ? SENTINEL_PURPOSE_VENUE_MASTER",
+        "has_masters ? SENTINEL_PURPOSE_VENUE_MASTER",
+    ),
+    gate(
+        "an agent's key moves funds",
+        "gate_resolve.c",
+        "has_masters && moves_funds(c) ? SENTINEL_PURPOSE_VENUE_MASTER",
+        "0 ? SENTINEL_PURPOSE_VENUE_MASTER",
+    ),
+    gate(
+        "a key is good for every product",
+        "gate_resolve.c",
+        "(key->products & product_of(c)) != 0 &&",
+        "",
+    ),
+    gate(
+        "any key moves funds",
+        "gate_resolve.c",
+        "return moves_funds(c)  ? SENTINEL_PRODUCT_WALLET",
+        "return moves_funds(c)  ? SENTINEL_PRODUCTS_ALL",
+    ),
+    gate(
+        "several products need no grant",
+        "gate_take.c",
+        "if (is_open && several && (key->flags & SENTINEL_KEY_ENDPOINT_GRANT) == 0) {",
+        "if (0) {",
+    ),
+    gate(
+        "the check of one product is enough for several",
+        "gate_take.c",
+        "(key->flags & SENTINEL_KEY_ENDPOINT_GRANT) == 0) {",
+        "key->flags == 0) {",
+    ),
+    gate(
+        "the book forgets an order's time in force",
+        "gate.c",
+        "            .time_in_force = c->subject.time_in_force,\n",
+        "",
+    ),
+    gate(
+        "the book forgets that an order only reduces",
+        "gate.c",
+        "            .reduce_only = c->reduce_only,\n",
+        "",
     ),
     gate(
         "a key is known by its id alone",
@@ -449,4 +473,4 @@ GATE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*POLICY, *GATE)
+MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *GATE)

@@ -192,6 +192,8 @@ class Reason(IntEnum):
     KEY_NOT_GRANTED = 40
     KEY_UNAVAILABLE = 41
     UNSUPPORTED = 42
+    NONCE = 43
+    EXPIRY = 44
     KILL_SWITCH = 50
     NO_GRANT = 51
     ACTION_NOT_ALLOWED = 52
@@ -233,3 +235,9 @@ FORMAT_REFERENCE = 0x0207
 POLICY_ENVIRONMENT = 0x0302
 POLICY_SIGNATURE = 0x0305
 POLICY_SCOPE = 0x0309
+POLICY_ENDPOINT = 0x030A
+
+WALLET = 1 << 0  # a key's products: bit n for contract kind n, this one for funds
+ALL_PRODUCTS = 0x3F
+ENDPOINT_CHECKED = 1 << 0  # flags of a key
+ENDPOINT_GRANT = 1 << 1

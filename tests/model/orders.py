@@ -12,7 +12,7 @@ from math import prod
 from random import Random
 from typing import Any
 
-from tests.model import model
+from tests.model import model, value
 from tests.model.names import (
     DAY_NS,
     INT64_MAX,
@@ -112,6 +112,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
     """Side, type, quantity and prices."""
     kind = rng.choice((Type.LIMIT, Type.LIMIT, *world.style.types))
     in_quote = kind == Type.MARKET and order.action == Action.PLACE and chance(rng, 50)
+    priced = kind in LIMITED or chance(rng, 15)  # of a market order: the worst that it takes
     quantity = some_quantity(rng, world)
     order = replace(
         order,
@@ -120,7 +121,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
         tif=rng.choice((Tif.GTC, Tif.IOC, Tif.FOK)) if kind in LIMITED else Tif.NONE,
         quantity=None if in_quote else quantity,
         quote_quantity=quantity if in_quote else None,
-        price=some_price(rng, world, instrument.id) if kind in LIMITED else None,
+        price=some_price(rng, world, instrument.id) if priced else None,
         trigger_price=some_price(rng, world, instrument.id) if kind in TRIGGERED else None,
     )
     if order.action == Action.AMEND:
@@ -164,7 +165,9 @@ def marks_for(
     wanted: list[tuple[int, int]] = []
     instrument = policy.instrument_of.get(order.instrument)
     if instrument is not None:
-        wanted += [(MarkKind.INSTRUMENT, instrument.id), (MarkKind.ASSET, instrument.quote)]
+        assets = {instrument.quote, instrument.settle, instrument.base} - {0}
+        wanted.append((MarkKind.INSTRUMENT, instrument.id))
+        wanted += [(MarkKind.ASSET, row) for row in sorted(assets)]
     if order.asset:
         wanted.append((MarkKind.ASSET, order.asset))
     for kind, row in list(wanted):
@@ -218,17 +221,15 @@ def at_value(
     now: int,
 ) -> Order:
     try:
-        factors, banded = model.value_factors(world.policy, state, subject, now)
-    except model.Unvalued:
+        products = value.value_products(world.policy, state, subject, now)
+    except value.Unvalued:
         return order
     events = state.windows.get(model.window_key(row, subject.agent), [])
     live = model.counted(row, events, now) if row.kind != Kind.VALUE_CAP else []
     room = row.bound - sum(amount for _, amount in live)
     if chance(rng, 2):
         room = INT64_MAX
-    each = prod((fraction(factor) for factor in factors[1:]), start=Fraction(10**6))
-    if banded:
-        each *= Fraction(1_000_000 + world.policy.market_band_ppm, 1_000_000)
+    each = max(micro_usd_of_one(world, one) for one in products)
     if room <= 0 or each <= 0:
         return order
     scale = 0
@@ -243,6 +244,14 @@ def at_value(
     if subject.quote_quantity is not None:
         return replace(order, quote_quantity=quantity)
     return replace(order, quantity=quantity)
+
+
+def micro_usd_of_one(world: World, one: value.Product) -> Fraction:
+    """What a quantity of 1 comes to."""
+    each = prod((fraction(factor) for factor in one.factors[1:]), start=Fraction(10**6))
+    if one.banded:
+        each *= Fraction(1_000_000 + world.policy.market_band_ppm, 1_000_000)
+    return each
 
 
 def at_collar(

@@ -164,28 +164,38 @@ def some_instruments(
         units = {
             Contract.SPOT: (Unit.BASE,),
             Contract.INVERSE: (Unit.CONTRACTS, Unit.QUOTE),
+            Contract.QUANTO: (Unit.CONTRACTS,),
         }.get(contract, (Unit.BASE, Unit.CONTRACTS))
         unit = Unit.BASE if world.style.lots else rng.choice(units)
+        fed = (3, 3, 4, 5)
         row = Instrument(
             id=20 + 3 * number,
             venue=venue,
             contract=contract,
-            base=3,
+            base=rng.choice(fed),
             quote=rng.choice((1, 1, 1, *(asset.id for asset in assets))),
-            settle=1,
+            settle=rng.choice(fed) if contract == Contract.QUANTO else 1,
             unit=unit,
             symbol=f"SYM{number}",
             environment=world.style.environment,
             multiplier=Decimal(1, 0) if contract == Contract.SPOT else some_decimal(rng),
             tick=rng.choice((Decimal(1, 2), Decimal(5, 1), Decimal(1, 8), Decimal(10, 4))),
             lot=rng.choice((Decimal(1, 3), Decimal(1, 8), Decimal(1, 12), Decimal(30, 9))),
-            strike=Decimal(100, 0) if contract == Contract.OPTION else Decimal(0, 0),
+            strike=some_strike(rng, world) if contract == Contract.OPTION else Decimal(0, 0),
             expiry_ms=1_900_000_000_000 if contract == Contract.OPTION else 0,
         )
         rows.append(row)
         priced = Decimal(rng.randint(100, 10**7), 2) if world.style.lots else some_decimal(rng)
         world.typical[MarkKind.INSTRUMENT, row.id] = priced
     return tuple(rows)
+
+
+def some_strike(rng: Random, world: World) -> Decimal:
+    """Near the base's price more often than not, so that either product may be the greater."""
+    if chance(rng, 5):
+        return Decimal(rng.randint(1, INT64_MAX), rng.randint(0, 18))
+    typical = fraction(world.typical[MarkKind.ASSET, 3])
+    return padded(rng, at_scale(typical * Fraction(rng.randint(90, 110), 100), rng.randint(2, 8)))
 
 
 def some_nodes(rng: Random, world: World) -> tuple[Node, ...]:

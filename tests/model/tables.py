@@ -86,6 +86,7 @@ class Key:
     fingerprint: bytes
     expiry_ms: int = 0
     flags: int = 0
+    products: int = 0
 
 
 Destination = tuple[int, str, str]  # network id (0 for transfers), address, memo
