@@ -168,6 +168,10 @@ class _Neutral:
             raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
         return value
 
+    def assume(self, name: str, value: str) -> None:
+        """What the field says when it is absent."""
+        self._left.setdefault(name, value)
+
     def peek(self, name: str) -> str:
         """The field's text, still to be taken; empty if there is none."""
         value = self._left.get(name)
@@ -397,6 +401,9 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     symbol = None if wallet else left.take("symbol", str)
     if venue is Venue.DERIBIT and symbol is None and action in _BY_ID:
         symbol = "UNNAMED"  # Deribit's own ids need no instrument beside them
+    if venue is Venue.DERIBIT and action == "transfer":
+        left.assume("from_account", "unified")  # where an account has one wallet
+        left.assume("to_account", "subaccount")
     asset = left.need("asset", str) if wallet else None
     if action == "cancel_all":
         asset = left.take("asset", str)
