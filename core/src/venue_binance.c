@@ -188,27 +188,42 @@ static sentinel_reason place_usdm(sentinel_request *request, const sentinel_rend
     return end(request, render);
 }
 
+/* Quantities are in the base asset here. An instrument that says otherwise
+ * would be valued as something else than what is traded. */
+static int is_tradable(const sentinel_render *render) {
+    const sentinel_instrument *instrument = render->instrument;
+    return instrument != NULL && instrument->contract == market_of(render)->contract &&
+           instrument->quantity_unit == SENTINEL_UNIT_BASE;
+}
+
 static sentinel_reason place(sentinel_request *request, const sentinel_render *render) {
     const sentinel_order_place *order = &render->order->place;
-    const sentinel_instrument *instrument = render->instrument;
-    /* Quantities are in the base asset here. An instrument that says
-     * otherwise would be valued as something else than what is traded. */
     int is_market = order->time_in_force == SENTINEL_TIF_NONE;
-    if (instrument == NULL || instrument->contract != market_of(render)->contract ||
-        (is_market && venue_has(render, SENTINEL_PRESENT_PRICE)) ||
-        instrument->quantity_unit != SENTINEL_UNIT_BASE || order->margin_mode != 0 ||
-        order->trigger_direction != 0 || venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER)) {
+    if (!is_tradable(render) || (is_market && venue_has(render, SENTINEL_PRESENT_PRICE)) ||
+        order->margin_mode != 0 || order->trigger_direction != 0 ||
+        venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER)) {
         return UNSUPPORTED;
     }
     return is_usdm(render) ? place_usdm(request, render) : place_spot(request, render);
 }
 
-/* One order, for a cancel or a query. What the engine itself placed is known
- * by its client id, and by its type the engine knows where it is kept. */
+/* What the engine itself placed is known by its client id. */
+static void add_target(sentinel_request *request, const sentinel_render *render,
+                       const sentinel_target *target, int algo) {
+    size_t size;
+    int is_own;
+    const char *id = venue_target(render, target, &size, &is_own);
+    const char *key = algo     ? (is_own ? "clientAlgoId" : "algoId")
+                      : is_own ? "origClientOrderId"
+                               : "orderId";
+    text_pair(request, key, id, size);
+}
+
+/* One order, for a cancel or a query: by its type the engine knows where it
+ * is kept. */
 static sentinel_reason one_order(sentinel_request *request, const sentinel_render *render,
                                  uint8_t method, const sentinel_target *target) {
     int algo = is_usdm(render) && render->target_type >= SENTINEL_TYPE_STOP_MARKET;
-    int named = render->target_client_id_size > 0;
     if (render->instrument == NULL) {
         return UNSUPPORTED;
     }
@@ -216,11 +231,27 @@ static sentinel_reason one_order(sentinel_request *request, const sentinel_rende
     if (!algo) {
         add_symbol(request, render);
     }
-    const char *key = algo    ? (named ? "clientAlgoId" : "algoId")
-                      : named ? "origClientOrderId"
-                              : "orderId";
-    text_pair(request, key, named ? render->target_client_id : target->id,
-              named ? render->target_client_id_size : target->id_size);
+    add_target(request, render, target, algo);
+    return end(request, render);
+}
+
+/* Quantity and price of a USD-M limit order; the venue has no amends of
+ * others. Whether it only reduces is said for the venue to compare. */
+static sentinel_reason amend(sentinel_request *request, const sentinel_render *render) {
+    const sentinel_order_amend *order = &render->order->amend;
+    if (!is_tradable(render) || order->type != SENTINEL_TYPE_LIMIT ||
+        !venue_amend_keeps_terms(render)) {
+        return UNSUPPORTED;
+    }
+    begin(request, render, SENTINEL_METHOD_PUT, market_of(render)->order);
+    add_symbol(request, render);
+    text_pair_name(request, "side", render->side == SENTINEL_SIDE_BUY ? "BUY" : "SELL");
+    text_pair_decimal(request, "quantity", &order->quantity);
+    text_pair_decimal(request, "price", &order->price);
+    add_target(request, render, &order->target, 0);
+    if (venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY)) {
+        text_pair_name(request, "reduceOnly", order->reduce_only ? "true" : "false");
+    }
     return end(request, render);
 }
 
@@ -254,7 +285,8 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
         return one_order(request, render, SENTINEL_METHOD_GET, &order->target);
     }
     int fills = order->what == SENTINEL_QUERY_FILLS;
-    if (render->instrument == NULL && (fills || order->venue != render->key->venue)) {
+    if (order->contract != 0 ||
+        (render->instrument == NULL && (fills || order->venue != render->key->venue))) {
         return UNSUPPORTED;
     }
     begin(request, render, SENTINEL_METHOD_GET,
@@ -281,7 +313,7 @@ static int has_wallet(const sentinel_render *render) {
 
 static sentinel_reason withdraw(sentinel_request *request, const sentinel_render *render) {
     const sentinel_order_withdraw *order = &render->order->withdraw;
-    if (!has_wallet(render) || render->network == NULL ||
+    if (!has_wallet(render) || render->network == NULL || order->priority != 0 ||
         (order->from_account != 0 && order->from_account != SENTINEL_ACCOUNT_SPOT &&
          order->from_account != SENTINEL_ACCOUNT_FUNDING)) {
         return UNSUPPORTED;
@@ -334,6 +366,7 @@ static sentinel_reason binance_render(sentinel_request *request, const sentinel_
     static sentinel_reason (*const actions[SENTINEL_ACTION_COUNT])(sentinel_request *,
                                                                    const sentinel_render *) = {
         [SENTINEL_ACTION_PLACE] = place,
+        [SENTINEL_ACTION_AMEND] = amend,
         [SENTINEL_ACTION_CANCEL] = cancel,
         [SENTINEL_ACTION_CANCEL_ALL] = cancel_all,
         [SENTINEL_ACTION_CANCEL_ALL_AFTER] = cancel_all_after,
@@ -389,8 +422,11 @@ static const sentinel_hold spot_holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_WITHDRAW] = HOLD,   [SENTINEL_ACTION_TRANSFER] = HOLD,
 };
 static const sentinel_hold usdm_holds[SENTINEL_ACTION_COUNT] = {
-    [SENTINEL_ACTION_PLACE] = HOLD,      [SENTINEL_ACTION_CANCEL] = HOLD,
-    [SENTINEL_ACTION_CANCEL_ALL] = HOLD, [SENTINEL_ACTION_CANCEL_ALL_AFTER] = HOLD,
+    [SENTINEL_ACTION_PLACE] = HOLD,
+    [SENTINEL_ACTION_AMEND] = HOLD,
+    [SENTINEL_ACTION_CANCEL] = HOLD,
+    [SENTINEL_ACTION_CANCEL_ALL] = HOLD,
+    [SENTINEL_ACTION_CANCEL_ALL_AFTER] = HOLD,
     [SENTINEL_ACTION_QUERY] = HOLD,
 };
 

@@ -210,6 +210,71 @@ static void test_finds_triggered_usdm_orders_where_the_venue_keeps_them(void) {
     }
 }
 
+static void set_amend(void) {
+    set_scene(USDM, SENTINEL_ACTION_AMEND);
+    s.render.side = SENTINEL_SIDE_SELL;
+    s.render.target_type = SENTINEL_TYPE_LIMIT;
+    s.render.target_time_in_force = SENTINEL_TIF_GTC;
+    set_target_client_id("c");
+}
+
+static void test_amends_usdm_limit_orders(void) {
+    set_amend();
+    CHECK_EQ(check_order(&s.order), SENTINEL_REASON_NONE);
+    CHECK_REQUEST(
+        PUT, "/fapi/v1/order",
+        "symbol=BTCUSDT&side=SELL&quantity=0.100&price=65000.10&origClientOrderId=c" TAIL);
+    s.render.target_client_id_size = 0; /* `lab`: what the book does not know is believed */
+    s.render.target_type = 0;
+    s.render.side = SENTINEL_SIDE_BUY;
+    set_venue_id(&s.order.amend.target, "28457");
+    CHECK_REQUEST(PUT, "/fapi/v1/order",
+                  "symbol=BTCUSDT&side=BUY&quantity=0.100&price=65000.10&orderId=28457" TAIL);
+    for (uint8_t reduce_only = 0; reduce_only <= 1; reduce_only++) {
+        set_amend();
+        s.order.header.present |= SENTINEL_PRESENT_REDUCE_ONLY;
+        s.order.amend.reduce_only = s.render.target_reduce_only = reduce_only;
+        CHECK_EQ(render(), SENTINEL_REASON_NONE);
+        CHECK_SPAN(s.request.query, reduce_only
+                                        ? "symbol=BTCUSDT&side=SELL&quantity=0.100&price=65000.10"
+                                          "&origClientOrderId=c&reduceOnly=true" TAIL
+                                        : "symbol=BTCUSDT&side=SELL&quantity=0.100&price=65000.10"
+                                          "&origClientOrderId=c&reduceOnly=false" TAIL);
+    }
+}
+
+static void test_refuses_amends_of_anything_else(void) {
+    set_amend();
+    s.render.target_reduce_only = 1;
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    set_amend();
+    s.order.amend.time_in_force = SENTINEL_TIF_POST_ONLY;
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    s.render.target_time_in_force = SENTINEL_TIF_POST_ONLY;
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
+    for (uint8_t type = SENTINEL_TYPE_MARKET; type < SENTINEL_TYPE_COUNT; type++) {
+        set_amend();
+        s.render.target_type = type; /* triggered orders are kept elsewhere */
+        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+        s.order.amend.type = type;
+        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+        s.render.target_type = 0;
+        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    }
+    set_amend();
+    s.instrument.quantity_unit = SENTINEL_UNIT_CONTRACTS;
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    set_amend();
+    s.instrument.contract = SENTINEL_CONTRACT_INVERSE;
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    set_amend();
+    s.render.has_expiry = 0;
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    set_scene(SPOT, SENTINEL_ACTION_AMEND); /* spot has none */
+    set_target_client_id("c");
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+}
+
 static void test_cancels_all_of_a_symbol_but_not_of_a_venue(void) {
     set_scene(SPOT, SENTINEL_ACTION_CANCEL_ALL);
     CHECK_REQUEST(DELETE, "/api/v3/openOrders", "symbol=BTCUSDT" TAIL);
@@ -254,6 +319,9 @@ static void test_queries_open_orders_and_fills(void) {
         s.order.query.venue = usdm ? SPOT : USDM; /* another venue than the key's */
         CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
         s.order.query.venue = usdm ? USDM : SPOT;
+        s.order.query.contract = s.instrument.contract; /* the venue has no kinds */
+        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+        s.order.query.contract = 0;
         s.order.query.what = SENTINEL_QUERY_FILLS; /* of a symbol only */
         CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
         s.render.instrument = &s.instrument;
@@ -296,6 +364,10 @@ static void test_withdraws_by_the_spot_host(void) {
         CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
     }
     s.order.withdraw.from_account = 0;
+    s.order.withdraw.priority = SENTINEL_PRIORITY_LOW; /* fees are the venue's */
+    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    s.order.withdraw.priority = 0;
+    CHECK_EQ(render(), SENTINEL_REASON_NONE);
     s.render.network = NULL;
     CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
 }
@@ -358,7 +430,6 @@ static void test_chooses_the_host_by_environment(void) {
 static void test_refuses_actions_and_lab_fields_that_binance_lacks(void) {
     for (int usdm = 0; usdm < 2; usdm++) {
         set_scene(usdm ? USDM : SPOT, SENTINEL_ACTION_AMEND);
-        CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
         s.order.header.action = SENTINEL_ACTION_COUNT;
         CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
         for (uint16_t action = 1; action < SENTINEL_ACTION_MESSAGE; action++) {
@@ -487,6 +558,8 @@ int main(int argc, char **argv) {
     RUN(test_refuses_fields_that_the_venue_does_not_have);
     RUN(test_cancels_and_queries_by_the_id_that_is_known);
     RUN(test_finds_triggered_usdm_orders_where_the_venue_keeps_them);
+    RUN(test_amends_usdm_limit_orders);
+    RUN(test_refuses_amends_of_anything_else);
     RUN(test_cancels_all_of_a_symbol_but_not_of_a_venue);
     RUN(test_arms_the_countdown_of_usdm_only);
     RUN(test_queries_open_orders_and_fills);
