@@ -245,11 +245,11 @@ static void add_quantity(sentinel_request *request, const sentinel_render *rende
     if (venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY)) {
         text_json_bool(request, "reduceOnly", place->reduce_only);
     }
-    /* Its default depends on the side, so it is always said; of triggered
-     * orders the venue reads it beside purchases alone. */
-    int spot = render->instrument->contract == SENTINEL_CONTRACT_SPOT;
-    if (spot && !is_limit(place->type) &&
-        !(is_triggered(place->type) && place->side == SENTINEL_SIDE_SELL)) {
+    /* Its default depends on the side, so it is always said where the venue
+     * reads it: without margin, and of triggered orders beside purchases. */
+    int is_read = render->instrument->contract == SENTINEL_CONTRACT_SPOT &&
+                  place->margin_mode < SENTINEL_MARGIN_CROSS && !is_limit(place->type);
+    if (is_read && !(is_triggered(place->type) && place->side == SENTINEL_SIDE_SELL)) {
         text_json_name(request, "tgtCcy", quote ? "quote_ccy" : "base_ccy");
     }
 }

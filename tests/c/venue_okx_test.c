@@ -197,6 +197,10 @@ static void test_refuses_market_orders_whose_unit_the_venue_would_choose(void) {
             }
         }
     }
+    set_place(SENTINEL_CONTRACT_SPOT, SENTINEL_TYPE_MARKET, 0, QQ);
+    s.order.place.margin_mode = ISOLATED;
+    CHECK_POST("/api/v5/trade/order", "{\"instId\":\"BTC-USDT\",\"tdMode\":\"isolated\","
+                                      "\"side\":\"buy\",\"ordType\":\"market\",\"sz\":\"2\"}");
 }
 
 static void set_unsupported(int field) {
