@@ -9,11 +9,13 @@ enum {
     KEY_MASTER = 6,
     KEY_ONCHAIN = 7,
     PERP = 31,
-    INVERSE = 32,
+    DERIBIT_PERP = 32,
     HL_PERP = 33,
     HL_USDC = 12
 };
 #define NOW_MS (scene.now / 1000000)
+/* Hyperliquid's two days, and the hour that nonces may run ahead. */
+#define TWO_DAYS_MS INT64_C(176400000)
 
 static gate_scene scene;
 
@@ -43,8 +45,8 @@ static void policy_of_venues(void) {
     scene_policy_rows(&scene);
     add_contract(PERP, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_CONTRACT_LINEAR, SENTINEL_UNIT_BASE,
                  "BTCUSDT");
-    add_contract(INVERSE, SENTINEL_VENUE_DERIBIT, SENTINEL_CONTRACT_INVERSE, SENTINEL_UNIT_QUOTE,
-                 "BTC-PERPETUAL");
+    add_contract(DERIBIT_PERP, SENTINEL_VENUE_DERIBIT, SENTINEL_CONTRACT_INVERSE,
+                 SENTINEL_UNIT_QUOTE, "BTC-PERPETUAL");
     add_contract(HL_PERP, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_CONTRACT_LINEAR, SENTINEL_UNIT_BASE,
                  "BTC");
     scene.build.instruments[3].lot = decimal(1, 5);
@@ -57,6 +59,8 @@ static void policy_of_venues(void) {
     memset(scene.build.networks[2].code, 0, sizeof scene.build.networks[2].code);
     build_destination destination = {22, "0x5e9ee1089755c3435139848e47e6635505d5a13a", ""};
     add_destinations(&scene.build, 4, 0, &destination, 1);
+    sentinel_constraint *rows = scene.build.constraints;
+    rows[1].list_first = rows[3].list_first; /* the one place that funds go to */
     add_venue_key(KEY_USDM, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_PURPOSE_VENUE,
                   1u << SENTINEL_CONTRACT_LINEAR);
     scene.build.keys[2].flags = SENTINEL_KEY_ENDPOINT_CHECKED;
@@ -89,7 +93,7 @@ static void begin(void) {
 static sentinel_order place_at(uint32_t instrument) {
     sentinel_order order = scene_place(&scene);
     order.place.instrument = instrument;
-    if (instrument == INVERSE) {
+    if (instrument == DERIBIT_PERP) {
         order.place.quantity = decimal(10, 0);
     }
     if (instrument == HL_PERP) {
@@ -147,7 +151,7 @@ static void test_no_nonce_is_given_twice(void) {
     begin();
     uint64_t first = (uint64_t)NOW_MS;
     for (uint64_t i = 0; i < 3; i++) { /* within one millisecond */
-        sentinel_order order = place_at(INVERSE);
+        sentinel_order order = place_at(DERIBIT_PERP);
         check_allowed(&scene, &order);
         CHECK(sends_nonce(first + i));
         CHECK_EQ(next_nonce(), first + i + 1);
@@ -159,7 +163,7 @@ static void test_no_nonce_is_given_twice(void) {
     check_allowed(&scene, &order);
     CHECK_EQ(next_nonce(), first + 4);
     scene.now += SECOND_NS;
-    order = place_at(INVERSE);
+    order = place_at(DERIBIT_PERP);
     check_allowed(&scene, &order);
     CHECK(sends_nonce((uint64_t)NOW_MS));
     scene_end(&scene);
@@ -171,7 +175,7 @@ static void test_nonces_survive_a_new_policy(void) {
     policy_of_venues();
     CHECK_OK(scene_load(&scene));
     CHECK_EQ(next_nonce(), (uint64_t)NOW_MS + 500);
-    sentinel_order order = place_at(INVERSE);
+    sentinel_order order = place_at(DERIBIT_PERP);
     check_allowed(&scene, &order);
     CHECK(sends_nonce((uint64_t)NOW_MS + 500));
     scene_end(&scene);
@@ -180,23 +184,23 @@ static void test_nonces_survive_a_new_policy(void) {
 static void test_nonces_run_an_hour_ahead_at_most(void) {
     begin();
     set_nonce((uint64_t)NOW_MS + 3600001);
-    sentinel_order order = place_at(INVERSE);
+    sentinel_order order = place_at(DERIBIT_PERP);
     check_denied(&scene, &order, SENTINEL_REASON_NONCE);
     CHECK_EQ(next_nonce(), (uint64_t)NOW_MS + 3600001); /* none was used up */
     order = scene_place(&scene);
     check_allowed(&scene, &order); /* no business of other venues */
     set_nonce((uint64_t)NOW_MS + 3600000);
-    order = place_at(INVERSE);
+    order = place_at(DERIBIT_PERP);
     check_allowed(&scene, &order);
     set_nonce(UINT64_MAX);
-    order = place_at(INVERSE);
+    order = place_at(DERIBIT_PERP);
     check_denied(&scene, &order, SENTINEL_REASON_NONCE);
     scene_end(&scene);
 }
 
 static void test_a_denied_order_uses_no_nonce_and_releases_nothing(void) {
     begin();
-    sentinel_order order = place_at(INVERSE);
+    sentinel_order order = place_at(DERIBIT_PERP);
     order.place.quantity = decimal(100000, 0); /* above the cap */
     check_denied(&scene, &order, SENTINEL_REASON_VALUE_CAP);
     CHECK_EQ(next_nonce(), 0);
@@ -243,16 +247,16 @@ static void test_says_until_when_the_last_release_is_usable(void) {
     CHECK_EQ(scene.outcome.usable_until_ms, INT64_MAX);
     CHECK_EQ(usable_until(SENTINEL_VENUE_NONE), 0);
 
-    order = place_at(INVERSE); /* an expiry that is a time */
+    order = place_at(DERIBIT_PERP); /* an expiry that is a time */
     check_allowed(&scene, &order);
     CHECK_EQ(scene.outcome.usable_until_ms, NOW_MS + 3000);
-    order = withdrawal(); /* no expiry can be signed: the venue's own two days */
+    order = withdrawal(); /* no expiry can be signed: the venue's own two days hold */
     check_allowed(&scene, &order);
-    CHECK_EQ(usable_until(SENTINEL_VENUE_HYPERLIQUID), NOW_MS + INT64_C(172800000));
+    CHECK_EQ(usable_until(SENTINEL_VENUE_HYPERLIQUID), NOW_MS + TWO_DAYS_MS);
     order = place_at(HL_PERP); /* a shorter one does not shorten it */
     check_allowed(&scene, &order);
     CHECK_EQ(scene.outcome.usable_until_ms, NOW_MS + 3000);
-    CHECK_EQ(usable_until(SENTINEL_VENUE_HYPERLIQUID), NOW_MS + INT64_C(172800000));
+    CHECK_EQ(usable_until(SENTINEL_VENUE_HYPERLIQUID), NOW_MS + TWO_DAYS_MS);
     scene_end(&scene);
 }
 

@@ -66,6 +66,7 @@ class Renderer:
         rows = self._rows(lab, render)
         key = self.key(line["scheme"], line["key"], lab)
         render.order, render.key = order, key
+        render.side = getattr(lab.order, "side", 0) or 0
         render.timestamp_ms = render.nonce = lab.timestamp_ms
         test = order.header.present & Present.LAB_TESTNET
         render.environment = Environment.TEST if test else Environment.LAB
