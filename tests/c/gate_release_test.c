@@ -19,36 +19,14 @@ enum {
 
 static gate_scene scene;
 
-static void add_venue_key(uint32_t id, uint16_t venue, uint8_t purpose, uint16_t products) {
-    const sentinel_key_info *info = sentinel_keyring_find(scene.ring, id);
-    sentinel_key *row = add_key(&scene.build, id, 0);
-    row->venue = venue;
-    row->purpose = purpose;
-    row->algorithm = info->algorithm;
-    row->products = products;
-    row->expiry_ms = 3000;
-    memcpy(row->fingerprint32, info->fingerprint32, 32);
-}
-
-static void add_contract(uint32_t id, uint16_t venue, uint8_t contract, uint8_t unit,
-                         const char *symbol) {
-    sentinel_instrument *row = add_instrument(&scene.build, id, 11, 10);
-    row->venue = venue;
-    row->contract = contract;
-    row->quantity_unit = unit;
-    memset(row->symbol, 0, sizeof row->symbol);
-    memcpy(row->symbol, symbol, strlen(symbol));
-    row->symbol_size = (uint8_t)strlen(symbol);
-}
-
 static void policy_of_venues(void) {
     scene_policy_rows(&scene);
-    add_contract(PERP, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_CONTRACT_LINEAR, SENTINEL_UNIT_BASE,
-                 "BTCUSDT");
-    add_contract(DERIBIT_PERP, SENTINEL_VENUE_DERIBIT, SENTINEL_CONTRACT_INVERSE,
-                 SENTINEL_UNIT_QUOTE, "BTC-PERPETUAL");
-    add_contract(HL_PERP, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_CONTRACT_LINEAR, SENTINEL_UNIT_BASE,
-                 "BTC");
+    scene_contract(&scene, PERP, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_CONTRACT_LINEAR,
+                   SENTINEL_UNIT_BASE, "BTCUSDT");
+    scene_contract(&scene, DERIBIT_PERP, SENTINEL_VENUE_DERIBIT, SENTINEL_CONTRACT_INVERSE,
+                   SENTINEL_UNIT_QUOTE, "BTC-PERPETUAL");
+    scene_contract(&scene, HL_PERP, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_CONTRACT_LINEAR,
+                   SENTINEL_UNIT_BASE, "BTC");
     scene.build.instruments[3].lot = decimal(1, 5);
     sentinel_asset *usdc = add_asset(&scene.build, HL_USDC);
     usdc->venue = SENTINEL_VENUE_HYPERLIQUID;
@@ -61,15 +39,15 @@ static void policy_of_venues(void) {
     add_destinations(&scene.build, 4, 0, &destination, 1);
     sentinel_constraint *rows = scene.build.constraints;
     rows[1].list_first = rows[3].list_first; /* the one place that funds go to */
-    add_venue_key(KEY_USDM, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_PURPOSE_VENUE,
-                  1u << SENTINEL_CONTRACT_LINEAR);
+    scene_venue_key(&scene, KEY_USDM, SENTINEL_VENUE_BINANCE_USDM, SENTINEL_PURPOSE_VENUE,
+                    1u << SENTINEL_CONTRACT_LINEAR);
     scene.build.keys[2].flags = SENTINEL_KEY_ENDPOINT_CHECKED;
-    add_venue_key(KEY_DERIBIT, SENTINEL_VENUE_DERIBIT, SENTINEL_PURPOSE_VENUE,
-                  1u << SENTINEL_CONTRACT_INVERSE);
-    add_venue_key(KEY_MASTER, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_PURPOSE_VENUE_MASTER,
-                  SENTINEL_PRODUCT_WALLET);
-    add_venue_key(KEY_ONCHAIN, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_PURPOSE_VENUE,
-                  1u << SENTINEL_CONTRACT_LINEAR);
+    scene_venue_key(&scene, KEY_DERIBIT, SENTINEL_VENUE_DERIBIT, SENTINEL_PURPOSE_VENUE,
+                    1u << SENTINEL_CONTRACT_INVERSE);
+    scene_venue_key(&scene, KEY_MASTER, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_PURPOSE_VENUE_MASTER,
+                    SENTINEL_PRODUCT_WALLET);
+    scene_venue_key(&scene, KEY_ONCHAIN, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_PURPOSE_VENUE,
+                    1u << SENTINEL_CONTRACT_LINEAR);
 }
 
 static void begin(void) {

@@ -130,6 +130,34 @@ static void scene_policy_rows(gate_scene *s) {
     add_bound(b, 3, 0, SENTINEL_RULE_VALUE_CAP, INT64_C(1000000000)); /* 1,000 USD */
 }
 
+/* A key of a venue, good for these products; the key is in the ring. */
+static inline sentinel_key *scene_venue_key(gate_scene *s, uint32_t id, uint16_t venue,
+                                            uint8_t purpose, uint16_t products) {
+    const sentinel_key_info *info = sentinel_keyring_find(s->ring, id);
+    sentinel_key *row = add_key(&s->build, id, 0);
+    row->venue = venue;
+    row->purpose = purpose;
+    row->algorithm = info->algorithm;
+    row->products = products;
+    row->expiry_ms = 3000;
+    memcpy(row->fingerprint32, info->fingerprint32, 32);
+    return row;
+}
+
+/* An instrument of another venue, like BTCUSDT. */
+static inline sentinel_instrument *scene_contract(gate_scene *s, uint32_t id, uint16_t venue,
+                                                  uint8_t contract, uint8_t unit,
+                                                  const char *symbol) {
+    sentinel_instrument *row = add_instrument(&s->build, id, 11, 10);
+    row->venue = venue;
+    row->contract = contract;
+    row->quantity_unit = unit;
+    memset(row->symbol, 0, sizeof row->symbol);
+    memcpy(row->symbol, symbol, strlen(symbol));
+    row->symbol_size = (uint8_t)strlen(symbol);
+    return row;
+}
+
 static sentinel_status scene_load(gate_scene *s) {
     bundle_pack(&s->build);
     frame_begin(s, SENTINEL_FRAME_POLICY, s->build.frame + sizeof(sentinel_frame_header),

@@ -1,13 +1,15 @@
 /* Replay of whatever happens. Goal: every record that the engine makes is
  * decided again alike, with keys and without, from the beginning and from any
- * snapshot. Method: random steps from a seed (orders of all kinds, retries,
- * floods, halts, feeds, new policies, clocks that jump), then a replay.
+ * snapshot. Method: random steps from a seed (orders of all kinds at venues
+ * with nonces and without, retries, floods, halts, feeds, new policies, clocks
+ * that jump), then a replay.
  * SENTINEL_SEED=n repeats one. */
 #include "gate_scene.h"
 
 #define RECORDS_MAX 1024u
 #define BUNDLES_MAX 64u
 #define STEPS 220u
+enum { KEY_DERIBIT = 4, KEY_ONCHAIN = 5, DERIBIT_PERP = 31, HL_PERP = 32 };
 
 static gate_scene scene;
 static uint64_t random_state, seed_now;
@@ -54,9 +56,28 @@ static void keep_bundle(uint64_t record, const uint8_t *bytes, size_t size) {
     memcpy(kept->bytes, bytes, size);
 }
 
+static void make_keys(void) {
+    scene_key(scene.ring, KEY_DERIBIT, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
+              SENTINEL_VENUE_DERIBIT);
+    sentinel_key_info info = {.id = KEY_ONCHAIN,
+                              .purpose = SENTINEL_PURPOSE_VENUE,
+                              .algorithm = SENTINEL_ALGORITHM_ECDSA_SECP256K1,
+                              .venue = SENTINEL_VENUE_HYPERLIQUID};
+    CHECK_OK(sentinel_keyring_generate(scene.ring, &info));
+}
+
 static void new_policy(void) {
     bundle_build *b = &scene.build;
     scene_policy_rows(&scene);
+    scene_contract(&scene, DERIBIT_PERP, SENTINEL_VENUE_DERIBIT, SENTINEL_CONTRACT_INVERSE,
+                   SENTINEL_UNIT_QUOTE, "BTC-PERPETUAL");
+    scene_contract(&scene, HL_PERP, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_CONTRACT_LINEAR,
+                   SENTINEL_UNIT_BASE, "BTC")
+        ->lot = decimal(1, 5);
+    scene_venue_key(&scene, KEY_DERIBIT, SENTINEL_VENUE_DERIBIT, SENTINEL_PURPOSE_VENUE,
+                    1u << SENTINEL_CONTRACT_INVERSE);
+    scene_venue_key(&scene, KEY_ONCHAIN, SENTINEL_VENUE_HYPERLIQUID, SENTINEL_PURPOSE_VENUE,
+                    1u << SENTINEL_CONTRACT_LINEAR);
     b->policy.attempt_limit = (uint32_t)(1 + draw(3));
     b->policy.book_entries = 1u << draw(4);
     if (draw(4) == 0) {
@@ -86,7 +107,17 @@ static void some_order(void) {
     static sentinel_order last;
     sentinel_order order = scene_place(&scene);
     size_t size = sizeof order.place;
-    switch (draw(12)) {
+    switch (draw(16)) {
+    case 12:
+    case 13:
+        order.place.instrument = DERIBIT_PERP;
+        order.place.quantity = decimal(10, 0);
+        break;
+    case 14:
+    case 15:
+        order.place.instrument = HL_PERP;
+        order.place.price = decimal(50000 + (int64_t)draw(2), (unsigned)draw(2)); /* or not */
+        break;
     case 0:
         order.header.action_id = 1 + draw(scene.id + 3); /* perhaps seen, perhaps too old */
         break;
@@ -259,6 +290,7 @@ static void play(uint64_t seed) {
     bundle_count = 0;
     snapshot_count = 0;
     scene_begin(&scene);
+    make_keys();
     keep_bundle(1, scene.authority, scene.authority_size);
     keep_bundle(2, scene.frame, scene.frame_size);
     for (unsigned i = 0; i < STEPS; i++) {
