@@ -111,6 +111,22 @@ def by_id(venue: str, action: str) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+def amend(amounts: st.SearchStrategy[str] = decimals) -> st.SearchStrategy[dict[str, Any]]:
+    """Of USD-M limit orders, by either kind of id."""
+    fields = {
+        "symbol": st.sampled_from(SYMBOLS),
+        "side": st.sampled_from(["buy", "sell"]),
+        "type": maybe(st.just("limit")),
+        "tif": maybe(st.sampled_from(["gtc", "ioc", "fok", "post_only"])),
+        "qty": amounts,
+        "price": amounts,
+        "reduce_only": maybe(st.booleans()),
+    }
+    return neutral(USDM, "amend", **fields, order_id=numbers) | neutral(
+        USDM, "amend", **fields, client_order_id=ids
+    )
+
+
 def cancel_all(venue: str) -> st.SearchStrategy[dict[str, Any]]:
     return neutral(venue, "cancel_all", symbol=st.sampled_from(SYMBOLS))
 

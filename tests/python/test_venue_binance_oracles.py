@@ -182,6 +182,21 @@ def sdk_transfer(api: Any, order: dict[str, Any]) -> Any:
     )
 
 
+def sdk_amend(api: Any, order: dict[str, Any]) -> Any:
+    return api.modify_order(
+        **given_fields(
+            symbol=order["symbol"],
+            side=order["side"].upper(),
+            quantity=order["qty"],
+            price=order["price"],
+            order_id=order.get("order_id"),
+            orig_client_order_id=order.get("client_order_id"),
+            reduce_only={True: "true", False: "false", None: None}[order["reduce_only"]],
+            recv_window=order["recv_window"],
+        )
+    )
+
+
 def sdk_by_algo_id(method: str) -> Callable[[Any, dict[str, Any]], Any]:
     """Triggered USD-M orders live apart, under ids of their own and without a symbol."""
     return lambda api, order: getattr(api, method)(
@@ -216,6 +231,7 @@ SDK = {
     },
     f"{SPOT}-withdraw": Case(orders.withdraw(), sdk_withdraw),
     f"{SPOT}-transfer": Case(orders.transfer(), sdk_transfer),
+    f"{USDM}-amend": Case(orders.amend(), sdk_amend),
     f"{USDM}-cancel_all_after": Case(orders.cancel_all_after(USDM), sdk_countdown),
     f"{USDM}-cancel_triggered": Case(
         orders.by_id(USDM, "cancel"), sdk_by_algo_id("cancel_algo_order"), OrderType.STOP_MARKET

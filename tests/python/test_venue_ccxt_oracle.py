@@ -82,6 +82,14 @@ def ccxt_by_id(method: str) -> Callable[[Any, dict[str, Any]], Any]:
     return call
 
 
+def ccxt_amend(api: Any, order: dict[str, Any]) -> Any:
+    """By an id of the venue's own: ccxt sends one in any case."""
+    reduce_only = {True: "true", False: "false", None: None}[order["reduce_only"]]
+    params = ccxt_params(order, reduceOnly=reduce_only)
+    terms = (order["side"], order["qty"], order["price"])
+    return api.edit_order(order["order_id"], unified(order), "limit", *terms, params)
+
+
 def ccxt_fills(api: Any, order: dict[str, Any]) -> Any:
     params = ccxt_params(order, startTime=order["start_ms"], endTime=order["end_ms"])
     return api.fetch_my_trades(unified(order), None, order["limit"], params)
@@ -136,6 +144,10 @@ CCXT = {
     },
     f"{SPOT}-withdraw": Case(orders.withdraw(orders.short_decimals), ccxt_withdraw),
     f"{SPOT}-transfer": Case(orders.transfer(orders.short_decimals), ccxt_transfer),
+    f"{USDM}-amend": Case(
+        orders.amend(orders.short_decimals).filter(lambda order: "order_id" in order),
+        ccxt_amend,
+    ),
     f"{USDM}-cancel_all_after": Case(
         orders.cancel_all_after(USDM),
         lambda api, order: api.fapiPrivatePostCountdownCancelAll(
