@@ -66,6 +66,7 @@ _MARKETS: Final[dict[Venue, dict[str, Contract | None]]] = {
     },
     Venue.OKX: {
         "spot": Contract.SPOT,
+        "margin": Contract.SPOT,
         "swap": None,
         "futures": None,
         "option": Contract.OPTION,
@@ -91,6 +92,8 @@ _ACCOUNTS: Final = {
     "fund": Account.FUNDING,
     "uta": Account.UNIFIED,
     "trading": Account.UNIFIED,
+    "6": Account.FUNDING,  # OKX's numbers
+    "18": Account.UNIFIED,
     "perp": Account.USDM,
     "umfuture": Account.USDM,
     "cmfuture": Account.COINM,
@@ -438,6 +441,8 @@ def _contract_of(venue: Venue, symbol: str | None) -> Contract:
         parts = name.split("-")
         if len(parts) == 2:
             return Contract.SPOT
+        if len(parts) == 5:
+            return Contract.OPTION
         return Contract.INVERSE if parts[1:2] == ["USD"] else Contract.LINEAR
     if venue is Venue.DERIBIT:
         return Contract.LINEAR if "_" in name else Contract.INVERSE
