@@ -180,25 +180,32 @@ static int trades_it(const sentinel_render *render) {
            (index < SPOT_INDEX || (index >= BUILDER_INDEX && index < OUTCOME_INDEX));
 }
 
-/* The venue's szDecimals, which the lot says. No lot of the venue is finer
- * than its numbers; the rows of `lab` are, and say nothing. */
-static unsigned size_decimals(const sentinel_render *render) {
+/* The venue's szDecimals, which the lot says; gives 0 where it says nothing.
+ * No lot of the venue is finer than its numbers; the rows of `lab` are, which
+ * come from no listing. */
+static int size_decimals(unsigned *decimals, const sentinel_render *render) {
     sentinel_decimal lot = shortest(&render->instrument->lot);
-    return lot.scale <= DECIMALS_MAX ? lot.scale : 0;
+    *decimals = lot.scale;
+    return lot.mantissa > 0 && lot.scale <= DECIMALS_MAX;
 }
 
 /* At most five significant figures and so many decimals, or an integer (the
  * venue's "Tick and lot size"). */
 static int is_price(const sentinel_render *render, const sentinel_decimal *price) {
     sentinel_decimal value = shortest(price);
-    unsigned most = is_spot(render) ? DECIMALS_MAX : PERP_DECIMALS, less = size_decimals(render);
+    unsigned most = is_spot(render) ? DECIMALS_MAX : PERP_DECIMALS, less;
+    if (!size_decimals(&less, render)) {
+        return value.scale <= DECIMALS_MAX;
+    }
     return value.scale == 0 ||
            (value.mantissa < FIGURES_LIMIT && value.scale <= (most > less ? most - less : 0));
 }
 
 static int is_size(const sentinel_render *render, const sentinel_decimal *size) {
-    sentinel_decimal lot = shortest(&render->instrument->lot);
-    unsigned most = lot.mantissa > 0 && lot.scale <= DECIMALS_MAX ? lot.scale : DECIMALS_MAX;
+    unsigned most;
+    if (!size_decimals(&most, render)) {
+        most = DECIMALS_MAX;
+    }
     return shortest(size).scale <= most;
 }
 

@@ -48,8 +48,8 @@ static void set_at(uint16_t action, int64_t nonce, int is_test) {
     s.order.header.present |= SENTINEL_PRESENT_LAB_WAIVE;
 }
 
-static void set_place(int64_t nonce, uint8_t side, uint8_t type, uint8_t tif, sentinel_decimal price,
-                      sentinel_decimal quantity) {
+static void set_place(int64_t nonce, uint8_t side, uint8_t type, uint8_t tif,
+                      sentinel_decimal price, sentinel_decimal quantity) {
     set_at(SENTINEL_ACTION_PLACE, nonce, 0);
     s.order.place.side = side;
     s.order.place.type = type;

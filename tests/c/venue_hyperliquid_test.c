@@ -144,7 +144,8 @@ static void test_drops_zeros_and_counts_figures_and_decimals(void) {
         {{15, 0, {0}}, {1, 8, {0}}, 0, 1},
         {{801, 8, {0}}, {1, 18, {0}}, 1, 1}, /* a lot that says nothing (lab) */
         {{801, 8, {0}}, {0, 0, {0}}, 1, 1},
-        {{801, 8, {0}}, {1, 18, {0}}, 0, 0},
+        {{6500010, 2, {0}}, {1, 18, {0}}, 0, 1},
+        {{801, 9, {0}}, {1, 18, {0}}, 0, 0}, /* what no number of the venue has */
     };
     for (size_t i = 0; i < sizeof prices / sizeof *prices; i++) {
         for (int trigger = 0; trigger < 2; trigger++) {
