@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ __all__ = ["LabKey", "render", "sign"]
 
 _SMALLEST: Final = "0.000000000000000001"
 _FIRM: Final = 2
-_NO_SYMBOL: Final = re.compile(r"[^A-Za-z0-9._-]")
 _ALGORITHMS: Final = {
     "hmac": Algorithm.HMAC_SHA256,
     "ed25519": Algorithm.ED25519,
@@ -146,9 +144,7 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
             "instrument": {
                 "id": LAB_ID,
                 "venue": label(lab.venue),
-                "symbol": _NO_SYMBOL.sub("_", lab.symbol)
-                if lab.venue is Venue.HYPERLIQUID  # its requests say the number alone
-                else lab.symbol,
+                "symbol": lab.symbol,
                 "contract": label(lab.contract),
                 "base": names[0],
                 "quote": names[1],

@@ -13,6 +13,7 @@ out. What is not given stays out of the request (`lab_waive`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -264,11 +265,17 @@ def _amend(fields: _Neutral, common: dict[str, Any]) -> Amend:
     """Neutral amends may leave the type out: without a trigger they are of limit orders. They may
     leave the side out too, where the venue is not told it.
     """
+    target = _target(fields)
+    name = {}
+    if None not in target.values():  # the venue's number says which; the name is a new one
+        name = {"tag": target["target_client_id"], "lab_client_id": True}
+        target["target_client_id"] = None
     return Amend(
         side=fields.member("side", _names(Side)) or Side.BUY,
         type=fields.member("type", _names(OrderType)) or OrderType.LIMIT,
         **_terms(fields),
-        **_target(fields),
+        **target,
+        **name,
         **common,
     )
 
@@ -411,11 +418,16 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     if action == "cancel_all":
         asset = left.take("asset", str)
     ours = venue is Venue.HYPERLIQUID
+    if ours and symbol is not None:
+        # The venue is told the number; its names ("@107", "PURR/USDC") are no symbols of ours.
+        symbol = re.sub("[^A-Za-z0-9._-]", "-", symbol)
     network = left.take("network", str) if ours or action == "withdraw" else None
     timestamp_ms: int = left.need("timestamp_ms", int)
     contract = markets.get(market or "") or _contract_of(venue, symbol)
     rows = {"symbol": symbol, "asset": asset, "venue": venue.name, "network": None}
     extra = _hyperliquid(left, network, rows) if ours else {}
+    if ours and action == "amend" and not left.peek("side"):
+        raise OrderInvalid("side is missing", reason=Reason.ORDER_FIELDS)
     if action in ("cancel_all", "open_orders", "fills", "query") and symbol is None:
         rows["contract"] = contract.name if venue is Venue.BYBIT and market else None
     order = _ACTIONS[action](left, _common(left, action, rows))
@@ -470,4 +482,4 @@ def _hyperliquid(
     wanted = {"sl": "stop_", "tp": "take_profit_"}.get(tpsl or "", "")
     if tpsl is not None and not (wanted and fields.peek("type").startswith(wanted)):
         raise OrderInvalid(f"tpsl: {tpsl!r} does not go with the type", reason=Reason.ORDER_FIELDS)
-    return {"index": index, "account": f"vault-{vault}" if vault else ""}
+    return {"index": index, "account": f"vault-{vault.lower()}" if vault else ""}
