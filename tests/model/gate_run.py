@@ -10,7 +10,7 @@ from typing import Any
 from tests.model import build, model, orders, policies
 from tests.model.core_gate import GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
-from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint
+from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
 from tests.model.names import (
     ALL_PRODUCTS,
     DAY_NS,
@@ -67,8 +67,8 @@ def some_keys(rng: Random, policy: Policy, keys: Keys) -> tuple[Key, ...]:
         products = 0 if purpose == Purpose.MESSAGE else some_products(rng)
         several = products.bit_count() > 1
         flags = ENDPOINT_GRANT if several or chance(rng, 50) else ENDPOINT_CHECKED
-        if venue == Venue.NONE or (several and chance(rng, 1)):
-            flags = 0
+        if venue == Venue.NONE or (several and chance(rng, 2)):
+            flags = rng.choice((0, ENDPOINT_CHECKED)) if several else 0
         row = Key(number, node, venue, purpose, algorithm, fingerprint, 5000, flags, products)
         rows.append(row)
     return tuple(rows)
@@ -114,7 +114,11 @@ class GateRun:
                 self.take_marks([(kind, row, self.world.typical[kind, row], self.now)])
 
     def complete(self, policy: Policy) -> Policy:
-        return replace(policy, keys=some_keys(self.rng, policy, self.keys))
+        """With keys; seldom, and not in the first version, one that is refused."""
+        keys = some_keys(self.rng, policy, self.keys)
+        if not policy.keys:
+            keys = tuple(key for key in keys if not is_too_open(key))
+        return replace(policy, keys=keys)
 
     # ---- Steps
 
@@ -454,5 +458,5 @@ class GateRun:
             return False
         if order.action == Action.PLACE:
             plain = order.type == Type.LIMIT or (order.type == Type.MARKET and order.price is None)
-            return plain and order.quantity is not None
+            return plain and order.quantity is not None and order.reduce_only is None
         return order.action == Action.CANCEL

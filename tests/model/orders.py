@@ -123,6 +123,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
         quote_quantity=quantity if in_quote else None,
         price=some_price(rng, world, instrument.id) if priced else None,
         trigger_price=some_price(rng, world, instrument.id) if kind in TRIGGERED else None,
+        reduce_only=rng.choice((None, None, None, None, 0, 1)),
     )
     if order.action == Action.AMEND:
         order = replace(order, target=Target(By.VENUE_ID, text="9"))

@@ -49,7 +49,10 @@ class Style:
     """What one level of the comparison wants of a policy."""
 
     venues: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
-    contracts: tuple[Contract, ...] = (*Contract, *(3 * [Contract.SPOT, Contract.LINEAR]))
+    contracts: tuple[Contract, ...] = (
+        *Contract,
+        *(3 * [Contract.SPOT, Contract.LINEAR, Contract.OPTION]),
+    )
     types: tuple[Type, ...] = tuple(Type)
     environment: Environment = Environment.TEST
     lots: bool = False  # orders go through the gate: ticks, lots, keys and books matter
@@ -192,6 +195,8 @@ def some_instruments(
 
 def some_strike(rng: Random, world: World) -> Decimal:
     """Near the base's price more often than not, so that either product may be the greater."""
+    if chance(rng, 15):
+        return Decimal(rng.randint(1, 9), rng.randint(6, 18))
     if chance(rng, 5):
         return Decimal(rng.randint(1, INT64_MAX), rng.randint(0, 18))
     typical = fraction(world.typical[MarkKind.ASSET, 3])

@@ -8,7 +8,15 @@ from random import Random
 from tests.model import model, orders, policies
 from tests.model.core import PolicyCore, Refused
 from tests.model.differ import Disagreement, explain
-from tests.model.names import DAY_NS, FORMAT_REFERENCE, PASS, Action, Venue, Verdict
+from tests.model.names import (
+    DAY_NS,
+    FORMAT_REFERENCE,
+    PASS,
+    Action,
+    MarkKind,
+    Venue,
+    Verdict,
+)
 from tests.model.policies import Style, chance
 from tests.model.tables import Decimal, Order, Policy
 
@@ -51,6 +59,8 @@ class PolicyRun:
         self.calm = 0
         start = rng.choice((0, 0, DAY_NS, 20_000 * DAY_NS, 1_700_000_000 * 10**9))
         self.now = max(0, start + rng.choice((-1, 0, 1, 5 * self.world.unit_ns)))
+        assets = [row for row in sorted(self.world.typical) if row[0] == MarkKind.ASSET]
+        self.unfed = set(rng.sample(assets, 2)) if chance(rng, 30) else set()  # for ever absent
         for kind, row in sorted(self.world.typical):
             if chance(rng, 90):
                 self.take_marks([(kind, row, self.world.typical[kind, row], self.now)])
@@ -77,6 +87,9 @@ class PolicyRun:
         self.counts["steps"] += 1
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
+        marks = [mark for mark in marks if mark[:2] not in self.unfed]
+        if not marks:
+            return
         for mark in marks:
             model.feed(self.world.policy, self.state, *mark)
         self.core.feed(marks)
