@@ -206,6 +206,11 @@ class Product(IntEnum):
     OPTION = 5
 
 
+ENDPOINT_CHECKED: Final = 1
+ENDPOINT_GRANTED: Final = 2
+"""Flags of a key whose signatures do not cover the endpoint."""
+
+
 class Algorithm(IntEnum):
     """Signature algorithms."""
 

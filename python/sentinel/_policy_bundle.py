@@ -66,6 +66,8 @@ class Asset:
     decimals: int
     mark_asset: int
     par_micro_usd: int
+    token: bytes
+    """The venue's number of it; zeros where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Key:
     expiry_ms: int
     flags: int
     products: int
+    """Bit n for `Product` n."""
     fingerprint: bytes
 
 
@@ -432,6 +435,7 @@ class _Reader:
                 row["decimals"],
                 row["mark_asset"],
                 row["par_micro_usd"],
+                row["token16"],
             )
         return out
 

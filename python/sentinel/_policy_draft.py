@@ -34,6 +34,7 @@ class DraftAsset:
     venue: Venue
     code: str
     decimals: int
+    token: bytes
     mark: str | None
     par_micro_usd: int
     at: Path
@@ -99,6 +100,7 @@ class DraftKey:
     expiry_ms: int
     flags: int
     products: int
+    account: str | None
     at: Path
 
 

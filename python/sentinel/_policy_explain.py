@@ -8,17 +8,20 @@ from typing import Any, Final
 
 from . import units
 from ._enums import (
+    ENDPOINT_GRANTED,
     INSTRUMENT_ACTIONS,
     MASK_ENUMS,
     RULE_ACTIONS,
     Action,
+    Product,
+    Purpose,
     Rule,
     Venue,
     label,
     mask_of,
     members_of,
 )
-from ._policy_bundle import Constraint, Instrument, Node, Policy
+from ._policy_bundle import Constraint, Instrument, Key, Node, Policy
 
 _MONEY: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 _ALL_VENUES: Final = mask_of(Venue)
@@ -36,6 +39,16 @@ class Explained:
     text: str
     applies: str
     """To what it applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedKey:
+    """One key in words."""
+
+    node: str
+    """Path of the node whose agents may use it."""
+    name: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,35 @@ def explain(policy: Policy, agent: str | int | Node) -> tuple[Explained, ...]:
     return (first, *rows)
 
 
+def keys_of(policy: Policy, agent: str | int | Node) -> tuple[ExplainedKey, ...]:
+    """Every key that an agent may use, firm first. Raises UsageError: there is no such agent."""
+    node = agent if isinstance(agent, Node) else policy.agent(agent)
+    return tuple(
+        ExplainedKey(above.path, key.name, key_text(key))
+        for above in policy.chain(node)
+        for key in policy.keys.values()
+        if key.node == above.index
+    )
+
+
+def key_text(key: Key) -> str:
+    """What a key is good for, in words."""
+    if not key.products:
+        return f"{label(key.algorithm)}, for messages"
+    products = members_of(key.products, Product)
+    parts = [
+        f"{label(key.algorithm)} of {label(key.venue)}, for"
+        f" {', '.join(label(product) for product in products)}"
+    ]
+    if key.purpose is Purpose.VENUE_MASTER:
+        parts.append("master key")
+    if key.flags & ENDPOINT_GRANTED:
+        parts.append("a host could send what it signs to another product, which is granted")
+    if key.expiry_ms:
+        parts.append(f"validity {units.format_duration(key.expiry_ms * 10**6)}")
+    return "; ".join(parts)
+
+
 def diff(before: Policy, after: Policy) -> tuple[Change, ...]:
     """What changed between two versions of a policy, in words."""
     out: list[Change] = []
@@ -211,7 +253,9 @@ def _row_text(row: Any) -> str:
         value = getattr(row, field.name)
         if field.name == "id" or (field.name == "environment" and isinstance(row, Instrument)):
             continue
-        if isinstance(value, units.Quantity):
+        if field.name == "products":
+            value = "/".join(label(product) for product in members_of(value, Product)) or "none"
+        elif isinstance(value, units.Quantity):
             value = units.format_quantity(value)
         elif isinstance(value, bytes):
             value = value.hex()[:16]

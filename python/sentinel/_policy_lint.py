@@ -7,9 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import units
-from ._enums import Action, NodeKind, Purpose, Rule, Venue, label, mask_of
+from ._enums import (
+    ENDPOINT_GRANTED,
+    FUND_ACTIONS,
+    Action,
+    Contract,
+    NodeKind,
+    Product,
+    Rule,
+    Venue,
+    label,
+    mask_of,
+    members_of,
+)
 from ._policy_draft import Draft, DraftConstraint, DraftNode, sanction_digest
-from ._policy_resolve import ENDPOINT_GRANTED
 from ._policy_yaml import Path
 
 _ALL_VENUES: Final = mask_of(Venue)
@@ -311,56 +322,77 @@ def _unreachable(linter: _Linter) -> Iterator[Warning]:
 
 
 def _marks(linter: _Linter) -> Iterator[Warning]:
+    assets = linter.draft.assets
     for item in linter.draft.instruments.values():
-        quote = linter.draft.assets[item.quote]
-        source = linter.draft.assets[quote.mark] if quote.mark else quote
-        if not source.par_micro_usd:
-            yield linter.warn(
-                "quote-needs-marks",
-                source.at,
-                f"orders in {quote.name} are refused while no fresh mark of {source.name} is fed",
-                "feed its mark in USD, or set `par: 1 USD` or `mark: ASSET`",
-            )
+        legs = {Contract.QUANTO: (item.settle,), Contract.OPTION: (item.quote, item.base)}
+        for name in legs.get(item.contract, (item.quote,)):
+            source = assets[assets[name].mark or name]
+            if not source.par_micro_usd:
+                yield linter.warn(
+                    "quote-needs-marks",
+                    source.at,
+                    f"orders in {name} are refused while no fresh mark of {source.name} is fed",
+                    "feed its mark in USD, or set `par: 1 USD` or `mark: ASSET`",
+                )
+
+
+def _wanted(linter: _Linter, agent: DraftNode) -> dict[tuple[Venue, int], str]:
+    """For what an agent needs a key: venue and product, in words."""
+    wanted: dict[tuple[Venue, int], str] = {}
+    reach = linter.reach[agent.index]
+    if linter.may(agent, Action.PLACE, Action.CANCEL, Action.CANCEL_ALL):
+        for name in reach.instruments:
+            row = linter.draft.instruments[name]
+            product = Product(row.contract)
+            wanted[row.venue, 1 << product] = f"{label(row.venue)} ({label(product)})"
+    if linter.may(agent, *FUND_ACTIONS):
+        wallets = {
+            key.venue
+            for key in linter.draft.keys.values()
+            if key.products >> Product.WALLET & 1 and reach.venues >> key.venue & 1
+        }
+        for venue in wallets or {Venue.NONE}:
+            words = f"{label(venue)} (wallet)" if venue else "moving funds (products: [wallet])"
+            wanted[venue, 1 << Product.WALLET] = words
+    if linter.may(agent, Action.MESSAGE):
+        wanted[Venue.NONE, 0] = "messages"
+    return wanted
 
 
 def _keys(linter: _Linter) -> Iterator[Warning]:
     draft = linter.draft
     for key in draft.keys.values():
         if key.flags & ENDPOINT_GRANTED:
+            good = ", ".join(label(product) for product in members_of(key.products, Product))
             yield linter.warn(
                 "endpoint-granted",
                 key.at,
-                f"a host could send what {key.name!r} signs to another product of the venue",
-                "limit the key at the venue and write `endpoint: checked`",
+                f"a host could send what {key.name!r} (for {good}) signs to another product of"
+                " the venue",
+                "have one key for each product, limit it at the venue, write `endpoint: checked`",
             )
-    trading = (Action.PLACE, Action.CANCEL, Action.CANCEL_ALL, Action.WITHDRAW)
     for agent in linter.agents:
         chain = {node.index for node in draft.chain(agent)}
-        reach = linter.reach[agent.index]
-        venues = {draft.instruments[name].venue for name in reach.instruments}
-        wanted: dict[Venue, str] = {venue: label(venue) for venue in venues}
-        if not linter.may(agent, *trading):
-            wanted = {}
-        if linter.may(agent, Action.MESSAGE):
-            wanted[Venue.NONE] = "messages"
-        for venue, name in sorted(wanted.items()):
+        for (venue, product), words in sorted(_wanted(linter, agent).items()):
             mine = [
                 key.name
                 for key in draft.keys.values()
-                if key.node in chain and key.venue is venue and key.purpose is not Purpose.CHAIN
+                if key.node in chain
+                and key.venue is venue
+                and (key.products & product or not product)
             ]
             if not mine:
                 yield linter.warn(
                     "no-key",
                     agent.at,
-                    f"{agent.path!r} has no key for {name}",
+                    f"{agent.path!r} has no key for {words}",
                     "add one under `keys:` whose `for:` is the agent or a node above it",
                 )
             elif len(mine) > 1:
                 yield linter.warn(
                     "several-keys",
                     agent.at,
-                    f"{agent.path!r} has several keys for {name} ({', '.join(mine)}):"
+                    f"{agent.path!r} has several keys for {words} ({', '.join(mine)}):"
                     " its orders must name one",
                     "keep one, or name the key in each order",
                 )

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 from . import _enums, units
 from ._enums import (
     CANCEL_ACTIONS,
+    ENDPOINT_CHECKED,
+    ENDPOINT_GRANTED,
     RULE_ACTIONS,
     VENUE_ACTIONS,
     Action,
@@ -50,8 +52,6 @@ BOOK_ENTRIES: Final = 1024
 KEY_VALIDITY: Final = "5s"
 KEY_VALIDITY_MS_MAX: Final = 60_000
 
-ENDPOINT_CHECKED: Final = 1
-ENDPOINT_GRANTED: Final = 2
 _OPEN_ENDPOINTS: Final = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
 """Venues whose signatures do not cover method, path and host."""
 
@@ -61,6 +61,22 @@ _PRODUCTS: Final = {
     Venue.BYBIT: (),
 }
 """What a key of the venue is good for when nothing is said; of other venues, everything."""
+
+_RSA: Final = {
+    Venue.BINANCE_SPOT: "make an Ed25519 or HMAC key at Binance: ed25519 or hmac_sha256",
+    Venue.BINANCE_USDM: "make an Ed25519 or HMAC key at Binance: ed25519 or hmac_sha256",
+    Venue.BYBIT: "make an HMAC key at Bybit (system-generated): hmac_sha256",
+}
+"""Venues that take RSA keys, and what they take instead."""
+
+
+def rsa_refusal(venue: Venue) -> tuple[str, str]:
+    """Why there are no RSA keys, and what to do."""
+    other = _RSA.get(venue, "use ed25519, hmac_sha256 or ecdsa_secp256k1, as the venue has it")
+    return "RSA keys are refused: the core has no RSA, which is slow and large", other
+
+
+_TRADED: Final = set(Product) - {Product.WALLET}
 
 _ADDRESS: Final = re.compile(f"[A-Za-z0-9._-]{{1,{_enums.ADDRESS_BYTES_MAX}}}")
 _LISTS: Final[tuple[tuple[str, Rule, type[IntEnum]], ...]] = (
@@ -396,6 +412,8 @@ class Resolver(Tables):
             self._fail(at, "a venue's key needs `venue:`, and a message key has none", key=True)
         if purpose is Purpose.VENUE_MASTER and venue is not Venue.HYPERLIQUID:
             self._fail((*at, "purpose"), "only hyperliquid has master keys")
+        if row["algorithm"] == "rsa":
+            self._fail((*at, "algorithm"), *rsa_refusal(venue))
         validity_ns = 0
         if "validity" in row or venue:
             validity_ns = self._unit((*at, "validity"), units.parse_duration, KEY_VALIDITY)
@@ -413,7 +431,7 @@ class Resolver(Tables):
                 key=True,
             )
         flags = {None: 0, "checked": ENDPOINT_CHECKED, "granted": ENDPOINT_GRANTED}[endpoint]
-        products = self._products(at, row, venue)
+        products = self._products(at, row, venue, purpose)
         if venue in _OPEN_ENDPOINTS and len(products) > 1 and endpoint != "granted":
             self._fail(
                 (*at, "endpoint"),
@@ -431,14 +449,34 @@ class Resolver(Tables):
             expiry_ms=validity_ns // 10**6,
             flags=flags,
             products=mask_of(products),
+            account=self._account(at, row, venue),
             at=at,
         )
 
-    def _products(self, at: Path, row: dict[str, Any], venue: Venue) -> tuple[Product, ...]:
+    def _products(
+        self, at: Path, row: dict[str, Any], venue: Venue, purpose: Purpose
+    ) -> tuple[Product, ...]:
+        written = tuple(member(Product, name) for name in row.get("products", ()))
         if not venue:
+            if written:
+                self._fail((*at, "products"), "a message key has no products", "remove it")
             return ()
-        products = tuple(member(Product, name) for name in row.get("products", ()))
-        products = products or _PRODUCTS.get(venue, tuple(Product))
+        products = written or _PRODUCTS.get(venue, tuple(Product))
+        if venue is Venue.HYPERLIQUID:
+            # The venue takes no transfer from an agent key; a master key could
+            # do everything, so it is held to what only it can do.
+            own = {Product.WALLET} if purpose is Purpose.VENUE_MASTER else _TRADED
+            if not own.issuperset(written):
+                self._fail(
+                    (*at, "products"),
+                    "a master key moves funds and nothing else"
+                    if purpose is Purpose.VENUE_MASTER
+                    else "an agent key cannot move funds",
+                    "write `products: [wallet]`"
+                    if purpose is Purpose.VENUE_MASTER
+                    else "take `wallet` out, and have a key with `purpose: venue_master` for it",
+                )
+            products = written or tuple(sorted(own))
         if not products:
             self._fail(
                 at,
@@ -447,6 +485,12 @@ class Resolver(Tables):
                 key=True,
             )
         return products
+
+    def _account(self, at: Path, row: dict[str, Any], venue: Venue) -> str | None:
+        account: str | None = row.get("account")
+        if account is not None and not venue:
+            self._fail((*at, "account"), "a message key has no account", "remove it")
+        return account
 
     def _read_sanctions(self) -> tuple[bytes, ...]:
         path: Path = ("sanctions", "file")

@@ -30,10 +30,25 @@ _UNITS: Final = {
     Contract.SPOT: (Unit.BASE,),
     Contract.LINEAR: (Unit.BASE, Unit.CONTRACTS),
     Contract.INVERSE: (Unit.CONTRACTS, Unit.QUOTE),
-    Contract.QUANTO: (Unit.BASE, Unit.CONTRACTS),
+    Contract.QUANTO: (Unit.CONTRACTS,),
     Contract.OPTION: (Unit.BASE, Unit.CONTRACTS),
 }
 """In which units a contract's quantity can be; the first is the default."""
+
+
+_SIZES: Final = {
+    Contract.LINEAR: "base units",
+    Contract.INVERSE: "quote units",
+    Contract.QUANTO: "settle units for each unit of the price",
+    Contract.OPTION: "base units",
+}
+"""What the multiplier of a contract counts."""
+
+_HYPERLIQUID_INDEXES: Final = {
+    Contract.SPOT: (range(10_000, 100_000), "from 10000 (10000 and the pair's own number)"),
+    Contract.LINEAR: (range(10_000), "below 10000"),
+}
+"""Hyperliquid's numbers of assets, by kind, in words too."""
 
 
 def member(kind: type[T], name: str) -> T:
@@ -122,10 +137,19 @@ class Tables:
                 self._fail((*at, "par"), "a fixed mark must be above 0")
             if par and mark:
                 self._fail((*at, "mark"), "`par` and `mark` exclude each other", "remove one")
+            venue = member(Venue, self._get((*at, "venue"), "none"))
+            token = self._get((*at, "token"))
+            if token is not None and venue is not Venue.HYPERLIQUID:
+                self._fail(
+                    (*at, "token"),
+                    "only hyperliquid numbers its tokens",
+                    "add `venue: hyperliquid`, or remove it",
+                )
             self._assets[name] = DraftAsset(
                 id=self._id(at, "asset", name, taken),
                 name=name,
-                venue=member(Venue, self._get((*at, "venue"), "none")),
+                venue=venue,
+                token=bytes.fromhex(token[2:]) if token is not None else bytes(16),
                 code=self._code(at, name, 24),
                 decimals=self._get((*at, "decimals"), 8),
                 mark=mark,
@@ -184,13 +208,16 @@ class Tables:
         for leg in ("base", "quote", "settle"):
             path = (*at, leg)
             if self._get(path) is None:  # settle only; the schema demands the others
-                legs[leg] = legs["quote"]
+                if contract is Contract.QUANTO:
+                    self._fail(at, "a quanto contract needs `settle:`", key=True)
+                legs[leg] = legs["base" if contract is Contract.INVERSE else "quote"]
                 continue
             asset = self._assets[self._known(path, self._assets, "asset")]
             if asset.venue not in (Venue.NONE, venue):
                 self._fail(path, f"the asset {asset.name!r} is of {label(asset.venue)}")
             legs[leg] = asset.name
         multiplier = self._positive((*at, "multiplier"), "1")
+        self._check_index(at, venue, contract)
         if contract is Contract.SPOT:
             if legs["settle"] != legs["quote"]:
                 self._fail((*at, "settle"), "spot settles in the quote asset", "remove `settle:`")
@@ -202,6 +229,13 @@ class Tables:
         if unit not in _UNITS[contract]:
             known = " or ".join(label(option) for option in _UNITS[contract])
             self._fail((*at, "unit"), f"a quantity of {label(contract)} counts {known}")
+        if unit is Unit.CONTRACTS and self._get((*at, "multiplier")) is None:
+            self._fail(
+                at,
+                "a quantity in contracts needs `multiplier:`",
+                f"write what one contract is: {_SIZES[contract]}",
+                key=True,
+            )
         strike = units.Quantity(0, 0)
         if contract is Contract.OPTION:
             strike = self._positive((*at, "strike"))
@@ -224,6 +258,22 @@ class Tables:
             strike=strike,
             at=at,
         )
+
+    def _check_index(self, at: Path, venue: Venue, contract: Contract) -> None:
+        index = self._get((*at, "index"))
+        if venue is not Venue.HYPERLIQUID:
+            if index:
+                self._fail((*at, "index"), "only hyperliquid numbers its instruments", "remove it")
+            return
+        if contract not in _HYPERLIQUID_INDEXES:
+            self._fail((*at, "contract"), "hyperliquid has spot and linear instruments only")
+        numbers, words = _HYPERLIQUID_INDEXES[contract]
+        if index is None:
+            self._fail(
+                at, "hyperliquid knows an instrument by its number", "set `index:`", key=True
+            )
+        if index not in numbers:
+            self._fail((*at, "index"), f"the number of {label(contract)} instruments is {words}")
 
     def _expiry(self, path: Path) -> int:
         text = self._get(path)

@@ -106,10 +106,13 @@ def _events(text: str, file: str) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
+        if "nesting" in problem:  # the parser's own limit, which is above ours
+            raise _at(file, mark, f"nested deeper than {DEPTH_MAX} levels") from None
         raise _at(
             file,
-            error.problem_mark or error.context_mark,
+            mark,
             f"this is not YAML: {problem}",
             "check indentation (spaces only), colons, quotes and brackets near this place",
         ) from None

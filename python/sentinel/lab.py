@@ -148,6 +148,8 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
                 "contract": label(lab.contract),
                 "base": names[0],
                 "quote": names[1],
+                "settle": names[1],
+                "multiplier": "1",
                 "unit": label(lab.unit),
                 "index": lab.index,
                 "tick": _SMALLEST,

@@ -23,11 +23,13 @@ from ._policy_edit import configure_policy
 from ._policy_explain import (
     Change,
     Explained,
+    ExplainedKey,
     applies_text,
     bound_text,
     constraint_text,
     diff,
     explain,
+    keys_of,
     value_text,
 )
 from ._policy_lint import Warning, lint
@@ -48,6 +50,7 @@ __all__ = [
     "Constraint",
     "Draft",
     "Explained",
+    "ExplainedKey",
     "Instrument",
     "Key",
     "Network",
@@ -65,6 +68,7 @@ __all__ = [
     "diff",
     "encode_policy",
     "explain",
+    "keys_of",
     "lint",
     "schema",
     "stable_id",

@@ -242,6 +242,7 @@ class _Encoder:
                 code=row.code.encode(),
                 mark_asset=assets[row.mark].id if row.mark is not None else 0,
                 par_micro_usd=row.par_micro_usd,
+                token16=row.token,
             )
             for row in sorted(assets.values(), key=lambda row: row.id)
         )
@@ -324,10 +325,21 @@ class _Encoder:
                     f"the key {row.name!r} was made with the {field} {made}, not {label(wanted)}",
                     "write here what the key was made for, or make another key",
                 )
+        if row.account is not None and row.account != info.api_key:
+            raise self._key_error(
+                row,
+                f"the key {row.name!r} is for the account {row.account!r},"
+                f" but the keyring's acts for {info.api_key!r}",
+                "write the account that the key has, or import the key of this account",
+                "account",
+            )
         return info.fingerprint
 
-    def _key_error(self, row: DraftKey, message: str, next_step: str) -> ConfigError:
-        return self._draft.document.error(row.at, message, key=True, next_step=next_step)
+    def _key_error(
+        self, row: DraftKey, message: str, next_step: str, field: str = ""
+    ) -> ConfigError:
+        at = (*row.at, field) if field else row.at
+        return self._draft.document.error(at, message, key=not field, next_step=next_step)
 
     def _constraint(self, row: DraftConstraint) -> bytes:
         at, size = self._text.add(row.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tests.model import build, model
+from tests.model import build, model, value
 from tests.model.names import Environment, FrameKind
 from tests.model.tables import Decimal, Order, Policy
 from tests.python.core_abi import ffi, lib, status_name
@@ -87,7 +87,7 @@ class PolicyCore:
         self.subject = ffi.new("sentinel_subject *")
         self.order = ffi.new("sentinel_order *")
 
-    def set_subject(self, order: Order, subject: model.Subject) -> None:
+    def set_subject(self, order: Order, subject: value.Subject) -> None:
         """The order's bytes and the rows that it means."""
         raw, bundle = self.subject, ffi.addressof(self.view.bundle)
         data = build.order_bytes(order)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from tests.model import model
+from tests.model import model, value
 from tests.model.names import IMPLICIT, Kind, Reason
 from tests.model.tables import Order, Policy
 
@@ -28,7 +28,7 @@ def reason_names(reasons: frozenset[int]) -> str:
 
 def explain(
     policy: Policy,
-    state: model.State,
+    state: value.State,
     order: Order,
     now: int,
     expected: model.Decision,

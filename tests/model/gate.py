@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import model
+from tests.model import model, value
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
@@ -118,7 +118,7 @@ class Gate:
         self.environment = environment
         self.keyring = keyring  # fingerprint by key id
         self.policy: Policy | None = None
-        self.state = model.State()
+        self.state = value.State()
         self.agents: dict[int, Agent] = {}
         self.strangers = Agent()
         self.records = 0
@@ -351,7 +351,7 @@ class Gate:
                 return False
             if order.action == Action.MESSAGE:
                 return key.purpose == Purpose.MESSAGE and key.venue == Venue.NONE
-            if order.action in model.FUNDS:
+            if order.action in value.FUNDS:
                 assert found.asset is not None
                 masters = key.venue == Venue.HYPERLIQUID
                 purpose = Purpose.VENUE_MASTER if masters else Purpose.VENUE
@@ -375,10 +375,10 @@ class Gate:
             return Reason.KEY_UNAVAILABLE, None
         return Reason.NONE, key
 
-    def subject(self, order: Order, found: Found, key: Key) -> model.Subject:
-        venue = key.venue if order.action in model.FUNDS else found.venue
+    def subject(self, order: Order, found: Found, key: Key) -> value.Subject:
+        venue = key.venue if order.action in value.FUNDS else found.venue
         amended = order.action == Action.AMEND and found.entry is not None
-        return model.Subject(
+        return value.Subject(
             agent=order.agent,
             action=Action(order.action),
             venue=venue,

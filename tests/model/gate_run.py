@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.model import build, model, orders, policies
+from tests.model import build, model, orders, policies, value
 from tests.model.core_gate import GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
 from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
@@ -287,7 +287,7 @@ class GateRun:
         if chance(rng, 6):
             names = [*policy.chains, policy.nodes[0].id, 9999]
             order = replace(order, parent=(rng.choice(names), rng.randint(1, 9)))
-        if order.action in model.FUNDS and chance(rng, 85):
+        if order.action in value.FUNDS and chance(rng, 85):
             venue = policy.asset_of[order.asset].venue or rng.choice(STYLE.venues)
             keys = {Venue.BINANCE_SPOT: 11, Venue.BINANCE_USDM: 13, Venue.HYPERLIQUID: 18}
             order = replace(order, key=keys[Venue(venue)])
@@ -366,7 +366,7 @@ class GateRun:
         expected: Answer,
         found: Outcome,
         policy: Policy,
-        state: model.State,
+        state: value.State,
     ) -> None:
         policy_part = expected.decision or NO_DECISION
         ours = policy_part._replace(

@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.model.mutations import MUTATIONS, Mutation
+from tests.model.mutation import Mutation
+from tests.model.mutations import MUTATIONS
 
 TOP = Path(__file__).resolve().parents[2]
 CORE = TOP / "core"

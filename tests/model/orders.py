@@ -189,7 +189,7 @@ def marks_for(
 
 
 def aimed(
-    rng: Random, world: World, state: model.State, order: Order, subject: model.Subject, now: int
+    rng: Random, world: World, state: value.State, order: Order, subject: value.Subject, now: int
 ) -> Order:
     """The order with one quantity or price moved to the edge of a constraint, or one past it."""
     rows = [
@@ -214,9 +214,9 @@ def aimed(
 def at_value(
     rng: Random,
     world: World,
-    state: model.State,
+    state: value.State,
     order: Order,
-    subject: model.Subject,
+    subject: value.Subject,
     row: Constraint,
     past: int,
     now: int,
@@ -257,9 +257,9 @@ def micro_usd_of_one(world: World, one: value.Product) -> Fraction:
 
 def at_collar(
     rng: Random,
-    state: model.State,
+    state: value.State,
     order: Order,
-    subject: model.Subject,
+    subject: value.Subject,
     row: Constraint,
     past: int,
 ) -> Order:
@@ -278,7 +278,7 @@ def at_collar(
     return replace(order, **moved)
 
 
-def next_time(rng: Random, world: World, state: model.State, now: int) -> int:
+def next_time(rng: Random, world: World, state: value.State, now: int) -> int:
     """Mostly a little later; sometimes exactly where something ends, or one nanosecond off."""
     if chance(rng, 70):
         steps = rng.choice((0, 0, 1, 1, 2, 5, 60, 500))

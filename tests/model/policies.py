@@ -7,7 +7,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from tests.model import model
+from tests.model import model, value
 from tests.model.names import (
     INT64_MAX,
     Contract,
@@ -306,7 +306,7 @@ def destinations(world: World) -> list[Destination]:
     return list(seen.values())
 
 
-def revised(rng: Random, world: World, state: model.State) -> Policy:
+def revised(rng: Random, world: World, state: value.State) -> Policy:
     """The next version: some of its rows changed, gone or new; most often rows with events."""
     by_id = {row.id: row for row in world.policy.constraints}
     live = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from tests.model import model, orders, policies
+from tests.model import model, orders, policies, value
 from tests.model.core import PolicyCore, Refused
 from tests.model.differ import Disagreement, explain
 from tests.model.names import (
@@ -21,14 +21,14 @@ from tests.model.policies import Style, chance
 from tests.model.tables import Decimal, Order, Policy
 
 
-def subject_of(policy: Policy, order: Order, venue: int) -> model.Subject:
+def subject_of(policy: Policy, order: Order, venue: int) -> value.Subject:
     """An order with its rows looked up; `venue` is that of the key of a withdrawal or transfer."""
     instrument = policy.instrument_of.get(order.instrument)
     if order.action == Action.MESSAGE:
         venue = Venue.NONE
-    elif order.action not in model.FUNDS:
+    elif order.action not in value.FUNDS:
         venue = instrument.venue if instrument else order.venue
-    return model.Subject(
+    return value.Subject(
         agent=order.agent,
         action=Action(order.action),
         venue=venue,
@@ -53,7 +53,7 @@ class PolicyRun:
         self.rng = rng
         self.counts = counts
         self.world = policies.new_world(rng, Style())
-        self.state = model.State()
+        self.state = value.State()
         self.core = PolicyCore(self.world.policy)
         self.action_id = 0
         self.calm = 0

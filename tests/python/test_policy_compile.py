@@ -227,6 +227,8 @@ def test_refuses_constraints_that_mean_nothing(constraint: str, problem: str) ->
         ("assets: {A: {}, B: {mark: A}, C: {mark: ‸B}}", "'B' has no mark of its own"),
         ("assets: {‸AAAAAAAAAAAAAAAAAAAAAAAAA: {}}".replace("‸A", "A").replace(": {}}", ": ‸{}}"),
          "longer than 24"),
+        ("assets: {A: {token: ‸'0xC4bf3f870c0e9465323c0b6ed28096c2'}}", "a character or a length"),
+        ("assets: {A: {token: ‸'0xc4bf3f870c0e9465323c0b6ed28096c2'}}", "only hyperliquid numbers"),
         ("assets: {A: {id: 5}, B: {id: ‸5}}", "asset 'B' has the same id 5 as 'A'"),
         ("networks: {N: {asset: ‸X}}", "there is no asset 'X'"),
         ("networks: {‸N: {}}", "the key 'asset' is missing"),
@@ -252,6 +254,8 @@ def test_refuses_tables_that_mean_nothing(tables: str, problem: str) -> None:
 
 
 GOOD = "venue: binance_spot, base: B, quote: U, tick: 1, lot: 1"
+OKX = GOOD.replace("binance_spot", "okx")
+HYPERLIQUID = GOOD.replace("binance_spot", "hyperliquid")
 
 
 @pytest.mark.parametrize(
@@ -273,6 +277,16 @@ GOOD = "venue: binance_spot, base: B, quote: U, tick: 1, lot: 1"
         ("I: ‸{" + GOOD.replace("binance_spot", "okx") + "}", "okx has several kinds"),
         ("I: {" + GOOD.replace("binance_spot", "okx") + ", contract: linear, expiry: ‸soon}",
          "'soon' is not a time"),
+        ("I: {" + GOOD + ", index: ‸5}", "only hyperliquid numbers its instruments"),
+        ("‸I: {" + OKX + ", contract: quanto, multiplier: 1}", "a quanto contract needs `settle:`"),
+        ("I: {" + OKX + ", contract: quanto, settle: B, multiplier: 1, unit: ‸base}",
+         "a quantity of quanto counts contracts"),
+        ("‸I: {" + OKX + ", contract: linear, unit: contracts}", "needs `multiplier:`"),
+        ("‸I: {" + OKX + ", contract: inverse}", "needs `multiplier:`"),
+        ("‸I: {" + HYPERLIQUID + ", contract: spot}", "hyperliquid knows an instrument by its"),
+        ("I: {" + HYPERLIQUID + ", contract: spot, index: ‸9999}", "from 10000"),
+        ("I: {" + HYPERLIQUID + ", contract: linear, index: ‸10000}", "below 10000"),
+        ("I: {" + HYPERLIQUID + ", index: 1, contract: ‸inverse}", "spot and linear instruments"),
         ("I: {" + GOOD + "}, J: {" + GOOD + ", symbol: ‸I}", "is the instrument 'I' already"),
         ("I: {" + GOOD.replace("base: B", "base: ‸O") + "}", "the asset 'O' is of okx"),
     ],
@@ -294,10 +308,22 @@ def test_refuses_instruments_that_cannot_be(row: str, problem: str) -> None:
         ("k: {algorithm: ed25519, validity: ‸5s}", "a message has no validity"),
         ("k: {algorithm: ed25519, for: ‸nobody}", "there is no node 'nobody'"),
         ("k: {algorithm: ed25519, for: ‸twin}", "several nodes are named 'twin'"),
-        ("k: {algorithm: ‸rsa}", "'rsa' is not known here"),
+        ("k: {algorithm: ‸dsa}", "'dsa' is not known here"),
+        ("k: {algorithm: ‸rsa}", "RSA keys are refused"),
+        ("‸k: {venue: bybit, algorithm: hmac_sha256, endpoint: checked}", "needs `products:`"),
+        ("k: {venue: bybit, algorithm: hmac_sha256, products: [spot, linear], endpoint: ‸checked}",
+         "is not limited to its product"),
+        ("k: {venue: okx, algorithm: hmac_sha256, products: ‸[]}", "is empty"),
+        ("k: {venue: okx, algorithm: hmac_sha256, products: [‸margin]}", "is not known here"),
+        ("k: {algorithm: ed25519, products: ‸[spot]}", "a message key has no products"),
+        ("k: {algorithm: ed25519, account: ‸x}", "a message key has no account"),
+        ("k: {venue: hyperliquid, algorithm: ecdsa_secp256k1, products: ‸[linear, wallet]}",
+         "an agent key cannot move funds"),
+        ("k: {venue: hyperliquid, purpose: venue_master, algorithm: ecdsa_secp256k1,"
+         " products: ‸[spot]}", "a master key moves funds and nothing else"),
         ("‸k: {venue: okx}", "the key 'algorithm' is missing"),
     ],
-)
+)  # fmt: skip
 def test_refuses_keys_that_cannot_be(row: str, problem: str) -> None:
     nodes = "{groups: {a: {agents: {twin: {}}}, b: {agents: {twin: {}}}}}"
     assert problem in refused(f"version: 1\nfirm: {nodes}\nkeys: {{{row}}}\n").message

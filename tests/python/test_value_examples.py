@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.model import model, tables
+from tests.model import model, tables, value
 from tests.model.core import PolicyCore
 from tests.model.names import (
     Action,
@@ -157,7 +157,7 @@ def marks_of(example: Example) -> list[tuple[int, int, tables.Decimal, int]]:
 
 def decide(example: Example, cap: int, *, without: int | None = None) -> model.Decision:
     """What the core decides; the model must decide the same."""
-    policy, state = policy_of(example, cap), model.State()
+    policy, state = policy_of(example, cap), value.State()
     core = PolicyCore(policy)
     marks = [mark for number, mark in enumerate(marks_of(example)) if number != without]
     if marks:

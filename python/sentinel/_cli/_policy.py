@@ -24,6 +24,7 @@ from ..policy import (
     decode_policy,
     diff,
     explain,
+    keys_of,
     lint,
 )
 from ..policy import (
@@ -240,7 +241,7 @@ def explain_agent(
     directory: DirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say in words what an agent may do: every constraint, in the order of evaluation.
+    """Say in words what an agent may do: every constraint in the order of evaluation, every key.
 
     Examples:
 
@@ -260,13 +261,18 @@ def explain_agent(
             for row in entry["constraints"]:
                 rows.add_row(row["node"], row["name"] or row["type"], row["text"], row["applies"])
             console.print(rows)
+            for key in entry["keys"]:
+                console.print(f"key {key['name']} ({key['node']}): {key['text']}")
 
     for node in agents:
         rows = [
             {"node": r.node, "name": r.name, "type": r.type, "text": r.text, "applies": r.applies}
             for r in explain(policy, node)
         ]
-        data["agents"].append({"agent": node.path, "constraints": rows})
+        keys = [
+            {"node": key.node, "name": key.name, "text": key.text} for key in keys_of(policy, node)
+        ]
+        data["agents"].append({"agent": node.path, "constraints": rows, "keys": keys})
     cli.emit(data, text)
 
 
