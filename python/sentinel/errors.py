@@ -23,21 +23,37 @@ from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT, Reason, Status
 __all__ = [
     "AuditCorrupt",
     "AuditError",
+    "AuthenticationRefused",
     "ConfigError",
     "CryptoError",
+    "DuplicateOrder",
     "EngineHalted",
     "EngineLocked",
     "FailedConstraint",
+    "InstrumentNotTrading",
+    "InsufficientFunds",
     "InternalError",
+    "InvalidOrder",
     "KeyFileError",
+    "NeverArrived",
+    "NotSent",
     "OrderInvalid",
+    "OutcomeUnknown",
+    "PermissionRefused",
     "PolicyDenied",
     "PolicyInvalid",
+    "PostOnlyWouldTake",
+    "RateLimited",
+    "RequestExpired",
     "SentinelError",
     "SigningFailed",
     "StorageError",
+    "SubmitError",
     "UnitInvalid",
+    "UnknownOrder",
     "UsageError",
+    "VenueRefused",
+    "VenueUnavailable",
     "VerificationFailed",
     "exception_of",
     "raise_status",
@@ -342,6 +358,172 @@ class InternalError(SentinelError):
     """Our own invariant broke; the engine has halted."""
 
     exit_status = 70
+
+
+class SubmitError(SentinelError):
+    """A signed request did not become an order that the venue is known to have."""
+
+    exit_status = 11
+
+
+class NotSent(SubmitError):
+    """Nothing of the request reached the venue. It is safe to sign again."""
+
+    def __init__(
+        self, message: str, *, venue: str = "", cause: str = "", next_step: str = ""
+    ) -> None:
+        super().__init__(
+            message,
+            cause=cause,
+            next_step=next_step or "check the network and the endpoint; it is safe to sign again",
+        )
+        self.venue = venue
+
+
+class NeverArrived(NotSent):
+    """Sent, but the venue does not have it, and no longer takes it. It is safe to sign again."""
+
+
+class VenueRefused(SubmitError):
+    """The venue says no. `code` and `text` are its own words; `sent` is False where the request
+    was held back because the answer is known beforehand.
+    """
+
+    ADVICE: ClassVar[str] = "look the code up in the venue's documents; it is safe to sign again"
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        venue: str = "",
+        code: str = "",
+        sent: bool = True,
+        cause: str = "",
+        next_step: str = "",
+    ) -> None:
+        who = f"{venue or 'the venue'} refused" if sent else "not sent"
+        super().__init__(
+            f"{who}: {text}" + (f" (code {code})" if code else ""),
+            cause=cause,
+            next_step=next_step or self.ADVICE,
+        )
+        self.text = text
+        self.code = code
+        self.venue = venue
+        self.sent = sent
+
+
+class DuplicateOrder(VenueRefused):
+    """The venue has an order of this name: these bytes, or others with its id, were accepted."""
+
+    ADVICE = "do not sign again: query the order by its action, it is at the venue already"
+
+
+class UnknownOrder(VenueRefused):
+    """The venue has no such order, or it is no longer open."""
+
+    ADVICE = "query the order, or its fills: it may be filled, cancelled or expired"
+
+
+class InsufficientFunds(VenueRefused):
+    """Balance or margin do not suffice."""
+
+    ADVICE = "check balance and margin at the venue"
+
+
+class InvalidOrder(VenueRefused):
+    """The venue does not take such an order: price, quantity, type or a filter of the symbol."""
+
+    ADVICE = "compare the instrument's tick, lot and limits with the venue's listing"
+
+
+class InstrumentNotTrading(VenueRefused):
+    """The instrument is halted, settling, delisted or not listed yet."""
+
+    ADVICE = "wait until the venue trades it"
+
+
+class PostOnlyWouldTake(VenueRefused):
+    """A post-only order would have taken liquidity."""
+
+    ADVICE = "sign a new order with a price that does not cross the book"
+
+
+class AuthenticationRefused(VenueRefused):
+    """The venue does not accept key or signature."""
+
+    ADVICE = "check key, passphrase and environment: zcp key list"
+
+
+class PermissionRefused(VenueRefused):
+    """The key or account may not do that, or not from this address."""
+
+    ADVICE = "check the key's permissions and its addresses at the venue"
+
+
+class RequestExpired(VenueRefused):
+    """The request is outside of its time window."""
+
+    ADVICE = "set the clock right, then sign again; an expired request is never accepted"
+
+
+class RateLimited(VenueRefused):
+    """Too many requests; `retry_after_s` is when the venue may be asked again."""
+
+    ADVICE = "wait, then sign again"
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        retry_after_s: float,
+        venue: str = "",
+        code: str = "",
+        sent: bool = True,
+    ) -> None:
+        super().__init__(
+            text,
+            venue=venue,
+            code=code,
+            sent=sent,
+            next_step=f"wait {retry_after_s:.1f} s, then sign again",
+        )
+        self.retry_after_s = retry_after_s
+
+
+class VenueUnavailable(VenueRefused):
+    """The venue says that it is down, and that it has not taken the request."""
+
+    ADVICE = "wait until the venue is up; it is safe to sign again"
+
+
+class OutcomeUnknown(SubmitError):
+    """Sent, and no definite answer: the venue may have it. Never sign the same again blindly.
+
+    `usable_until_ms` is until when the venue may still accept it (by its clock); None means
+    that nothing ends it.
+    """
+
+    exit_status = 12
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        venue: str = "",
+        client_order_id: str = "",
+        action_id: int | None = None,
+        record: int | None = None,
+        usable_until_ms: int | None = None,
+        cause: str = "",
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, cause=cause, next_step=next_step)
+        self.venue = venue
+        self.client_order_id = client_order_id
+        self.action_id = action_id
+        self.record = record
+        self.usable_until_ms = usable_until_ms
 
 
 _BY_STATUS: Final[dict[int, type[SentinelError]]] = {

@@ -31,6 +31,8 @@ EXIT_STATUSES: Final = {
     8: "the log, a receipt or a signature is not intact, or does not prove what it says",
     9: "the operating system refused: no such file, no space, read-only",
     10: "a cryptographic library refused",
+    11: "signed, but the venue refused it, or it was not sent",
+    12: "signed and sent, and the venue may have it: ask before you sign again",
     70: "an invariant of this program broke",
     130: "interrupted",
 }
@@ -121,6 +123,13 @@ def fail(error: SentinelError, *, json_output: bool) -> NoReturn:
     raise SystemExit(error.exit_status)
 
 
+_ERROR_FIELDS: Final = (
+    *("reason", "reasons", "record", "epoch", "file", "line", "column", "offset"),
+    *("venue", "code", "text", "retry_after_s", "client_order_id", "action_id"),
+    "usable_until_ms",
+)
+
+
 def describe_error(error: SentinelError) -> dict[str, Any]:
     """An error as data: what every command prints with --json."""
     data: dict[str, Any] = {
@@ -134,7 +143,7 @@ def describe_error(error: SentinelError) -> dict[str, Any]:
         data["cause"] = error.cause
     if error.next_step:
         data["next_step"] = error.next_step
-    for name in ("reason", "reasons", "record", "epoch", "file", "line", "column", "offset"):
+    for name in _ERROR_FIELDS:
         if value := getattr(error, name, None):
             data[name] = list(value) if isinstance(value, tuple) else value
     if failed := getattr(error, "failed", ()):

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._enums import label
 from ..config import write_file
-from ..errors import OrderInvalid, UsageError
+from ..errors import OrderInvalid, SentinelError, UnitInvalid, UsageError
 from ..order import Message, Order, from_json
-from ..sign import SignedOrder, Signer
-from ._shared import Cli, DirOption, JsonOption, PassphraseOption, now_ns, read_input
+from ..sign import Session, SignedOrder, Signer
+from ..units import parse_duration
+from ._shared import (
+    Cli,
+    DirOption,
+    JsonOption,
+    PassphraseOption,
+    describe_error,
+    now_ns,
+    read_input,
+)
+
+
+if TYPE_CHECKING:
+    # It brings the HTTP library, which no other command needs.
+    from ..submit import ExecutionReport, Submitter
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +56,18 @@ def sign(
         Path | None, typer.Option("--receipt", help="Also write the receipt to this file.")
     ] = None,
     durability: Annotated[str, typer.Option("--durability", help="write or fsync.")] = "fsync",
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Send it to the venue, and say what became of it.")
+    ] = False,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="Send there instead: https, or the loopback.")
+    ] = "",
+    timeout: Annotated[
+        str, typer.Option("--timeout", help="How long to wait for one answer.")
+    ] = "5s",
+    deadline: Annotated[
+        str, typer.Option("--deadline", help="How long to find out what became of it.")
+    ] = "30s",
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -55,12 +84,17 @@ def sign(
 
         {"action": "place", "instrument": "BTCUSDT", "side": "buy", "type": "limit",
          "time_in_force": "gtc", "quantity": "0.010", "price": "65000.10"}
+
+        zcp sign order.json --agent maker --submit --deadline 20s
     """
     cli = Cli.of(directory, json, passphrase_file)
     if (message is None) == (not file):
         raise UsageError("give either --message TEXT or the FILE of an order")
     if durability not in ("write", "fsync"):
         raise UsageError(f"--durability: {durability!r} is none of write, fsync")
+    if submit and message is not None:
+        raise UsageError("--submit: a message goes to no venue")
+    submitter = _submitter(endpoint, timeout, deadline) if submit else None
     cli.installed()
     fields = None if message is not None else read_order(file)
     with Signer.open(
@@ -72,10 +106,78 @@ def sign(
         session = signer.session(agent or _only_agent(signer))
         signed = session.sign(order, action_id=action_id, reasons=reasons)
         made = signer.receipt(signed.handle)
-    if receipt is not None:
-        write_file(receipt, (json_module.dumps(made, indent=2) + "\n").encode(), mode=0o644)
-    data = _data(signed, session.path, made)
-    cli.emit(data, _text(signed, session.path, made, receipt))
+        if receipt is not None:
+            write_file(receipt, (json_module.dumps(made, indent=2) + "\n").encode(), mode=0o644)
+        data, text = _data(signed, session.path, made), _text(signed, session.path, made, receipt)
+        # The engine stays open: what became of an order is asked with signed queries.
+        sent = _send(submitter, signed, session) if submitter is not None else None
+    _show(cli, data, text, sent)
+
+
+def _submitter(endpoint: str, timeout: str, deadline: str) -> Submitter:
+    """Made before anything is signed, so that a wrong option signs nothing."""
+    from ..submit import ADAPTERS, Submitter
+
+    return Submitter(
+        endpoints={label(venue): endpoint for venue in ADAPTERS} if endpoint else None,
+        timeout_s=_seconds(timeout, "--timeout"),
+        deadline_s=_seconds(deadline, "--deadline"),
+    )
+
+
+def _send(
+    submitter: Submitter, signed: SignedOrder, session: Session
+) -> ExecutionReport | SentinelError:
+    """The venue's answer, or why there is none: the receipt is shown whatever it says."""
+    try:
+        with submitter:
+            return submitter.submit(signed, session=session)
+    except SentinelError as error:
+        return error
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return float(Decimal(parse_duration(text)) / 10**9)
+    except UnitInvalid as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def _show(
+    cli: Cli, data: dict[str, Any], text: str, sent: ExecutionReport | SentinelError | None
+) -> None:
+    if isinstance(sent, SentinelError):
+        cli.emit({**data, "execution": None, "error": describe_error(sent)}, text)
+        if not cli.json:
+            print(sent.diagnostics(), file=sys.stderr)
+        raise SystemExit(sent.exit_status)
+    if sent is None:
+        cli.emit(data, text)
+        return
+    cli.emit({**data, "execution": execution(sent)}, f"{text}\n{_execution_text(sent)}")
+
+
+def execution(report: ExecutionReport) -> dict[str, Any]:
+    """A report as data."""
+    data = asdict(report)
+    data["digest"] = report.digest.hex()
+    return data
+
+
+def _execution_text(report: ExecutionReport) -> str:
+    rows = {
+        "order": report.venue_order_id,
+        "client order id": report.client_order_id,
+        "filled": report.filled_quantity,
+        "remaining": report.remaining_quantity,
+        "average price": report.average_price,
+        "fee": None if report.fee is None else f"{report.fee} {report.fee_asset or ''}".strip(),
+        "fills": str(len(report.fills)) if report.fills else None,
+        "orders": ", ".join(report.venue_order_ids) or None,
+        "answer": report.digest.hex(),
+    }
+    lines = [f"{report.status} by {report.venue}"]
+    return "\n".join(lines + [f"  {name:<16} {value}" for name, value in rows.items() if value])
 
 
 def read_order(file: str) -> dict[str, Any]:

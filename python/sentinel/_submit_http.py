@@ -1,0 +1,231 @@
+"""Sends one request, once, byte for byte, and reads one bounded answer.
+
+Above the library there is one rule that it does not have: a request is begun at most once. Each
+step of the library is traced; what fails before the request's first byte was not sent, and a
+second attempt (HTTP/2 makes one when a server goes away) ends before it begins.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from ._submit_report import ANSWER_BYTES_MAX, Answer
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .sign import HttpRequest
+
+_CONNECTIONS_MAX: Final = 64
+_KEEP_ALIVE_S: Final = 60.0
+_BEGUN: Final = ("http11.send_request_headers.started", "http2.send_request_headers.started")
+_USER_AGENT: Final = "zcp-sentinel"
+
+
+class NotBegunError(Exception):
+    """No byte of the request left."""
+
+
+class NoAnswerError(Exception):
+    """The request was begun, and there is no whole answer."""
+
+
+class _BegunTwiceError(Exception):
+    """The library wants to send again."""
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose waits end at its thread's deadline, whatever trickles in."""
+
+    def __init__(self, inner: httpcore.NetworkStream, left: Callable[[], float]) -> None:
+        self._inner = inner
+        self._left = left
+
+    def _within(self, timeout: float | None) -> float:
+        left = self._left()
+        return left if timeout is None else min(timeout, left)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        wait = self._within(timeout)
+        if wait <= 0:
+            raise httpcore.ReadTimeout("the deadline has passed")
+        return self._inner.read(max_bytes, wait)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        wait = self._within(timeout)
+        if wait <= 0:
+            raise httpcore.WriteTimeout("the deadline has passed")
+        self._inner.write(buffer, wait)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        wait = max(self._within(timeout), 0.001)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, wait), self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Network(httpcore.NetworkBackend):
+    def __init__(self, left: Callable[[], float]) -> None:
+        self._inner = httpcore.SyncBackend()
+        self._left = left
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        wait = max(min(self._left(), timeout or self._left()), 0.001)
+        stream = self._inner.connect_tcp(host, port, wait, local_address, socket_options)
+        return _Stream(stream, self._left)
+
+
+class _Transport(httpx.HTTPTransport):
+    """The library's own, over connections that know the deadline."""
+
+    def __init__(self, context: ssl.SSLContext, *, http2: bool, left: Callable[[], float]) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=_CONNECTIONS_MAX,
+            max_keepalive_connections=_CONNECTIONS_MAX,
+            keepalive_expiry=_KEEP_ALIVE_S,
+            http1=True,
+            http2=http2,
+            retries=0,
+            network_backend=_Network(left),
+        )
+
+
+class _Once:
+    """Watches the library's steps."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def __call__(self, name: str, info: dict[str, Any]) -> None:
+        if name in _BEGUN:
+            if self.begun:
+                raise _BegunTwiceError
+            self.begun = True
+
+
+class Wire:
+    """Connections to venues. Threads share it."""
+
+    def __init__(self, *, timeout_s: float, http2: bool, context: ssl.SSLContext | None) -> None:
+        if context is None:
+            context = httpx.create_ssl_context(trust_env=False)
+        if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
+            raise UsageError("verify: a context that checks certificate and host name is needed")
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+        self._transport = _Transport(context, http2=http2, left=self._left)
+
+    def _left(self) -> float:
+        until: float = getattr(self._local, "until", 0.0)
+        return until - time.monotonic()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._transport.close()
+
+    def send(self, request: HttpRequest, base: str, timeout_s: float) -> Answer:
+        """One request to `base` (scheme and host). Raises NotBegunError, NoAnswerError."""
+        wait = max(0.001, min(self._timeout_s, timeout_s))
+        self._local.until = time.monotonic() + wait
+        once = _Once()
+        try:
+            response = self._transport.handle_request(_request(request, base, wait, once))
+            try:
+                if not once.begun:
+                    # The trace is how sending is known: without it nothing is promised.
+                    raise NoAnswerError("an answer to a request that was not seen leaving")
+                body = self._body(response)
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError, _BegunTwiceError, OSError) as error:
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise (NoAnswerError if once.begun else NotBegunError)(why.strip(" :")) from None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer.of(response.status_code, headers, body)
+
+    def _body(self, response: httpx.Response) -> bytes:
+        coding = response.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            raise NoAnswerError("the answer is compressed, which was not asked for")
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > ANSWER_BYTES_MAX:
+                raise NoAnswerError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+            if self._left() <= 0:
+                raise NoAnswerError("the answer takes too long")
+        return bytes(body)
+
+
+def _request(request: HttpRequest, base: str, wait: float, once: _Once) -> httpx.Request:
+    """The signed request as it is; the target is given as bytes, so nothing encodes it again."""
+    parts = urlsplit(request.url)
+    target = request.url[len(f"{parts.scheme}://{parts.netloc}") :].encode("ascii")
+    made = httpx.Request(
+        request.method,
+        f"{base}/",
+        headers=[
+            *request.headers.items(),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", _USER_AGENT),
+        ],
+        content=request.body.encode("utf-8") if request.body else None,
+        extensions={
+            "target": target,
+            "trace": once,
+            "timeout": {"connect": wait, "read": wait, "write": wait, "pool": wait},
+        },
+    )
+    return made
+
+
+def base_of(endpoint: str) -> str:
+    """Scheme and host of an endpoint. Raises UsageError; plain http is for the loopback alone."""
+    parts = urlsplit(endpoint)
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"endpoint {endpoint!r}: the port is no number") from None
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise UsageError(f"endpoint {endpoint!r}: give scheme, host and port alone")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"endpoint {endpoint!r} is no https address")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise UsageError(f"endpoint {endpoint!r}: http is for the loopback alone; use https")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
