@@ -27,10 +27,21 @@ from ._shared import (
     read_input,
 )
 
-
 if TYPE_CHECKING:
     # It brings the HTTP library, which no other command needs.
     from ..submit import ExecutionReport, Submitter
+
+
+_SubmitOption = Annotated[
+    bool, typer.Option("--submit", help="Send it to the venue, and say what became of it.")
+]
+_EndpointOption = Annotated[
+    str, typer.Option("--endpoint", help="Send there instead: https, or the loopback.")
+]
+_TimeoutOption = Annotated[str, typer.Option("--timeout", help="How long to wait for one answer.")]
+_DeadlineOption = Annotated[
+    str, typer.Option("--deadline", help="How long to find out what became of it.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,18 +67,10 @@ def sign(
         Path | None, typer.Option("--receipt", help="Also write the receipt to this file.")
     ] = None,
     durability: Annotated[str, typer.Option("--durability", help="write or fsync.")] = "fsync",
-    submit: Annotated[
-        bool, typer.Option("--submit", help="Send it to the venue, and say what became of it.")
-    ] = False,
-    endpoint: Annotated[
-        str, typer.Option("--endpoint", help="Send there instead: https, or the loopback.")
-    ] = "",
-    timeout: Annotated[
-        str, typer.Option("--timeout", help="How long to wait for one answer.")
-    ] = "5s",
-    deadline: Annotated[
-        str, typer.Option("--deadline", help="How long to find out what became of it.")
-    ] = "30s",
+    submit: _SubmitOption = False,
+    endpoint: _EndpointOption = "",
+    timeout: _TimeoutOption = "5s",
+    deadline: _DeadlineOption = "30s",
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
