@@ -19,10 +19,13 @@ class Fault(enum.Enum):
     ERROR_BEFORE = enum.auto()  # 5xx
     ERROR_AFTER = enum.auto()
     HALF_ANSWER = enum.auto()  # accepted; the answer breaks off
-    DELAYED = enum.auto()  # accepted after the client gave up and asked once
+    DELAYED = enum.auto()  # not answered, and comes in later by the venue's clock
 
 
 FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
+
+
+LATE_MS = (1, 40, 300, 1_500, 4_000)
 
 
 class Schedule:
@@ -32,15 +35,24 @@ class Schedule:
     as it is; after its end nothing fails.
     """
 
-    def __init__(self, plan: int | Iterable[Fault], *, rate: float = 0.4, late_s: float = 0.02):
-        self.late_s = late_s  # the longest that DELAYED waits for a next request
-        self._random = random.Random(plan) if isinstance(plan, int) else None
-        self._list = [] if isinstance(plan, int) else list(plan)
+    def __init__(
+        self,
+        plan: int | Iterable[Fault],
+        *,
+        rate: float = 0.4,
+        late_ms: tuple[int, ...] = LATE_MS,
+    ) -> None:
+        seed = plan if isinstance(plan, int) else 0
+        self._random = random.Random(seed)
+        self._list = None if isinstance(plan, int) else list(plan)
         self._rate = rate
+        self._late_ms = late_ms
 
-    def next(self) -> Fault:
-        if self._random is None:
-            return self._list.pop(0) if self._list else Fault.NONE
-        # Both are drawn each time, so that a fault's number depends on nothing but the seed.
-        failing, fault = self._random.random() < self._rate, self._random.choice(FAULTS)
-        return fault if failing else Fault.NONE
+    def next(self) -> tuple[Fault, int]:
+        """The fault of the next request, and by how much it is late if it is delayed."""
+        # All are drawn each time, so that a request's fault depends on nothing but its number.
+        failing = self._random.random() < self._rate
+        fault, late_ms = self._random.choice(FAULTS), self._random.choice(self._late_ms)
+        if self._list is not None:
+            fault, failing = (self._list.pop(0) if self._list else Fault.NONE), True
+        return (fault if failing else Fault.NONE), late_ms

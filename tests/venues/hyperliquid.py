@@ -41,14 +41,15 @@ GONE = "Order was never placed, already canceled, or filled."
 
 
 class Hyperliquid(LoopbackVenue):
-    """`keys` say who may act: `api_key` is the account, `address` the signer (itself or agent)."""
+    """`keys` say who may act: addresses of accounts, and of agents with their `account`."""
 
     name = "hyperliquid"
 
     def __init__(self, *, mainnet: bool = False, vaults: Iterable[str] = (), **options: Any):
         super().__init__(**options)
-        self.signers = {key.address.lower(): key.api_key.lower() for key in self.keys.values()}
-        self.keys.clear()
+        self.signers = {
+            key.api_key.lower(): (key.account or key.api_key).lower() for key in self.keys.values()
+        }
         self.mainnet = mainnet
         self.vaults = {vault.lower() for vault in vaults}
         self.nonces: dict[str, list[int]] = {}

@@ -38,11 +38,11 @@ def wall_ms() -> int:
 class Key:
     """What the venue knows of a client's key: never more than it needs to check a signature."""
 
-    api_key: str  # Hyperliquid: the account's address
+    api_key: str  # Hyperliquid: the signer's address
     hmac_secret: bytes = b""
     ed25519_public: bytes = b""
     passphrase: str = ""
-    address: str = ""  # Hyperliquid: who signs; the account itself or its agent
+    account: str = ""  # Hyperliquid: whom an agent acts for; empty: the signer is the account
     may_withdraw: bool = True
 
 
@@ -191,7 +191,7 @@ class LoopbackVenue:
         self.changed = threading.Condition(self.lock)
         self.released = threading.Event()  # set: held answers are let go
         self.in_flight = 0
-        self.finished = 0
+        self.late: list[int] = []  # when requests that are delayed come in
         self.requests = 0
         self.faults: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()  # by action
@@ -258,10 +258,20 @@ class LoopbackVenue:
         return f"http://{self.host}"
 
     def settle(self, timeout_s: float = HOLD_S) -> None:
-        """Waits until nothing is on its way: what will ever be accepted, is."""
+        """Waits until nothing is on its way but what is due later by the venue's clock."""
+
+        def settled() -> bool:
+            return self.in_flight == 0 and not any(due <= self.now_ms() for due in self.late)
+
         with self.changed:
-            if not self.changed.wait_for(lambda: self.in_flight == 0, timeout_s):
+            self.changed.notify_all()  # a test's clock may have moved
+            if not self.changed.wait_for(settled, timeout_s):
                 raise TimeoutError(f"{self.name}: {self.in_flight} requests are still held")
+
+    def next_due_ms(self) -> int | None:
+        """When the next delayed request comes in; null: none will."""
+        with self.lock:
+            return min(self.late, default=None)
 
     def forget(self) -> None:
         """Begins a new account: orders, counters and the log. Used nonces stay used."""
@@ -438,21 +448,23 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, headers, body)
         venue = self.server.venue
         with venue.changed:
-            fault = venue.schedule.next()
+            fault, late_ms = venue.schedule.next()
+            due_ms = venue.now_ms() + late_ms
+            if fault is Fault.DELAYED:
+                venue.late.append(due_ms)
             venue.requests += 1
             venue.in_flight += 1
             venue.faults[fault.name.lower()] += 1
         try:
-            self._answer(venue, request, fault)
+            self._answer(venue, request, fault, due_ms)
         finally:
             with venue.changed:
                 venue.in_flight -= 1
-                venue.finished += 1
                 venue.changed.notify_all()
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve
 
-    def _answer(self, venue: LoopbackVenue, request: Request, fault: Fault) -> None:
+    def _answer(self, venue: LoopbackVenue, request: Request, fault: Fault, due_ms: int) -> None:
         if fault is Fault.NONE:
             self._send(venue.take(request).encode())
         elif fault is Fault.RATE_LIMIT:
@@ -479,19 +491,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._wait_for_client(venue)
             self._drop()
         else:
-            self._accept_late(venue, request)
+            self._accept_late(venue, request, due_ms)
 
-    def _accept_late(self, venue: LoopbackVenue, request: Request) -> None:
-        """The client gives up, asks once and learns nothing; only then is the request accepted.
-
-        Tied to the client's next request and not to a time, so that a seed means the same again.
-        """
+    def _accept_late(self, venue: LoopbackVenue, request: Request, due_ms: int) -> None:
+        """The client gives up; the request comes in when its time has come by the venue's clock."""
         self._wait_for_client(venue)
-        with venue.changed:
-            before = venue.finished
-            venue.changed.wait_for(lambda: venue.finished > before, venue.schedule.late_s)
-        venue.take(request)
         self._drop()
+        with venue.changed:
+            venue.in_flight -= 1
+            venue.changed.notify_all()
+            try:
+                while (left_ms := due_ms - venue.now_ms()) > 0 and not venue.released.is_set():
+                    venue.changed.wait(min(left_ms / 1000, 0.01))
+                venue.take(request)
+            finally:
+                venue.late.remove(due_ms)
+                venue.in_flight += 1
 
     def _send(self, data: bytes) -> None:
         try:
