@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from venue_fakes import API_KEY, SECRET, make
 
-from tests.python.venue_fakes import API_KEY, SECRET, make
 from tests.venues.faults import FAULTS, Fault, Schedule
 from tests.venues.loopback import LoopbackVenue
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from venue_fakes import VENUES, code_of, send
 
-from tests.python.venue_fakes import VENUES, code_of, send
 from tests.venues.loopback import Instrument, Key, LoopbackVenue
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "venues"

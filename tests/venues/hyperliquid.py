@@ -45,8 +45,16 @@ class Hyperliquid(LoopbackVenue):
 
     name = "hyperliquid"
 
-    def __init__(self, *, mainnet: bool = False, vaults: Iterable[str] = (), **options: Any):
+    def __init__(
+        self,
+        *,
+        mainnet: bool = False,
+        vaults: Iterable[str] = (),
+        builders: Iterable[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        self.builders = set(builders)
         self.signers = {
             key.api_key.lower(): (key.account or key.api_key).lower() for key in self.keys.values()
         }
@@ -197,6 +205,8 @@ class Hyperliquid(LoopbackVenue):
         return {"resting": {"oid": number, **own}}
 
     def order(self, request: Request, action: Action) -> Answer:
+        if "builder" in action and action["builder"]["b"] not in self.builders:
+            raise self.refusal("builder", "Builder fee has not been approved.")
         statuses: list[Any] = []
         for wire in action["orders"]:
             error = self._order_error(wire)
@@ -415,9 +425,15 @@ def _wire(value: Action) -> Action:
 
 
 def _read_order(action: Action) -> Action:
-    _only(action, ("type", "orders", "grouping"))
+    _only(action, ("type", "orders", "grouping"), ("builder",))
     _check(action["grouping"] == "na" and len(action["orders"]) > 0, "grouping")
-    return {"type": "order", "orders": [_wire(o) for o in action["orders"]], "grouping": "na"}
+    read = {"type": "order", "orders": [_wire(o) for o in action["orders"]], "grouping": "na"}
+    if "builder" in action:
+        builder = action["builder"]
+        _only(builder, ("b", "f"))
+        _check(address_text(builder["b"]) and integer(builder["f"]), "builder")
+        read["builder"] = {"b": builder["b"], "f": builder["f"]}
+    return read
 
 
 def _read_modify(action: Action) -> Action:

@@ -204,8 +204,8 @@ class Okx(LoopbackVenue):
         market = fields["ordType"] == "market"
         if market == ("px" in fields):
             raise self.row_refusal(51000, fields, "px")
-        if "tgtCcy" in fields and not (market and row.category == "spot"):
-            raise self.row_refusal(51000, fields, "tgtCcy")
+        if not market:  # "only applicable to SPOT Market Orders": elsewhere it is not looked at
+            fields.pop("tgtCcy", None)
         self._check_place(row, fields, own)
         order = self._new(fields, own, fields.get("px"), None)
         if market or fields["ordType"] in ("ioc", "fok", "optimal_limit_ioc"):
