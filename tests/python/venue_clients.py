@@ -145,7 +145,7 @@ def binance_client(venue: LoopbackVenue, secret: Any) -> Client:
     def cancel(order: Limit) -> Any:
         return cancel_order(symbol=order.symbol, orig_client_order_id=order.client_id)
 
-    return Client(place, cancel, lambda: None)
+    return Client(place, cancel, api._session.close)
 
 
 def pybit_client(venue: LoopbackVenue, secret: Any) -> Client:
