@@ -72,9 +72,7 @@ class Renderer:
         render.environment = Environment.TEST if test else Environment.LAB
         passphrase = ffi.new("char []", line["key"].get("passphrase", "").encode())
         render.passphrase, render.passphrase_size = passphrase, len(passphrase) - 1
-        render.side = getattr(lab.order, "side", None) or 0
         render.target_type = target_type
-        render.side = getattr(lab.order, "side", None) or 0
         self._lab_fields(order.header, lab, render)
 
         request = ffi.new("sentinel_request *")
