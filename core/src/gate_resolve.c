@@ -326,13 +326,13 @@ static int resolve_key(const sentinel_context *context, gate_case *c, sentinel_d
     return 1;
 }
 
-/* The asset that an instrument settles in; of spot, what is traded. */
+/* The asset that an instrument settles in; of spot, what is paid with. */
 static const sentinel_asset *settle_of(const sentinel_bundle *bundle,
                                        const sentinel_instrument *instrument) {
     return instrument == NULL
                ? NULL
                : sentinel_bundle_asset(bundle, instrument->settle != 0 ? instrument->settle
-                                                                       : instrument->base);
+                                                                       : instrument->quote);
 }
 
 /* Nonces are the time, and one more than the last where that would not grow;

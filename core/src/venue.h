@@ -32,6 +32,11 @@ static inline int venue_has(const sentinel_render *render, uint32_t bit) {
     return (render->order->header.present & bit) != 0;
 }
 
+static inline int venue_is_limit(uint8_t type) {
+    return type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
+           type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
+}
+
 /* An expiry is left out only where an order says so, in `lab`. */
 static inline int venue_may_send(const sentinel_render *render) {
     return render->has_expiry || venue_has(render, SENTINEL_PRESENT_LAB_WAIVE);

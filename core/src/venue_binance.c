@@ -198,7 +198,7 @@ static int is_tradable(const sentinel_render *render) {
 
 static sentinel_reason place(sentinel_request *request, const sentinel_render *render) {
     const sentinel_order_place *order = &render->order->place;
-    int is_market = order->time_in_force == SENTINEL_TIF_NONE;
+    int is_market = !venue_is_limit(order->type);
     if (!is_tradable(render) || (is_market && venue_has(render, SENTINEL_PRESENT_PRICE)) ||
         order->margin_mode != 0 || order->trigger_direction != 0 ||
         venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER)) {

@@ -60,11 +60,6 @@ static int is_triggered(uint8_t type) {
     return type >= SENTINEL_TYPE_STOP_MARKET;
 }
 
-static int has_limit(uint8_t type) {
-    return type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
-           type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
-}
-
 static sentinel_span span_integer(sentinel_request *request, uint64_t value) {
     size_t offset = request->text_size;
     text_integer(request, value);
@@ -171,7 +166,7 @@ static int may_place(const sentinel_render *render) {
                       place->trigger_direction != 0 ||
                       venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER);
     if (place->margin_mode != 0 || place->time_in_force == SENTINEL_TIF_GTD ||
-        (venue_has(render, SENTINEL_PRESENT_PRICE) && !has_limit(place->type)) ||
+        (venue_has(render, SENTINEL_PRESENT_PRICE) && !venue_is_limit(place->type)) ||
         (for_futures && (is_spot || is_option))) {
         return 0;
     }
@@ -191,7 +186,7 @@ static void add_quantity(sentinel_request *request, const sentinel_render *rende
     const sentinel_order_place *place = &render->order->place;
     int quote = venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY);
     text_json_decimal(request, "qty", quote ? &place->quote_quantity : &place->quantity);
-    if (render->instrument->contract == SENTINEL_CONTRACT_SPOT && !has_limit(place->type)) {
+    if (render->instrument->contract == SENTINEL_CONTRACT_SPOT && !venue_is_limit(place->type)) {
         text_json_name(request, "marketUnit", quote ? "quoteCoin" : "baseCoin");
     }
 }
@@ -236,7 +231,7 @@ static sentinel_reason place(sentinel_request *request, const sentinel_render *r
     begin_body(request, render, "/v5/order/create");
     add_instrument(request, render);
     text_json_name(request, "side", order->side == SENTINEL_SIDE_BUY ? "Buy" : "Sell");
-    text_json_name(request, "orderType", has_limit(order->type) ? "Limit" : "Market");
+    text_json_name(request, "orderType", venue_is_limit(order->type) ? "Limit" : "Market");
     add_quantity(request, render);
     add_decimal(request, render, SENTINEL_PRESENT_PRICE, "price", &order->price);
     if (order->time_in_force != SENTINEL_TIF_NONE) {
@@ -273,7 +268,7 @@ static sentinel_reason amend(sentinel_request *request, const sentinel_render *r
     const sentinel_order_amend *order = &render->order->amend;
     if (!is_tradable(render) || !venue_amend_keeps_terms(render) ||
         order->type == SENTINEL_TYPE_MARKET ||
-        (venue_has(render, SENTINEL_PRESENT_PRICE) && !has_limit(order->type)) ||
+        (venue_has(render, SENTINEL_PRESENT_PRICE) && !venue_is_limit(order->type)) ||
         (render->instrument->contract == SENTINEL_CONTRACT_OPTION && is_triggered(order->type))) {
         return UNSUPPORTED;
     }

@@ -101,11 +101,6 @@ static int is_tradable(const sentinel_instrument *instrument) {
            units[instrument->contract] == instrument->quantity_unit;
 }
 
-static int has_price(uint8_t type) {
-    return type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
-           type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
-}
-
 /* Nobody holds a position in spot that could be reduced. */
 static int reduces_spot(const sentinel_render *render) {
     return render->instrument->contract == SENTINEL_CONTRACT_SPOT &&
@@ -133,7 +128,7 @@ static int can_place(const sentinel_render *render) {
     return is_tradable(render->instrument) && order->time_in_force != SENTINEL_TIF_GTD &&
            triggered == (order->trigger_by != 0) && order->position_side == 0 &&
            order->margin_mode == 0 && order->trigger_direction == 0 &&
-           venue_has(render, SENTINEL_PRESENT_PRICE) == has_price(order->type) &&
+           venue_has(render, SENTINEL_PRESENT_PRICE) == venue_is_limit(order->type) &&
            !venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY | SENTINEL_PRESENT_EXPIRE |
                                   SENTINEL_PRESENT_CLOSE_ON_TRIGGER) &&
            !reduces_spot(render);
@@ -212,7 +207,7 @@ static sentinel_reason amend(sentinel_request *request, const sentinel_render *r
     earlier target = earlier_order(render, &order->target);
     if (target.size == 0 || !is_tradable(render->instrument) ||
         order->type == SENTINEL_TYPE_MARKET || order->time_in_force == SENTINEL_TIF_GTD ||
-        venue_has(render, SENTINEL_PRESENT_PRICE) != has_price(order->type) ||
+        venue_has(render, SENTINEL_PRESENT_PRICE) != venue_is_limit(order->type) ||
         !venue_amend_keeps_terms(render) || reduces_spot(render)) {
         return UNSUPPORTED;
     }

@@ -141,11 +141,6 @@ static void add_client_id(sentinel_request *request, const sentinel_render *rend
     }
 }
 
-static int is_limit(uint8_t type) {
-    return type == SENTINEL_TYPE_LIMIT || type == SENTINEL_TYPE_STOP_LIMIT ||
-           type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
-}
-
 static int is_contract(const sentinel_instrument *instrument) {
     return instrument->contract == SENTINEL_CONTRACT_LINEAR ||
            instrument->contract == SENTINEL_CONTRACT_INVERSE;
@@ -191,7 +186,7 @@ static int heeds_reduce_only(const sentinel_render *render) {
 static int unit_is_certain(const sentinel_render *render) {
     const sentinel_order_place *place = &render->order->place;
     int quote = venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY);
-    if (render->instrument->contract != SENTINEL_CONTRACT_SPOT || is_limit(place->type)) {
+    if (render->instrument->contract != SENTINEL_CONTRACT_SPOT || venue_is_limit(place->type)) {
         return !quote;
     }
     return place->margin_mode < SENTINEL_MARGIN_CROSS ||
@@ -204,7 +199,7 @@ static int can_place(const sentinel_render *render) {
     int spot = instrument->contract == SENTINEL_CONTRACT_SPOT;
     int triggered = is_triggered(place->type);
     if (!is_traded(instrument) || trade_mode(render) == NULL || !unit_is_certain(render) ||
-        venue_has(render, SENTINEL_PRESENT_PRICE) != is_limit(place->type) ||
+        venue_has(render, SENTINEL_PRESENT_PRICE) != venue_is_limit(place->type) ||
         place->time_in_force == SENTINEL_TIF_GTD || place->trigger_direction != 0 ||
         venue_has(render, SENTINEL_PRESENT_CLOSE_ON_TRIGGER) ||
         (place->position_side != 0 && !is_contract(instrument)) ||
@@ -248,7 +243,7 @@ static void add_quantity(sentinel_request *request, const sentinel_render *rende
     /* Its default depends on the side, so it is always said where the venue
      * reads it: without margin, and of triggered orders beside purchases. */
     int is_read = render->instrument->contract == SENTINEL_CONTRACT_SPOT &&
-                  place->margin_mode < SENTINEL_MARGIN_CROSS && !is_limit(place->type);
+                  place->margin_mode < SENTINEL_MARGIN_CROSS && !venue_is_limit(place->type);
     if (is_read && !(is_triggered(place->type) && place->side == SENTINEL_SIDE_SELL)) {
         text_json_name(request, "tgtCcy", quote ? "quote_ccy" : "base_ccy");
     }
@@ -268,7 +263,7 @@ static sentinel_reason place_triggered(sentinel_request *request, const sentinel
     add_head(request, render, "algoClOrdId", "conditional");
     add_quantity(request, render);
     text_json_decimal(request, stop ? "slTriggerPx" : "tpTriggerPx", &place->trigger_price);
-    if (is_limit(place->type)) {
+    if (venue_is_limit(place->type)) {
         text_json_decimal(request, order_price, &place->price);
     } else {
         text_json_name(request, order_price, "-1"); /* at the market */

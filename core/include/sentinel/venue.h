@@ -54,7 +54,7 @@ typedef struct sentinel_render {
     const sentinel_instrument *instrument;
     const sentinel_asset *asset;
     const sentinel_network *network;
-    const sentinel_asset *settle; /* of the instrument; of spot, its base */
+    const sentinel_asset *settle; /* of the instrument; of spot, its quote */
     const sentinel_key_info *key;
     const char *passphrase; /* beside the key; of passphrase_size */
     int64_t timestamp_ms;
