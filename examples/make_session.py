@@ -72,7 +72,7 @@ ACCOUNTS = (
         "basis",
         "bybit",
         (
-            Listed("BYBIT-BTCUSDT", "BTCUSDT", 10, 5, 2_500),
+            Listed("BYBIT-SOLUSDT", "SOLUSDT", 1, 2, 1_000),
             Listed("BYBIT-BTCUSDT-PERP", "BTCUSDT", 10, 3, 25),
             Listed("BYBIT-ETHUSDT-PERP", "ETHUSDT", 1, 2, 50),
             Listed("BYBIT-BTCUSD", "BTCUSDT", 50, 0, 1_600),
@@ -175,7 +175,7 @@ class Desk:
         self.market = market
         agents = ("maker", "taker", "trend", "hedge", "treasurer")
         self.ids = dict.fromkeys((*agents, *(account.agent for account in ACCOUNTS)), 0)
-        self.resting: list[int] = []
+        self.resting: list[tuple[int, str]] = []
         self.trends: list[tuple[int, str, str]] = []
 
     def act(self, t: int, agent: str, **order: Any) -> Event:
@@ -209,11 +209,11 @@ class Desk:
 
     def maker(self, t: int) -> Event:
         if len(self.resting) > 12 or (self.resting and self.rng.random() < 0.45):
-            target = self.resting.pop(self.rng.randrange(len(self.resting)))
+            target, _ = self.resting.pop(self.rng.randrange(len(self.resting)))
             return self.act(t, "maker", action="cancel", target_action=target)
-        if self.rng.random() < 0.02:
-            self.resting.clear()
-            symbol = self.rng.choice(list(MARKETS))
+        if self.resting and self.rng.random() < 0.04:
+            _, symbol = self.rng.choice(self.resting)
+            self.resting = [left for left in self.resting if left[1] != symbol]
             return self.act(t, "maker", action="cancel_all", instrument=symbol)
         symbol = self.rng.choice([s for s in MARKETS if s != "SOLUSDT"])
         side = self.rng.choice(("buy", "sell"))
@@ -221,7 +221,8 @@ class Desk:
         event = self.limit(
             t, "maker", symbol, side, -away if side == "buy" else away, time_in_force="post_only"
         )
-        self.resting.append(event["id"])
+        if not HALT_MS[0] <= t < HALT_MS[1]:
+            self.resting.append((event["id"], symbol))
         return event
 
     def taker(self, t: int) -> Event:
@@ -325,7 +326,7 @@ class Desk:
                     quantity=self.listed_quantity(resting),
                     price=self.market.listed_price(resting, -away if its_side == "buy" else away),
                 )
-            if draw < 0.16:
+            if draw < 0.16 and account.venue != "hyperliquid":  # whose queries are public
                 return self.act(
                     t, account.agent, action="query", what="order", target_action=target
                 )
@@ -352,7 +353,7 @@ class Desk:
         }
         if draw < 0.62:
             return self.act(t, account.agent, **order, **self.at_market(account, row, side))
-        if draw < 0.70 and row.name not in ("BYBIT-BTCUSDT", "OKX-BTC-USDT"):
+        if draw < 0.70 and row.name not in ("BYBIT-SOLUSDT", "OKX-BTC-USDT"):
             return self.act(t, account.agent, **order, **self.triggered(account, row, side))
         away = rng.randint(3, 30)
         event = self.act(
@@ -397,7 +398,7 @@ class Desk:
             side=self.rng.choice(("buy", "sell")),
             type="limit",
             time_in_force="ioc",
-            quantity=text(self.rng.randint(1, 9), 1),
+            quantity=text(self.rng.randint(1, 3), 1),
             price=self.rng.choice(("0.0345", "0.0350", "0.0355")),
         )
 
@@ -681,7 +682,7 @@ def events() -> Iterator[Event]:
             t += 28
         else:
             # Seven in ten trade at the four venues that are not Binance's.
-            agent = rng.choices((*elsewhere, "option", "usual"), weights=(17, 17, 14, 17, 5, 30))[0]
+            agent = rng.choices((*elsewhere, "option", "usual"), weights=(17, 17, 16, 17, 3, 30))[0]
             if agent == "option":
                 yield desk.options(t)
             elif agent == "usual":

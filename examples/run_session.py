@@ -1,11 +1,13 @@
-"""The main job on real input: a firm's half hour of trading, judged, signed, recorded, verified.
+"""The main job on real input: a firm's half hour of trading on six venues, judged, signed, sent,
+recorded, verified.
 
     python examples/run_session.py [SESSION.jsonl]          (or `make run`)
 
 Makes an engine in a new directory under build/, with the policy of firm.yaml and fresh keys, and
 plays the session through it: orders at the session's own times, marks that move, a halt and a
-resume. Then it says who was allowed and refused for which reason, how long a signature took,
-verifies and replays the log, and prints one receipt. Nothing is sent to any venue.
+resume. What is signed is sent to six venues on this machine (tests/venues/), which check it as the
+real ones do. Then it says who was allowed and refused for which reason, what each venue accepted,
+how long a signature took, verifies and replays the log, and prints one receipt.
 """
 
 from __future__ import annotations
@@ -26,23 +28,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sentinel import PolicyDenied, Signer, verify_receipt
-from sentinel._enums import Algorithm, Purpose, Venue
-from sentinel._policy_draft import stable_id
-from sentinel.audit import replay, verify_log
-from sentinel.bench import percentile
-from sentinel.config import Installed, KeyFile, create_engine
-from sentinel.errors import SentinelError
-
 TOP = Path(__file__).resolve().parents[1]
 EXAMPLES = TOP / "examples"
+sys.path.insert(0, str(TOP))  # the venues stand in tests/
 
-#: Name, venue and algorithm of the keys that firm.yaml grants. They are made here, for this run.
-KEYS = (
-    ("spot-hmac", Venue.BINANCE_SPOT, Algorithm.HMAC_SHA256),
-    ("usdm-ed25519", Venue.BINANCE_USDM, Algorithm.ED25519),
-    ("treasury-ed25519", Venue.BINANCE_SPOT, Algorithm.ED25519),
-)
+from examples.six_venues import SessionClock, SixVenues, engine_keys  # noqa: E402
+from sentinel import PolicyDenied, Signer, verify_receipt  # noqa: E402
+from sentinel._enums import label  # noqa: E402
+from sentinel.audit import replay, verify_log  # noqa: E402
+from sentinel.bench import percentile  # noqa: E402
+from sentinel.config import Installed, create_engine  # noqa: E402
+from sentinel.errors import SentinelError, SubmitError  # noqa: E402
 
 
 class Tally:
@@ -53,28 +49,14 @@ class Tally:
         self.refused: Counter[tuple[str, str]] = Counter()
         self.signed_ns: list[int] = []
         self.refused_ns: list[int] = []
+        self.sent: Counter[str] = Counter()
+        self.not_taken: list[str] = []
         self.receipt_of: int | None = None
 
     @property
     def actions(self) -> int:
         """How many orders were handed in."""
         return self.allowed.total() + self.refused.total()
-
-
-def make_engine(directory: Path, passphrase: bytes, now_ns: int) -> None:
-    """A new engine with this run's keys."""
-    create_engine(directory, passphrase, now_ns=now_ns)
-    keys = KeyFile(directory / "keys" / "engine", passphrase)
-    names = {}
-    for name, venue, algorithm in KEYS:
-        id_ = stable_id("key", name)
-        keys.ring.generate(
-            id_, Purpose.VENUE, algorithm, venue=venue, api_key=f"test-{secrets.token_hex(8)}"
-        )
-        names[id_] = name
-    keys.save(
-        names | {stable_id("key", "identity"): "identity", stable_id("key", "message"): "message"}
-    )
 
 
 @contextmanager
@@ -98,8 +80,14 @@ def progress(console: Console, total: int) -> Iterator[Any]:
         yield advance
 
 
-def play(signer: Signer, events: list[dict[str, Any]], begin_ns: int, console: Console) -> Tally:
-    """Hands every event to the engine at its own time."""
+def play(
+    signer: Signer,
+    venues: SixVenues,
+    events: list[dict[str, Any]],
+    begin_ns: int,
+    console: Console,
+) -> Tally:
+    """Hands every event to the engine at its own time, and what is signed to its venue."""
     tally = Tally()
     sessions = {
         agent: signer.session(agent) for agent in {e["agent"] for e in events if "agent" in e}
@@ -107,9 +95,11 @@ def play(signer: Signer, events: list[dict[str, Any]], begin_ns: int, console: C
     with progress(console, len(events)) as advance:
         for number, event in enumerate(events, 1):
             now_ns = begin_ns + event["t"] * 1_000_000
+            venues.clock.ms = now_ns // 1_000_000
             if "order" in event:
-                sign(tally, sessions[event["agent"]], event, now_ns)
+                trade(tally, venues, sessions[event["agent"]], event, now_ns)
             elif "marks" in event:
+                venues.move(event["marks"])
                 signer.feed_marks(event["marks"], assets=event["assets"], now_ns=now_ns)
             elif "halt" in event:
                 signer.halt(event["reason"], scope=event["halt"], now_ns=now_ns)
@@ -119,8 +109,10 @@ def play(signer: Signer, events: list[dict[str, Any]], begin_ns: int, console: C
     return tally
 
 
-def sign(tally: Tally, session: Any, event: dict[str, Any], now_ns: int) -> None:
-    """One order: signed or refused, timed and counted."""
+def trade(
+    tally: Tally, venues: SixVenues, session: Any, event: dict[str, Any], now_ns: int
+) -> None:
+    """One order: signed or refused, timed and counted; what is signed is sent."""
     agent = event["agent"]
     began = time.perf_counter_ns()
     try:
@@ -131,8 +123,13 @@ def sign(tally: Tally, session: Any, event: dict[str, Any], now_ns: int) -> None
     else:
         tally.signed_ns.append(time.perf_counter_ns() - began)
         tally.allowed[agent] += 1
+        tally.sent[label(signed.venue)] += 1
         if event["order"]["action"] == "withdraw":
             tally.receipt_of = signed.handle.record
+        try:
+            venues.send(signed, session)
+        except SubmitError as error:
+            tally.not_taken.append(f"{agent}, action {event['id']}: {error}")
 
 
 def show_verdicts(tally: Tally, console: Console) -> None:
@@ -148,15 +145,34 @@ def show_verdicts(tally: Tally, console: Console) -> None:
     table.add_row("all", f"{tally.allowed.total():,}", f"{tally.refused.total():,}", style="bold")
     console.print(table)
 
-    reasons = sorted({reason for _, reason in tally.refused})
     table = Table(title="refused, by reason")
     table.add_column("reason")
-    for agent in agents:
-        table.add_column(agent, justify="right")
-    for reason in reasons:
-        counts = (tally.refused[agent, reason] for agent in agents)
-        table.add_row(reason, *(str(count) if count else "" for count in counts))
+    table.add_column("times", justify="right")
+    table.add_column("agents")
+    for reason in sorted({reason for _, reason in tally.refused}):
+        counts = {agent: tally.refused[agent, reason] for agent in agents}
+        who = ", ".join(f"{agent} {count}" for agent, count in counts.items() if count)
+        table.add_row(reason, str(sum(counts.values())), who)
     console.print(table)
+
+
+def show_venues(tally: Tally, venues: SixVenues, console: Console) -> bool:
+    """What each venue accepted of what was allowed; whether that is everything."""
+    table = Table(title="sent, by venue")
+    table.add_column("venue")
+    for column in ("allowed", "accepted", "refused", "seen twice"):
+        table.add_column(column, justify="right")
+    counts = venues.counts()
+    for venue, row in counts.items():
+        numbers = (tally.sent[venue], row["accepted"], row["refused"], row["duplicates"])
+        table.add_row(venue, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for text in tally.not_taken[:5]:
+        console.print(f"  not taken: {text}")
+    return not tally.not_taken and all(
+        row["accepted"] == tally.sent[venue] and row["refused"] == row["duplicates"] == 0
+        for venue, row in counts.items()
+    )
 
 
 def show_latency(tally: Tally, console: Console) -> None:
@@ -191,7 +207,9 @@ def audit(
 
 
 def main() -> int:
-    """Plays the session; 0 when the log verified and every decision came out the same again."""
+    """Plays the session; 0 when the venues took all that was allowed, the log verified, and every
+    decision came out the same again.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("session", nargs="?", type=Path, default=EXAMPLES / "session.jsonl")
     parser.add_argument("--json", action="store_true", help="print the counts as JSON, last")
@@ -209,12 +227,17 @@ def main() -> int:
     begin_ns = time.time_ns() - (events[-1]["t"] + 1_000) * 1_000_000
     console.print(f"engine in {directory.relative_to(TOP)}; {len(events):,} events")
     try:
-        make_engine(directory, passphrase, begin_ns)
+        create_engine(directory, passphrase, now_ns=begin_ns)
+        keys = engine_keys(directory, passphrase)
         policy = EXAMPLES / "firm.yaml"
         with Signer.open(directory, passphrase=passphrase, now_ns=begin_ns) as signer:
             signer.load_policy(policy.read_text(), file="firm.yaml", base=EXAMPLES, now_ns=begin_ns)
-            tally = play(signer, events, begin_ns, console)
-            show_verdicts(tally, console)
+            clock = SessionClock(begin_ns // 1_000_000)
+            with SixVenues(keys, signer.policy, clock) as venues:
+                tally = play(signer, venues, events, begin_ns, console)
+                show_verdicts(tally, console)
+                taken = show_venues(tally, venues, console)
+                by_venue = venues.counts()
             show_latency(tally, console)
             if tally.receipt_of is None:
                 raise SystemExit("no withdrawal was signed, so there is no receipt to show")
@@ -233,11 +256,13 @@ def main() -> int:
                     "actions": tally.actions,
                     "allowed": dict(tally.allowed),
                     "refused": dict(refused),
+                    "sent": dict(tally.sent),
+                    "venues": by_venue,
                     "intact": good,
                 }
             )
         )
-    return 0 if good else 1
+    return 0 if good and taken else 1
 
 
 if __name__ == "__main__":
