@@ -104,6 +104,11 @@ static void test_names_the_order_and_keeps_decimals_as_text(void) {
     CHECK_REQUEST(POST, "/api/v3/order",
                   "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.00100000"
                   "&price=65000.10&newClientOrderId=0123456789abcdef0123456789abcdef" TAIL);
+    static const uint64_t windows[] = {0, 1, 60000, 60001, UINT64_MAX};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        s.render.expiry = windows[i];
+        CHECK_EQ(render(), i == 1 || i == 2 ? SENTINEL_REASON_NONE : SENTINEL_REASON_EXPIRY);
+    }
     s.render.has_expiry = 0; /* only where the order waives it, in `lab` */
     CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
     s.order.header.present |= SENTINEL_PRESENT_LAB_WAIVE;
