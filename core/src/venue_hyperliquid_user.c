@@ -15,8 +15,9 @@ static int lower_address(char address[ADDRESS_CHARS], const char *text, size_t s
     return size == ADDRESS_CHARS && is_prefixed_hex(address, size, ADDRESS_CHARS);
 }
 
-/* A user-signed action is JSON, and a struct of the same fields in the order
- * of its type, which begins with the venue's network. */
+/* A user-signed action is a struct, whose fields stand in the order of its type
+ * and begin with the venue's network; and JSON with the same members, whose
+ * order is that of the venue's own library. */
 typedef struct user_action {
     sentinel_request *request;
     eip712_struct fields;
@@ -53,10 +54,8 @@ static void user_uint(user_action *action, const char *key, uint64_t value) {
     eip712_uint(&action->fields, value);
 }
 
-static sentinel_reason user_end(user_action *action, const sentinel_render *render,
-                                const char *type) {
+static sentinel_reason user_end(user_action *action, const sentinel_render *render) {
     uint8_t domain32[32];
-    text_json_name(action->request, "type", type);
     text_json_name(action->request, "signatureChainId", "0x66eee");
     text_json_name(action->request, "hyperliquidChain", chain_of(render));
     text_string(action->request, "}");
@@ -98,7 +97,8 @@ sentinel_reason hyperliquid_withdraw(sentinel_request *request, const sentinel_r
     user_text(&action, "destination", address, sizeof address);
     user_amount(&action, &order->amount);
     user_uint(&action, "time", render->nonce);
-    return user_end(&action, render, "withdraw3");
+    text_json_name(request, "type", "withdraw3");
+    return user_end(&action, render);
 }
 
 /* USDC between spot and perpetuals of the account itself. */
@@ -108,11 +108,12 @@ static sentinel_reason move_usdc(sentinel_request *request, const sentinel_rende
     user_begin(&action, request, render,
                "HyperliquidTransaction:UsdClassTransfer(string hyperliquidChain,string amount,"
                "bool toPerp,uint64 nonce)");
+    text_json_name(request, "type", "usdClassTransfer");
     user_amount(&action, &render->order->transfer.amount);
     text_json_bool(request, "toPerp", to_perp);
     eip712_uint(&action.fields, (uint64_t)to_perp);
     user_uint(&action, "nonce", render->nonce);
-    return user_end(&action, render, "usdClassTransfer");
+    return user_end(&action, render);
 }
 
 static sentinel_reason send_usdc(sentinel_request *request, const sentinel_render *render,
@@ -124,7 +125,8 @@ static sentinel_reason send_usdc(sentinel_request *request, const sentinel_rende
     user_text(&action, "destination", address, ADDRESS_CHARS);
     user_amount(&action, &render->order->transfer.amount);
     user_uint(&action, "time", render->nonce);
-    return user_end(&action, render, "usdSend");
+    text_json_name(request, "type", "usdSend");
+    return user_end(&action, render);
 }
 
 /* A token is its code and the venue's number of it: "PURR:0xc1fb...". */
@@ -144,10 +146,12 @@ static sentinel_reason send_token(sentinel_request *request, const sentinel_rend
                "HyperliquidTransaction:SpotSend(string hyperliquidChain,string destination,"
                "string token,string amount,uint64 time)");
     user_text(&action, "destination", address, ADDRESS_CHARS);
-    user_text(&action, "token", token, size);
+    eip712_text(&action.fields, token, size);
     user_amount(&action, &render->order->transfer.amount);
+    text_json_text(request, "token", token, size);
     user_uint(&action, "time", render->nonce);
-    return user_end(&action, render, "spotSend");
+    text_json_name(request, "type", "spotSend");
+    return user_end(&action, render);
 }
 
 /* The wallet of the perpetuals is USDM: they are margined in USDC. */

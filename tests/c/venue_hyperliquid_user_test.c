@@ -9,6 +9,11 @@
 #define TO "\"destination\":\"" ADDRESS "\""
 #define TIME ",\"time\":1700000000001"
 
+#define MOVED(to_perp)                                                    \
+    "{\"type\":\"usdClassTransfer\",\"amount\":\"1\",\"toPerp\":" to_perp \
+    ",\"nonce\":1700000000001,\"signatureChainId\":\"0x66eee\","          \
+    "\"hyperliquidChain\":\"Mainnet\"}"
+
 static void test_withdraws_over_the_bridge(void) {
     set_hyper(SENTINEL_ACTION_WITHDRAW);
     CHECK_ACTION(USER(TO ",\"amount\":\"24.500000\"" TIME, "withdraw3", "Mainnet"));
@@ -41,8 +46,8 @@ static void test_sends_usdc_and_tokens(void) {
                                         0xf8, 0x5e, 0x03, 0x08, 0xe9, 0x95, 0x6a, 0x90};
     memcpy(s.asset.token16, token16, 16);
     set_id(s.asset.code, &s.asset.code_size, "PURR");
-    CHECK_ACTION(USER(TO ",\"token\":\"PURR:0xc1fb593aeffbeb02f85e0308e9956a90\","
-                         "\"amount\":\"1\"" TIME,
+    CHECK_ACTION(USER(TO ",\"amount\":\"1\","
+                         "\"token\":\"PURR:0xc1fb593aeffbeb02f85e0308e9956a90\"" TIME,
                       "spotSend", "Mainnet"));
     s.order.transfer.from_account = s.order.transfer.to_account = SENTINEL_ACCOUNT_USDM;
     CHECK_EQ(render(), UNSUPPORTED); /* perpetuals have USDC alone */
@@ -60,12 +65,10 @@ static void test_moves_usdc_between_its_two_wallets(void) {
     }
     CHECK_EQ(rendered, 2);
     set_hyper(SENTINEL_ACTION_TRANSFER);
-    CHECK_ACTION(USER("\"amount\":\"1\",\"toPerp\":true,\"nonce\":1700000000001",
-                      "usdClassTransfer", "Mainnet"));
+    CHECK_ACTION(MOVED("true"));
     s.order.transfer.from_account = SENTINEL_ACCOUNT_USDM;
     s.order.transfer.to_account = SENTINEL_ACCOUNT_SPOT;
-    CHECK_ACTION(USER("\"amount\":\"1\",\"toPerp\":false,\"nonce\":1700000000001",
-                      "usdClassTransfer", "Mainnet"));
+    CHECK_ACTION(MOVED("false"));
     set_id(s.asset.code, &s.asset.code_size, "PURR");
     CHECK_EQ(render(), UNSUPPORTED);
 }
