@@ -18,6 +18,7 @@ from sentinel._status import REASON_CODE
 from sentinel.lab import algorithm_of
 
 SMALLEST = (1, 18)
+KEYS_MAX = 64
 METHODS = {1: "GET", 2: "POST", 3: "PUT", 4: "DELETE"}
 SECRETS = ("secret", "client_secret", "private_key_seed_hex", "private_key")
 
@@ -34,6 +35,7 @@ class Renderer:
         assert lib.sentinel_keyring_new(ring) == 0
         self._ring = ffi.gc(ring[0], lib.sentinel_keyring_free)
         self._keys: dict[tuple[str, ...], Any] = {}
+        self._made = 0
 
     def key(self, scheme: str, key: dict[str, str], lab: venue.LabOrder) -> Any:
         """The key's public half; imported at its first use."""
@@ -42,8 +44,12 @@ class Renderer:
         api_key = lab.account or key.get("api_key", key.get("client_id", ""))
         name = (scheme, secret, api_key, lab.venue.name, purpose.name)
         if name not in self._keys:
+            if len(self._keys) == KEYS_MAX:  # each vault is a key of its own: the oldest goes
+                gone = self._keys.pop(next(iter(self._keys)))
+                assert lib.sentinel_keyring_remove(self._ring, gone.id) == 0
+            self._made += 1
             info = ffi.new("sentinel_key_info *")
-            info.id = len(self._keys) + 1
+            info.id = self._made
             info.purpose, info.algorithm, info.venue = purpose, algorithm, lab.venue
             info.api_key_size = len(api_key)
             info.api_key[0 : info.api_key_size] = api_key.encode()
