@@ -206,11 +206,6 @@ class Product(IntEnum):
     OPTION = 5
 
 
-ENDPOINT_CHECKED: Final = 1
-ENDPOINT_GRANTED: Final = 2
-"""Flags of a key whose signatures do not cover the endpoint."""
-
-
 class Algorithm(IntEnum):
     """Signature algorithms."""
 
@@ -327,6 +322,7 @@ PROOFS_MAX: Final = 16
 ORDER_VERSION: Final = 1
 ORDER_BYTES_MAX: Final = 384
 TAG_BYTES_MAX: Final = 64
+API_PASSPHRASE_BYTES_MAX: Final = 64
 ID_BYTES_MAX: Final = 64
 ADDRESS_BYTES_MAX: Final = 128
 MEMO_BYTES_MAX: Final = 64

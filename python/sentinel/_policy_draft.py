@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from ._enums import Algorithm, Contract, NodeKind, Purpose, Rule, Unit, Venue
 from ._policy_yaml import Document, Path
 from .units import Quantity
+
+ENDPOINT_CHECKED: Final = 1
+ENDPOINT_GRANTED: Final = 2
+"""Flags of a key whose signatures do not cover the endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from . import units
 from ._enums import (
-    ENDPOINT_GRANTED,
     INSTRUMENT_ACTIONS,
     MASK_ENUMS,
     RULE_ACTIONS,
@@ -22,6 +21,7 @@ from ._enums import (
     members_of,
 )
 from ._policy_bundle import Constraint, Instrument, Key, Node, Policy
+from ._policy_draft import ENDPOINT_GRANTED
 
 _MONEY: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 _ALL_VENUES: Final = mask_of(Venue)

@@ -8,7 +8,6 @@ from typing import Final
 
 from . import units
 from ._enums import (
-    ENDPOINT_GRANTED,
     FUND_ACTIONS,
     Action,
     Contract,
@@ -20,7 +19,7 @@ from ._enums import (
     mask_of,
     members_of,
 )
-from ._policy_draft import Draft, DraftConstraint, DraftNode, sanction_digest
+from ._policy_draft import ENDPOINT_GRANTED, Draft, DraftConstraint, DraftNode, sanction_digest
 from ._policy_yaml import Path
 
 _ALL_VENUES: Final = mask_of(Venue)

@@ -12,8 +12,6 @@ from typing import Any, Final, TypeVar
 from . import _enums, units
 from ._enums import (
     CANCEL_ACTIONS,
-    ENDPOINT_CHECKED,
-    ENDPOINT_GRANTED,
     RULE_ACTIONS,
     VENUE_ACTIONS,
     Action,
@@ -31,6 +29,8 @@ from ._enums import (
 )
 from ._policy_check import text_of
 from ._policy_draft import (
+    ENDPOINT_CHECKED,
+    ENDPOINT_GRANTED,
     Draft,
     DraftConstraint,
     DraftKey,

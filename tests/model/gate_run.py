@@ -39,7 +39,14 @@ from tests.model.tables import Decimal, Instrument, Key, Order, Policy, Target
 
 RENDERED = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM)
 STYLE = Style(venues=(*(4 * RENDERED), Venue.HYPERLIQUID), lots=True)
-UNRENDERED = {Reason.UNSUPPORTED, Reason.RENDER_FAILED, Reason.ORDER_TEXT, Reason.EXPIRY}
+UNRENDERED = {  # what a venue may say of an order that policy allowed
+    Reason.UNSUPPORTED,
+    Reason.RENDER_FAILED,
+    Reason.ORDER_TEXT,
+    Reason.TICK,
+    Reason.LOT,
+    Reason.EXPIRY,
+}
 MALFORMED = range(Reason.ORDER_SIZE, Reason.AGENT_UNKNOWN)
 NO_DECISION = model.Decision(Verdict.DENIED, 0, frozenset(), -1, (), ())
 

@@ -28,6 +28,7 @@ TOP = Path(__file__).resolve().parents[2]
 LAYOUTS = [value for value in vars(_layout).values() if isinstance(value, Layout)]
 PREFIX = {
     "OrderType": "TYPE",
+    "Product": "CONTRACT",
     "TimeInForce": "TIF",
     "NodeKind": "NODE",
     "MarkKind": "MARK",
@@ -128,6 +129,9 @@ def test_enumerations_are_the_headers(kind: type[IntEnum]) -> None:
         for name in dir(lib)
         if name.startswith(f"SENTINEL_{prefix}_") and isinstance(getattr(lib, name), int)
     }
+    if kind is _enums.Product:
+        assert constants["SENTINEL_PRODUCT_WALLET"] == 1 << kind.WALLET
+        names["WALLET"] = kind.WALLET
     assert names.items() >= {member.name: member.value for member in kind}.items()
     if "COUNT" in names and kind.__name__ not in {"Power", "TriggerDirection"}:
         # What is new in the header is missing here.

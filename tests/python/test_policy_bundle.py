@@ -64,6 +64,37 @@ def test_refuses_keys_that_the_keyring_has_otherwise(keyring: list[KeyInfo], pro
     assert caught.value.next_step
 
 
+ACCOUNT = "0x" + "5a" * 20
+MEANT = f"""
+version: 1
+firm: {{agents: {{bot: {{}}}}}}
+keys:
+  k:
+    venue: hyperliquid
+    algorithm: ecdsa_secp256k1
+    account: "{ACCOUNT}"
+"""
+
+
+def held(api_key: str) -> list[KeyInfo]:
+    algorithm = Algorithm.ECDSA_SECP256K1
+    return [
+        info(purpose=Purpose.VENUE, venue=Venue.HYPERLIQUID, algorithm=algorithm, api_key=api_key)
+    ]
+
+
+def test_an_account_must_be_the_keys_own() -> None:
+    bundle, _keep = checked(compile_policy(MEANT, TERMS, keyring=held(ACCOUNT)))
+    assert bundle.keys[0].products == 0b111110
+    for other in ("", f"vault-{ACCOUNT}", "0x" + "5b" * 20):
+        with pytest.raises(ConfigError) as caught:
+            compile_policy(MEANT, TERMS, keyring=held(other), file="p.yaml")
+        assert repr(ACCOUNT) in caught.value.message
+        assert repr(other) in caught.value.message
+        assert (caught.value.line, caught.value.column) == (8, 14)
+        assert caught.value.next_step
+
+
 # ---- What the core reads -------------------------------------------------------
 
 

@@ -9,13 +9,24 @@ from typing import Final
 from ..errors import UsageError
 
 _OPTIONS: Final = re.compile(
-    r"--?(secret|secret-key|api-secret|private-key|passphrase|password|seed|mnemonic)(=.*)?",
+    r"--?(secret|secret-key|api-secret|private-key|passphrase|api-passphrase|password|seed"
+    r"|mnemonic)(=.*)?",
     re.DOTALL,
 )
 _LOOKS_SECRET: Final = re.compile(
     r"(0x)?[0-9A-Fa-f]{64}|[A-Za-z0-9+/=_-]{40,}|-----BEGIN.*", re.DOTALL
 )
-_PUBLIC_OPTIONS: Final = {"--api-key", "--dir", "--passphrase-file", "--secret-file", "--out"}
+_ADDRESS: Final = re.compile(r"0x[0-9A-Fa-f]{40}")
+"""Of an account or a vault: too short for a key."""
+
+_PUBLIC_OPTIONS: Final = {
+    "--api-key",
+    "--api-passphrase-file",
+    "--dir",
+    "--out",
+    "--passphrase-file",
+    "--secret-file",
+}
 """Options of `zcp key` whose values may look like a secret and are none."""
 
 
@@ -36,7 +47,7 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         elif public:
             public = False
             continue
-        if _LOOKS_SECRET.fullmatch(value):
+        if _LOOKS_SECRET.fullmatch(value) and not _ADDRESS.fullmatch(value):
             raise _refusal("an argument that looks like a secret")
 
 
