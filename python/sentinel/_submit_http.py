@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -129,12 +130,18 @@ class _Once:
             self.begun = True
 
 
+@lru_cache(maxsize=2)
+def _default_context(http2: bool) -> ssl.SSLContext:
+    """Read once, as it takes its time; apart for HTTP/2, which the library notes in it."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Wire:
     """Connections to venues. Threads share it."""
 
     def __init__(self, *, timeout_s: float, http2: bool, context: ssl.SSLContext | None) -> None:
         if context is None:
-            context = httpx.create_ssl_context(trust_env=False)
+            context = _default_context(http2)
         if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
             raise UsageError("verify: a context that checks certificate and host name is needed")
         self._timeout_s = timeout_s
@@ -207,19 +214,26 @@ def _request(request: HttpRequest, base: str, wait: float, once: _Once) -> httpx
 
 def base_of(endpoint: str) -> str:
     """Scheme and host of an endpoint. Raises UsageError; plain http is for the loopback alone."""
-    parts = urlsplit(endpoint)
     try:
+        parts = urlsplit(endpoint)
         port = parts.port
     except ValueError:
-        raise UsageError(f"endpoint {endpoint!r}: the port is no number") from None
+        raise _unsafe(endpoint, "is no address") from None
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise UsageError(f"endpoint {endpoint!r}: give scheme, host and port alone")
+        raise _unsafe(endpoint, "has more than scheme, host and port")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"endpoint {endpoint!r} is no https address")
+        raise _unsafe(endpoint, "is no https address")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise UsageError(f"endpoint {endpoint!r}: http is for the loopback alone; use https")
+        raise _unsafe(endpoint, "would send in the clear: http is for the loopback alone")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
+
+
+def _unsafe(endpoint: str, why: str) -> UsageError:
+    return UsageError(
+        f"endpoint {endpoint!r} {why}",
+        next_step="give one such as https://127.0.0.1:8443, or http://127.0.0.1:8080 for a test",
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -143,7 +143,10 @@ class Submitter:
         clock: Clock | None = None,
     ) -> None:
         if not 0 < timeout_s <= 600 or not 0 < deadline_s <= 86_400:
-            raise UsageError("timeout_s: above 0, at most 600; deadline_s: above 0, at most 86400")
+            raise UsageError(
+                f"timeout_s {timeout_s:g} or deadline_s {deadline_s:g} is out of range",
+                next_step="timeout_s: above 0, at most 600; deadline_s: above 0, at most 86400",
+            )
         known = {label(venue): venue for venue in ADAPTERS}
         self._bases: dict[Venue, str] = {}
         for name, endpoint in (endpoints or {}).items():
@@ -185,7 +188,7 @@ class Submitter:
         """
         request, adapter = signed.request, ADAPTERS.get(signed.venue)
         if request is None or adapter is None:
-            raise UsageError("a message goes to no venue")
+            raise UsageError("a message goes to no venue", next_step="submit orders alone")
         base = self._base(signed.venue, adapter, request)
         deadline = self._clock.monotonic() + self._deadline_s
         asking = _Asking(signed, adapter, base, session, deadline, "it was sent before")
@@ -431,7 +434,10 @@ class Submitter:
     def _base(self, venue: Venue, adapter: VenueAdapter, request: HttpRequest) -> str:
         parts = urlsplit(request.url)
         if parts.scheme != "https" or parts.netloc not in adapter.hosts:
-            raise UsageError(f"{parts.scheme}://{parts.netloc} is no host of {label(venue)}")
+            raise UsageError(
+                f"{parts.scheme}://{parts.netloc} is no host of {label(venue)}",
+                next_step="submit what the engine signed, as it is",
+            )
         return self._bases.get(venue, f"https://{parts.netloc}")
 
     def _remember(self, signed: SignedOrder) -> bool:

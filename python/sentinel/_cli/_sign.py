@@ -96,7 +96,7 @@ def sign(
     if durability not in ("write", "fsync"):
         raise UsageError(f"--durability: {durability!r} is none of write, fsync")
     if submit and message is not None:
-        raise UsageError("--submit: a message goes to no venue")
+        raise UsageError("--submit: a message goes to no venue", next_step="leave --submit out")
     submitter = _submitter(endpoint, timeout, deadline) if submit else None
     cli.installed()
     fields = None if message is not None else read_order(file)
@@ -143,7 +143,7 @@ def _seconds(text: str, option: str) -> float:
     try:
         return float(Decimal(parse_duration(text)) / 10**9)
     except UnitInvalid as error:
-        raise UsageError(f"{option}: {error}") from None
+        raise UsageError(f"{option}: {error}", next_step="write it such as 5s or 500ms") from None
 
 
 def _show(
