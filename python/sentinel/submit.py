@@ -369,7 +369,9 @@ class Submitter:
             asking.last = "the venue does not have it"
             if not passed:
                 return None
-            if signed.action is Action.PLACE:
+            # Hyperliquid makes a new order, with a name of its own, of an amended one.
+            renames = signed.action is Action.AMEND and signed.venue is Venue.HYPERLIQUID
+            if signed.action is Action.PLACE or renames:
                 self._never(asking, "the venue does not have it")
             return outcome
         if outcome.client_order_id and signed.client_order_id not in ("", outcome.client_order_id):

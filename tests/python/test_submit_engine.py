@@ -181,7 +181,7 @@ def test_an_unknown_outcome_exits_with_12(
         (("--endpoint", "http://example.com"), "http is for the loopback alone"),
         (("--timeout", "soon"), "--timeout"),
         (("--timeout", "0s"), "--timeout"),
-        (("--deadline", "2d"), "deadline_s"),
+        (("--deadline", "48h"), "deadline_s"),
         (("--deadline", "5"), "--deadline"),
     ],
 )
