@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,13 +32,13 @@ from tests.venues.hyperliquid import Hyperliquid
 from tests.venues.loopback import Instrument, Key, LoopbackVenue
 from tests.venues.okx import Okx
 
-SERVERS: dict[Venue, type[LoopbackVenue]] = {
+SERVERS: dict[Venue, Callable[..., LoopbackVenue]] = {
     Venue.BINANCE_SPOT: BinanceSpot,
     Venue.BINANCE_USDM: BinanceUsdm,
     Venue.BYBIT: Bybit,
     Venue.OKX: Okx,
     Venue.DERIBIT: Deribit,
-    Venue.HYPERLIQUID: Hyperliquid,
+    Venue.HYPERLIQUID: partial(Hyperliquid, mainnet=True),
 }
 #: Name, venue and algorithm of the keys that firm.yaml grants. They are made here, for one run.
 KEYS = (
@@ -134,12 +135,7 @@ class SixVenues:
         self.reports: Counter[tuple[str, str]] = Counter()
         self._symbols = {name: (row.venue, row.symbol) for name, row in _by_name(policy).items()}
         self.servers = {
-            venue: server(
-                keys=keys[venue],
-                instruments=listing(policy, venue),
-                now_ms=clock.now_ms,
-                **({"mainnet": True} if venue is Venue.HYPERLIQUID else {}),
-            )
+            venue: server(keys=keys[venue], instruments=listing(policy, venue), now_ms=clock.now_ms)
             for venue, server in SERVERS.items()
         }
         self._stack = ExitStack()

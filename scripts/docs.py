@@ -1,4 +1,4 @@
-"""Writes what is generated in docs/: byte tables of the layouts, from the public headers.
+"""Writes what is generated in docs/: byte tables of the layouts, and what becomes of signatures.
 
 A page asks for a table with a pair of lines,
 
@@ -6,8 +6,13 @@ A page asks for a table with a pair of lines,
     <!-- end -->
 
 and gets one row per field: offset and size as the compiler sees them (through cffi), the meaning
-from the comment behind the field in the header. ``--check`` changes nothing and fails when a page
-is stale.
+from the comment behind the field in the header. Between
+
+    <!-- holds -->
+    <!-- end -->
+
+stands the core's table of holds, one row for each venue and what holds alike there. ``--check``
+changes nothing and fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -19,6 +24,11 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "tests" / "python"))
 
+HOLDS = re.compile(r"(<!-- holds -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+EXPIRY = ("none can be set", "signed", "sent, not signed")
+ACTIONS = (
+    "place amend cancel cancel-all cancel-all-after query withdraw transfer message".split()
+)
 BLOCK = re.compile(r"(<!-- bytes: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -54,6 +64,30 @@ def table(struct: str) -> str:
     return "\n".join(rows) + "\n"
 
 
+def holds() -> str:
+    """The Markdown table of what becomes of released signatures."""
+    from core_abi import ffi, lib
+
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for venue in range(7):
+        for number, action in enumerate(ACTIONS, 1):
+            hold = lib.sentinel_venue_hold(venue, number)
+            if hold == ffi.NULL:
+                continue
+            name = ffi.string(lib.sentinel_venue_name(venue)).decode() if venue else "messages"
+            ever = hold.window_ms == 2**63 - 1
+            window = "for ever" if ever else f"{hold.window_ms / 1000:,.0f} s"
+            once = "no" if hold.once else "yes"
+            covered = "covered" if hold.endpoint_covered else "**open**"
+            key = (name, window, EXPIRY[hold.expiry], once, covered)
+            alike.setdefault(key, []).append(action)
+    rows = ["| Venue | Actions | Usable for at most | Shorter validity | Twice? | Endpoint |"]
+    rows.append("|---|---|---:|---|---|---|")
+    for (name, *rest), actions in alike.items():
+        rows.append(f"| {name} | {', '.join(actions)} | {' | '.join(rest)} |")
+    return "\n".join(rows) + "\n"
+
+
 def main() -> int:
     """Writes the pages, or says which are stale."""
     check = "--check" in sys.argv[1:]
@@ -61,6 +95,7 @@ def main() -> int:
     for page in sorted((TOP / "docs").glob("*.md")):
         old = page.read_text()
         new = BLOCK.sub(lambda match: match[1] + table(match[2]) + match[4], old)
+        new = HOLDS.sub(lambda match: match[1] + holds() + match[3], new)
         if new != old:
             stale.append(page.name)
             if not check:

@@ -52,7 +52,8 @@ class Schedule:
         """The fault of the next request, and by how much it is late if it is delayed."""
         # All are drawn each time, so that a request's fault depends on nothing but its number.
         failing = self._random.random() < self._rate
-        fault, late_ms = self._random.choice(FAULTS), self._random.choice(self._late_ms)
+        fault: Fault = self._random.choice(FAULTS)
+        late_ms = self._random.choice(self._late_ms)
         if self._list is not None:
             fault, failing = (self._list.pop(0) if self._list else Fault.NONE), True
         return (fault if failing else Fault.NONE), late_ms

@@ -74,6 +74,9 @@ ccy = like(r"[A-Z0-9]{1,20}")
 STATES = {"open": "live", "untriggered": "live", "filled": "filled", "cancelled": "canceled"}
 
 
+ALGO_PARTS = ("TriggerPx", "OrdPx", "TriggerPxType")
+
+
 class Okx(LoopbackVenue):
     name = "okx"
 
@@ -367,8 +370,7 @@ class Okx(LoopbackVenue):
         return self.instruments[order.symbol].category.upper()
 
     def _algo_row(self, order: BookOrder) -> Fields:
-        names = ("slTriggerPx", "slOrdPx", "slTriggerPxType")
-        names += ("tpTriggerPx", "tpOrdPx", "tpTriggerPxType")
+        names = [f"{kind}{part}" for kind in ("sl", "tp") for part in ALGO_PARTS]
         return {
             "instType": self._type(order),
             "instId": order.symbol,
