@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-PAGES = [*sorted((TOP / "docs").glob("*.md")), *sorted(TOP.glob("*.md"))]
+PAGES = [*sorted((TOP / "docs").rglob("*.md")), *sorted(TOP.glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
