@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ._enums import Action
+from ._enums import Action, QueryWhat
 from ._submit_report import (
     NOT_FOUND,
     Answer,
@@ -56,6 +56,7 @@ from .errors import (
     VenueRefused,
     VenueUnavailable,
 )
+from .order import Query
 
 if TYPE_CHECKING:
     from .sign import SignedOrder
@@ -186,6 +187,8 @@ REJECTS: Final[Mapping[str, type[VenueRefused]]] = {
     "EC_InvalidSymbolStatus": InstrumentNotTrading,
     "EC_LoadOrderFailed": VenueUnavailable,
 }
+FILLS_MAX: Final = 100
+CLOCKS_APART_MS: Final = 5_000
 BANNED_S: Final = 600.0
 """docs/v5/rate-limit: after "403, access too frequent" an address waits for ten minutes."""
 
@@ -310,6 +313,43 @@ def _read_query(signed: SignedOrder, answer: Answer) -> Outcome:
     return _order(only(rows, "list")) if rows else NOT_FOUND
 
 
+def _fills_since(signed: SignedOrder) -> Query:
+    """Open orders are always listed; of closed ones the list keeps the newest 500, and none over a
+    restart (docs/v5/order/open-order). What those traded is among the fills.
+    """
+    order: Any = signed.order
+    start_ms = signed.now_ns // 1_000_000 - CLOCKS_APART_MS
+    return Query(
+        what=QueryWhat.FILLS, instrument=order.instrument, start_ms=start_ms, limit=FILLS_MAX
+    )
+
+
+def _read_fills(signed: SignedOrder, answer: Answer) -> Outcome:
+    result = _result(answer)
+    if isinstance(result, Refusal | Unclear):
+        return result
+    rows = [mapping(row, "a fill") for row in sequence(result.get("list"), "list")]
+    own = [row for row in rows if row.get("orderLinkId") == signed.client_order_id]
+    if not own:
+        more = len(rows) >= FILLS_MAX
+        return Unclear("there are more fills than one answer holds") if more else NOT_FOUND
+    fills = tuple(_fill(row) for row in own)
+    filled = total([fill.quantity for fill in fills])
+    remaining = decimal(own[0].get("leavesQty"))
+    # The list is from newest to oldest; what is neither open nor filled was cancelled.
+    is_filled = remaining is not None and not_zero(remaining) is None
+    return Found(
+        ExecutionStatus.FILLED if is_filled else ExecutionStatus.CANCELLED,
+        identifier(own[0].get("orderId")),
+        signed.client_order_id,
+        filled,
+        remaining,
+        fee=total([fill.fee for fill in fills]),
+        fills=fills,
+        time_ms=fills[0].time_ms,
+    )
+
+
 def _terms(signed: SignedOrder) -> Terms:
     body = json.loads(signed.request.body) if signed.request and signed.request.body else {}
     return Terms(body.get("price"), body.get("qty"))
@@ -325,4 +365,6 @@ BYBIT: Final = VenueAdapter(
     terms=_terms,
     time_ms=time_ms,
     reject=lambda reason: REJECTS.get(reason, VenueRefused),
+    second_query=_fills_since,
+    read_second=guarded(_read_fills),
 )

@@ -19,6 +19,7 @@ from ._enums import Action, QueryWhat
 from .errors import RateLimited, UnknownOrder, VenueRefused
 
 if TYPE_CHECKING:
+    from .order import Query
     from .sign import HttpRequest, SignedOrder
 
 ANSWER_BYTES_MAX: Final = 1 << 20
@@ -164,6 +165,8 @@ class Unclear:
 
 Outcome = Found | Refusal | Unclear
 
+NOT_FOUND: Final = Refusal(UnknownOrder, "", "the venue has no such order")
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -190,6 +193,8 @@ class VenueAdapter:
     action, `read_query` the answer to a query of one order (`UnknownOrder`: the venue has none).
     `reject` is the exception for the reason that a rejected order's state gives.
     `public_query` is the venue's own unsigned query, where it has one; None: a signed one.
+    `second_query` is for venues whose query of one order may leave closed ones out, and
+    `read_second` reads its answer.
     """
 
     hosts: frozenset[str]
@@ -202,6 +207,8 @@ class VenueAdapter:
     time_ms: Callable[[Answer], int | None]
     reject: Callable[[str], type[VenueRefused]] = lambda reason: VenueRefused
     public_query: Callable[[SignedOrder], HttpRequest | None] | None = None
+    second_query: Callable[[SignedOrder], Query] | None = None
+    read_second: Callable[[SignedOrder, Answer], Outcome] = lambda signed, answer: NOT_FOUND
 
 
 # ---- Reading ------------------------------------------------------------------
@@ -420,6 +427,3 @@ def named(signed: SignedOrder, found: str) -> None:
     """An acceptance has to name our order. Raises UnreadableError."""
     if found and signed.client_order_id and found != signed.client_order_id:
         raise UnreadableError("it names another order")
-
-
-NOT_FOUND: Final = Refusal(UnknownOrder, "", "the venue has no such order")

@@ -34,6 +34,7 @@ from ._submit_http import NoAnswerError, NotBegunError, Wire, base_of
 from ._submit_hyperliquid import HYPERLIQUID
 from ._submit_okx import OKX
 from ._submit_report import (
+    NOT_FOUND,
     OPEN,
     Answer,
     ExecutionReport,
@@ -286,6 +287,8 @@ class Submitter:
                     took_ms = int((self._clock.monotonic() - begun) * 1000)
                     passed, left_s = self._window(asking, answer, begun_ms, took_ms)
                     outcome = self._judge(asking, asking.adapter.read_query(signed, answer), passed)
+                    if outcome is _MISSING:
+                        return self._look_again(asking)
                     if outcome is not None:
                         return self._definite(asking, outcome, answer)
                     wait = min(asking.pause_s, max(left_s, _PAUSE_FIRST_S))
@@ -297,12 +300,30 @@ class Submitter:
                 self._give_up(asking)
             self._clock.sleep(wait)
 
-    def _ask(self, asking: _Asking) -> Answer | float:
+    def _look_again(self, asking: _Asking) -> ExecutionReport:
+        """An order that was not found, when it could no longer arrive. Where a venue's first query
+        may leave out orders that are closed, its fills are looked through too.
+        """
+        adapter, why = asking.adapter, "the venue does not have it"
+        if adapter.second_query is None:
+            self._never(asking, why)
+        answer = self._ask(asking, adapter.second_query(asking.signed))
+        if not isinstance(answer, Answer):
+            self._give_up(asking, f"its fills could not be asked for: {asking.last}")
+        outcome = adapter.read_second(asking.signed, answer)
+        if isinstance(outcome, Found):
+            return self._definite(asking, outcome, answer)
+        if outcome != NOT_FOUND:
+            text = outcome.why if isinstance(outcome, Unclear) else outcome.text
+            self._give_up(asking, f"its fills could not be asked for: {text}")
+        self._never(asking, why)
+
+    def _ask(self, asking: _Asking, query: Query | None = None) -> Answer | float:
         """One query's answer; seconds to wait where there is none."""
         left = asking.deadline - self._clock.monotonic()
         if left <= 0:
             self._give_up(asking)
-        request = self._query(asking)
+        request = self._query(asking, query)
         if isinstance(request, float):
             return request
         asking.asked += 1
@@ -313,7 +334,7 @@ class Submitter:
             return 0.0
         return answer
 
-    def _query(self, asking: _Asking) -> HttpRequest | float:
+    def _query(self, asking: _Asking, query: Query | None) -> HttpRequest | float:
         signed, public = asking.signed, asking.adapter.public_query
         if public is not None:
             request = public(signed)
@@ -324,7 +345,7 @@ class Submitter:
             self._give_up(asking, "no session was given that could sign a query")
         now_ns = self._clock.now_ms() * 1_000_000 if self._clock.is_own else None
         try:
-            made = asking.session.sign(query_for(signed), now_ns=now_ns)
+            made = asking.session.sign(query or query_for(signed), now_ns=now_ns)
         except PolicyDenied as error:
             asking.last = str(error)
             if error.retry_after is None:
@@ -371,9 +392,7 @@ class Submitter:
                 return None
             # Hyperliquid makes a new order, with a name of its own, of an amended one.
             renames = signed.action is Action.AMEND and signed.venue is Venue.HYPERLIQUID
-            if signed.action is Action.PLACE or renames:
-                self._never(asking, "the venue does not have it")
-            return outcome
+            return _MISSING if signed.action is Action.PLACE or renames else outcome
         if outcome.client_order_id and signed.client_order_id not in ("", outcome.client_order_id):
             asking.last = "the answer names another order"
             return None
@@ -469,6 +488,8 @@ class Submitter:
             return max(0.0, self._limited.get(venue, 0.0) - self._clock.monotonic())
 
 
+_MISSING: Final = Refusal(UnknownOrder, "", "missing")
+"""An order that would have been placed is not there, and cannot come any more."""
 _CHECK_ORDER: Final = "query it by its action before you sign anything like it again"
 _CHECK: Final[Mapping[Action, str]] = {
     Action.CANCEL_ALL: "query the open orders; another cancel_all does no harm",

@@ -354,11 +354,13 @@ def test_not_found_is_definite_once_the_venue_takes_it_no_longer() -> None:
 
     with Scripted(script) as venue, submitter(venue, clock=clock, deadline_s=60) as sender:
         signed = signed_order(BYBIT, usable_ms=5_000)
+        asker = Asker(BYBIT)
         with pytest.raises(NeverArrived) as caught:
-            sender.submit(signed, session=Asker(BYBIT))
+            sender.submit(signed, session=asker)
         assert orders(venue) == 1
     assert "safe to sign again" in caught.value.diagnostics()
     assert isinstance(caught.value, NotSent)
+    assert [query.what for query in asker.queries[-2:]] == [QueryWhat.ORDER, QueryWhat.FILLS]
     assert signed.usable_until_ms is not None
     assert 2_000 <= clock.ms - signed.usable_until_ms < 5_000
 

@@ -12,7 +12,7 @@ from scripted import CLIENT_ID, Asker, Reply, asks, now_ms, refused, submit
 
 from sentinel._enums import Account, QueryWhat, Venue
 from sentinel._submit_bybit import ERRORS, REJECTS, STATUSES, UNKNOWN
-from sentinel.errors import RateLimited, UnknownOrder, VenueRefused
+from sentinel.errors import OutcomeUnknown, RateLimited, UnknownOrder, VenueRefused
 from sentinel.order import Amend, Cancel, CancelAll, OrderType, Query, Transfer, Withdraw
 from sentinel.submit import ExecutionStatus, Fill
 
@@ -45,9 +45,9 @@ ORDER = {
 }
 
 
-def ok(result: Any) -> Reply:
-    body = {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": now_ms()}
-    return Reply(body)
+def ok(result: Any, ahead_ms: int = 0) -> Reply:
+    now = now_ms() + ahead_ms
+    return Reply({"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": now})
 
 
 def error(code: int | str, text: str = "Because.") -> dict[str, Any]:
@@ -166,3 +166,51 @@ def test_an_answer_with_several_orders_says_nothing() -> None:
     script = [Reply(drop=True), ok({"list": [ORDER, ORDER]}), ok({"list": [ORDER]})]
     report = submit(BYBIT, script, session=Asker(BYBIT))
     assert (report.asked, report.filled_quantity, report.average_price) == (2, "0.00", None)
+
+
+LATER_MS = 120_000  # the venue's clock says that no request of the test is usable any more
+FILL = {
+    "orderId": "fd4300ae-7847-404e-b947-b46980a4d140",
+    "orderLinkId": CLIENT_ID,
+    "execId": "e0cbe81d",
+    "execPrice": "1600.00",
+    "execQty": "0.04",
+    "execFee": "0.01",
+    "execTime": "1684738540561",
+    "leavesQty": "0.06",
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [
+        ([FILL | {"leavesQty": "0.00", "execQty": "0.06"}, FILL], ExecutionStatus.FILLED),
+        ([FILL | {"orderLinkId": "other"}, FILL], ExecutionStatus.CANCELLED),
+    ],
+)
+def test_an_order_that_only_its_fills_know_was_accepted(
+    rows: list[Any], status: ExecutionStatus
+) -> None:
+    asker = Asker(BYBIT)
+    script = [Reply(drop=True), ok({"list": []}, LATER_MS), ok({"list": rows})]
+    report = submit(BYBIT, script, session=asker)
+    assert (report.status, report.asked) == (status, 2)
+    assert report.filled_quantity == ("0.10" if status is ExecutionStatus.FILLED else "0.04")
+    assert asker.queries[1].start_ms is not None
+
+
+@pytest.mark.parametrize(
+    "fills",
+    [
+        Reply(drop=True),
+        Reply(b"?"),
+        Reply(error(10016)),
+        Reply(error(10006)),
+        ok({"list": [FILL | {"orderLinkId": "other"}] * 100}),
+        ok({"list": [FILL | {"execPrice": True}]}),
+    ],
+)
+def test_without_its_fills_an_order_that_is_not_there_is_unknown(fills: Reply) -> None:
+    script = [Reply(drop=True), ok({"list": []}, LATER_MS), fills]
+    with pytest.raises(OutcomeUnknown, match="may have place"):
+        submit(BYBIT, script, session=Asker(BYBIT))
