@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from email.utils import formatdate
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,81 +22,26 @@ from scripted import (
     Received,
     Reply,
     Scripted,
-    endpoints,
-    now_ms,
     place,
     signed_order,
 )
+from scripted_bybit import ACK, BYBIT, orders, state, submitter
 
 from sentinel import _submit_http
-from sentinel._enums import QueryWhat, Venue
-from sentinel._submit_report import ANSWER_BYTES_MAX, Answer, decimal, printable, read_json
+from sentinel._enums import Venue
+from sentinel._submit_report import Answer, decimal, printable, read_json
 from sentinel.errors import (
-    DuplicateOrder,
     NeverArrived,
     NotSent,
     OutcomeUnknown,
-    PolicyDenied,
     RateLimited,
     RequestExpired,
     SubmitError,
-    UnknownOrder,
     UsageError,
-    VenueUnavailable,
 )
-from sentinel.order import Amend, Cancel, CancelAll, Message, OrderType, Query, Withdraw
+from sentinel.order import Message
 from sentinel.sign import SignedOrder
 from sentinel.submit import ExecutionStatus, Submitter
-
-BYBIT = Venue.BYBIT
-ACK = {
-    "retCode": 0,
-    "retMsg": "OK",
-    "result": {"orderId": "1321003749386327552", "orderLinkId": CLIENT_ID},
-    "retExtInfo": {},
-    "time": 1672211918471,
-}
-
-
-def state(status: str = "New", at_ms: int | None = None, **more: Any) -> dict[str, Any]:
-    row = {
-        "orderId": "1321003749386327552",
-        "orderLinkId": CLIENT_ID,
-        "orderStatus": status,
-        "cumExecQty": "0",
-        "leavesQty": "0.010",
-        "qty": "0.010",
-        "price": "65000.10",
-        "avgPrice": "",
-        "updatedTime": "1672211918471",
-    } | more
-    return {
-        "retCode": 0,
-        "retMsg": "OK",
-        "result": {"list": [row]},
-        "time": now_ms() if at_ms is None else at_ms,
-    }
-
-
-def nothing(at_ms: int | None = None) -> dict[str, Any]:
-    made = state(at_ms=at_ms)
-    made["result"]["list"] = []
-    return made
-
-
-def refused(code: int, text: str = "no") -> dict[str, Any]:
-    return {"retCode": code, "retMsg": text, "result": {}, "time": 1672211918471}
-
-
-def orders(venue: Scripted) -> int:
-    """How often an order arrived: everything but queries."""
-    return sum(not r.target.startswith("/query") for r in venue.requests)
-
-
-def submitter(venue: Scripted, **more: Any) -> Submitter:
-    given: dict[str, Any] = {"timeout_s": 0.3, "deadline_s": 3.0} | more
-    return Submitter(endpoints=endpoints(BYBIT, venue), **given)
-
 
 # ---- What is sent ---------------------------------------------------------------
 
@@ -165,23 +109,25 @@ def test_sends_no_message() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint",
+    ("scheme", "rest"),
     [
-        "http://example.com",
-        "http://192.168.0.1:80",
-        "http://127.0.0.1.example.com",
-        "ftp://127.0.0.1",
-        "https://",
-        "https://a/b",
-        "https://a?b",
-        "https://user@a",
-        "https://a:b",
-        "127.0.0.1:80",
+        ("http://", "example.com"),
+        ("http://", "192.168.0.1:80"),
+        ("http://", "127.0.0.1.example.com"),
+        ("ftp://", "127.0.0.1"),
+        ("https://", ""),
+        ("https://", "a/b"),
+        ("https://", "a?b"),
+        ("https://", "user@a"),
+        ("https://", "a:b"),
+        ("https://", "[a"),
+        ("", "127.0.0.1:80"),
     ],
 )
-def test_refuses_an_endpoint_that_is_not_safe(endpoint: str) -> None:
-    with pytest.raises(UsageError):
-        Submitter(endpoints={"bybit": endpoint})
+def test_refuses_an_endpoint_that_is_not_safe(scheme: str, rest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Submitter(endpoints={"bybit": scheme + rest})
+    assert "next step:" in caught.value.diagnostics()
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://[::1]:8", "http://localhost"])
@@ -239,314 +185,6 @@ def test_a_failed_handshake_is_not_sent() -> None:
         ):
             sender.submit(signed_order(BYBIT))
         assert venue.requests == []
-
-
-# ---- Unclear: asks, and never sends again ---------------------------------------
-
-FAULTS = {
-    "read time-out": Reply(ACK, hang_s=0.6),
-    "dropped before the answer": Reply(drop=True),
-    "head cut": Reply(ACK, cut=20),
-    "body cut": Reply(ACK, cut=90),
-    "bad gateway": Reply(b"<html>502 Bad Gateway</html>", 502),
-    "service unavailable": Reply(b"", 503),
-    "internal error": Reply({"error": "oops"}, 500),
-    "not JSON": Reply(b"OK"),
-    "half JSON": Reply(b'{"retCode":0'),
-    "not UTF-8": Reply(b'{"retCode":0,"retMsg":"\xff"}'),
-    "NaN": Reply(b'{"retCode":NaN}'),
-    "infinity": Reply(b'{"retCode":-Infinity}'),
-    "a name twice": Reply(b'{"retCode":10001,"retCode":0,"result":{"orderId":"1"}}'),
-    "deep nesting": Reply(b"[" * 100_000),
-    "a huge number": Reply(b'{"retCode":' + b"9" * 5000 + b"}"),
-    "a huge exponent": Reply(b'{"retCode":1e99999999999999999999}'),
-    "another type": Reply(["retCode", 0]),
-    "a code as text": Reply({"retCode": "0", "result": {"orderId": "1"}}),
-    "a code that is true": Reply({"retCode": False, "result": {"orderId": "1"}}),
-    "no result": Reply({"retCode": 0, "retMsg": "OK"}),
-    "no order id": Reply({"retCode": 0, "result": {}}),
-    "an id of another type": Reply({"retCode": 0, "result": {"orderId": {"a": 1}}}),
-    "another order": Reply({"retCode": 0, "result": {"orderId": "1", "orderLinkId": "other"}}),
-    "too long": Reply(b" " * (ANSWER_BYTES_MAX + 1)),
-    "compressed": Reply(ACK, headers=(("Content-Encoding", "gzip"),)),
-    "no HTTP": Reply(b"", cut=0),
-    "the venue's own doubt": Reply(refused(10016, "Internal server error")),
-    "the venue's own time-out": Reply(refused(10000, "Server Timeout")),
-    "head in drips": Reply(ACK, drip_s=0.02),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_after_an_unclear_answer_it_asks_and_never_sends_again(fault: Reply) -> None:
-    asker = Asker(BYBIT)
-    found = state("PartiallyFilled", cumExecQty="0.004", leavesQty="0.006", avgPrice="65000.05")
-    with Scripted([fault, Reply(found)]) as venue, submitter(venue) as sender:
-        signed = signed_order(BYBIT)
-        report = sender.submit(signed, session=asker)
-        assert orders(venue) == 1
-    assert asker.queries == [Query(what=QueryWhat.ORDER, target_action=signed.action_id)]
-    assert report.asked == 1
-    assert report.status is ExecutionStatus.PARTIALLY_FILLED
-    assert report.venue_order_id == "1321003749386327552"
-    assert (report.filled_quantity, report.remaining_quantity) == ("0.004", "0.006")
-    assert report.average_price == "65000.05"
-
-
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_no_answer_to_a_query_is_taken_for_one_about_the_order(fault: Reply) -> None:
-    with Scripted([Reply(drop=True), fault, Reply(state())]) as venue, submitter(venue) as sender:
-        report = sender.submit(signed_order(BYBIT), session=Asker(BYBIT))
-        assert orders(venue) == 1
-    assert (report.status, report.asked) == (ExecutionStatus.ACCEPTED, 2)
-
-
-def test_the_same_signed_order_is_never_sent_twice() -> None:
-    signed = signed_order(BYBIT)
-    with Scripted([Reply(ACK), Reply(state())]) as venue, submitter(venue) as sender:
-        first = sender.submit(signed)
-        again = sender.submit(signed, session=Asker(BYBIT))
-        assert orders(venue) == 1
-    assert first.venue_order_id == again.venue_order_id
-    assert again.asked == 1
-
-
-def test_threads_that_submit_one_order_send_it_once() -> None:
-    signed = signed_order(BYBIT)
-
-    def script(request: Received, number: int) -> Reply:
-        return Reply(state() if request.target.startswith("/query") else ACK)
-
-    with Scripted(script) as venue, submitter(venue) as sender:
-        found: list[str] = []
-
-        def run() -> None:
-            found.append(sender.submit(signed, session=Asker(BYBIT)).venue_order_id)
-
-        threads = [threading.Thread(target=run) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert orders(venue) == 1
-    assert found == ["1321003749386327552"] * 8
-
-
-def test_not_found_is_no_answer_while_the_request_may_still_arrive() -> None:
-    clock = FastClock()
-
-    def script(request: Received, number: int) -> Reply:
-        if number == 0:
-            return Reply(drop=True)
-        return Reply(state(at_ms=clock.ms) if number == 4 else nothing(clock.ms))
-
-    with Scripted(script) as venue, submitter(venue, clock=clock, deadline_s=60) as sender:
-        report = sender.submit(signed_order(BYBIT), session=Asker(BYBIT))
-        assert orders(venue) == 1
-    assert (report.status, report.asked) == (ExecutionStatus.ACCEPTED, 4)
-    assert clock.slept == [0.1, 0.2, 0.4]
-
-
-def test_not_found_is_definite_once_the_venue_takes_it_no_longer() -> None:
-    clock = FastClock()
-
-    def script(request: Received, number: int) -> Reply:
-        return Reply(drop=True) if number == 0 else Reply(nothing(clock.ms))
-
-    with Scripted(script) as venue, submitter(venue, clock=clock, deadline_s=60) as sender:
-        signed = signed_order(BYBIT, usable_ms=5_000)
-        asker = Asker(BYBIT)
-        with pytest.raises(NeverArrived) as caught:
-            sender.submit(signed, session=asker)
-        assert orders(venue) == 1
-    assert "safe to sign again" in caught.value.diagnostics()
-    assert isinstance(caught.value, NotSent)
-    assert [query.what for query in asker.queries[-2:]] == [QueryWhat.ORDER, QueryWhat.FILLS]
-    assert signed.usable_until_ms is not None
-    assert 2_000 <= clock.ms - signed.usable_until_ms < 5_000
-
-
-def test_the_venues_clock_decides_what_is_definite() -> None:
-    """Ours is a minute ahead: by it, the request has long expired."""
-    clock = FastClock()
-    slow = clock.ms
-
-    def script(request: Received, number: int) -> Reply:
-        return Reply(drop=True) if number == 0 else Reply(nothing(slow))
-
-    with Scripted(script) as venue, submitter(venue, clock=clock, deadline_s=90) as sender:
-        with pytest.raises(OutcomeUnknown):
-            sender.submit(signed_order(BYBIT, usable_ms=5_000), session=Asker(BYBIT))
-        assert orders(venue) == 1
-
-
-def test_the_date_header_stands_for_the_venues_clock() -> None:
-    clock = FastClock()
-
-    def script(request: Received, number: int) -> Reply:
-        if number == 0:
-            return Reply(drop=True)
-        date = (("Date", formatdate(clock.ms / 1000, usegmt=True)),)
-        return Reply({"code": -2013, "msg": "Order does not exist."}, 400, date)
-
-    spot = Venue.BINANCE_SPOT
-    with Scripted(script) as venue:
-        sender = Submitter(endpoints=endpoints(spot, venue), clock=clock, timeout_s=0.3)
-        signed = signed_order(spot, usable_ms=5_000)
-        with sender, pytest.raises(NeverArrived):
-            sender.submit(signed, session=Asker(spot))
-        assert orders(venue) == 1
-    assert signed.usable_until_ms is not None
-    assert 2_000 <= clock.ms - signed.usable_until_ms < 6_000
-
-
-def test_unknown_names_everything_that_one_needs_to_find_it() -> None:
-    with Scripted([Reply(drop=True)]) as venue, submitter(venue, deadline_s=0.5) as sender:
-        signed = signed_order(BYBIT)
-        with pytest.raises(OutcomeUnknown) as caught:
-            sender.submit(signed, session=Asker(BYBIT))
-        assert orders(venue) == 1
-    error = caught.value
-    assert (error.client_order_id, error.action_id) == (CLIENT_ID, signed.action_id)
-    assert (error.record, error.usable_until_ms) == (signed.handle.record, signed.usable_until_ms)
-    for text in (CLIENT_ID, f"record {signed.handle.record}", "until 2", "asked", "next step:"):
-        assert text in error.diagnostics()
-    assert isinstance(error, SubmitError)
-
-
-def test_without_a_session_an_unclear_outcome_is_unknown_at_once() -> None:
-    with Scripted([Reply(drop=True)]) as venue, submitter(venue) as sender:
-        with pytest.raises(OutcomeUnknown, match="may have place"):
-            sender.submit(signed_order(BYBIT, usable_ms=None))
-        assert len(venue.requests) == 1
-
-
-def test_a_query_that_policy_denies_leaves_the_outcome_unknown() -> None:
-    class Denied(Asker):
-        def sign(self, order: Query, *, now_ns: int | None = None) -> SignedOrder:
-            raise PolicyDenied("action_not_allowed")
-
-    with Scripted([Reply(drop=True)]) as venue, submitter(venue) as sender:
-        with pytest.raises(OutcomeUnknown) as caught:
-            sender.submit(signed_order(BYBIT), session=Denied(BYBIT))
-        assert len(venue.requests) == 1
-    assert "action_not_allowed" in caught.value.cause
-
-
-def test_a_query_that_the_venue_does_not_authenticate_ends_the_asking() -> None:
-    script = [Reply(drop=True), Reply(refused(10003, "API key is invalid."))]
-    with Scripted(script) as venue, submitter(venue) as sender:
-        with pytest.raises(OutcomeUnknown) as caught:
-            sender.submit(signed_order(BYBIT), session=Asker(BYBIT))
-        assert (orders(venue), len(venue.requests)) == (1, 2)
-    assert "API key is invalid" in caught.value.cause
-
-
-def test_a_rejected_order_is_a_refusal_that_comes_late() -> None:
-    rejected = state("Rejected", rejectReason="EC_PostOnlyWillTakeLiquidity")
-    with Scripted([Reply(drop=True), Reply(rejected)]) as venue, submitter(venue) as sender:
-        with pytest.raises(SubmitError, match="EC_PostOnlyWillTakeLiquidity") as caught:
-            sender.submit(signed_order(BYBIT), session=Asker(BYBIT))
-        assert orders(venue) == 1
-    assert type(caught.value).__name__ == "PostOnlyWouldTake"
-
-
-def test_a_duplicate_says_that_the_venue_has_it() -> None:
-    with Scripted([Reply(refused(110072, "OrderLinkedID is duplicate"))]) as venue:
-        with submitter(venue) as sender, pytest.raises(DuplicateOrder) as caught:
-            sender.submit(signed_order(BYBIT), session=Asker(BYBIT))
-        assert len(venue.requests) == 1
-    assert "do not sign again" in caught.value.next_step
-
-
-# ---- Cancels, amends, and what cannot be asked for -------------------------------
-
-
-def unclear(order: Any, found: list[Reply], usable_ms: int = 60_000, **more: Any) -> Any:
-    """Submits an order whose first answer is lost; what asking for it gives."""
-    clock = FastClock()
-
-    def script(request: Received, number: int) -> Reply:
-        if number == 0:
-            return Reply(drop=True)
-        reply = found[min(number, len(found)) - 1]
-        body = reply.body | {"time": clock.ms}
-        return Reply(body, reply.status, reply.headers)
-
-    with Scripted(script) as venue, submitter(venue, clock=clock, deadline_s=30) as sender:
-        try:
-            return sender.submit(
-                signed_order(BYBIT, order, usable_ms=usable_ms, **more), session=Asker(BYBIT)
-            )
-        finally:
-            assert orders(venue) == 1
-
-
-@pytest.mark.parametrize(
-    ("word", "status"),
-    [("Cancelled", "cancelled"), ("Filled", "filled"), ("Rejected", "rejected")],
-)
-def test_a_cancel_whose_order_is_closed_is_done(word: str, status: str) -> None:
-    report = unclear(Cancel(target_action=5), [Reply(state()), Reply(state(word))])
-    assert (report.action, report.status, report.asked) == ("cancel", status, 2)
-
-
-def test_a_cancel_whose_order_stays_open_never_arrived() -> None:
-    with pytest.raises(NeverArrived, match="still open"):
-        unclear(Cancel(target_action=5), [Reply(state())], usable_ms=5_000)
-
-
-def test_a_cancel_of_an_order_that_the_venue_does_not_know() -> None:
-    with pytest.raises(UnknownOrder):
-        unclear(Cancel(target_action=5), [Reply(nothing())], usable_ms=5_000)
-
-
-AMEND = Amend(type=OrderType.LIMIT, quantity="0.02", price="65001", target_action=5)
-AMEND_BODY = '{"category":"linear","qty":"0.02","price":"65001"}'
-NEW_TERMS = {"qty": "0.020", "price": "65001.00"}
-
-
-def test_an_amend_is_done_when_the_order_has_its_terms() -> None:
-    found = [Reply(state()), Reply(state("PartiallyFilled", **NEW_TERMS))]
-    report = unclear(AMEND, found, body=AMEND_BODY)
-    assert (report.action, report.status, report.asked) == ("amend", "partially_filled", 2)
-
-
-@pytest.mark.parametrize("word", ["New", "Filled", "Cancelled"])
-def test_an_amend_never_arrived_when_the_order_keeps_its_old_terms(word: str) -> None:
-    with pytest.raises(NeverArrived, match="old terms"):
-        unclear(AMEND, [Reply(state(word))], usable_ms=5_000, body=AMEND_BODY)
-
-
-def test_an_amend_is_unknown_when_the_terms_cannot_be_compared() -> None:
-    with pytest.raises(OutcomeUnknown):
-        unclear(AMEND, [Reply(state(price=""))], usable_ms=5_000, body=AMEND_BODY)
-
-
-@pytest.mark.parametrize(
-    ("order", "check"),
-    [
-        (Withdraw(asset=1, network=2, amount="1", address="a"), "withdrawal history"),
-        (CancelAll(venue=BYBIT), "open orders"),
-    ],
-)
-def test_what_no_query_finds_is_unknown_at_once(order: Any, check: str) -> None:
-    with Scripted([Reply(drop=True)]) as venue, submitter(venue) as sender:
-        with pytest.raises(OutcomeUnknown) as caught:
-            sender.submit(signed_order(BYBIT, order), session=Asker(BYBIT))
-        assert len(venue.requests) == 1
-    assert check in caught.value.next_step
-
-
-def test_a_query_of_ones_own_is_reported_and_may_be_repeated() -> None:
-    query = signed_order(BYBIT, Query(what=QueryWhat.ORDER, target_action=1), target="/query")
-    script = [Reply(state("Filled")), Reply(nothing()), Reply(b"?")]
-    with Scripted(script) as venue, submitter(venue) as sender:
-        assert sender.submit(query).status is ExecutionStatus.FILLED
-        with pytest.raises(UnknownOrder):
-            sender.submit(query)
-        with pytest.raises(VenueUnavailable, match="no readable answer"):
-            sender.submit(query)
-        assert len(venue.requests) == 3
 
 
 # ---- Rate limits ----------------------------------------------------------------

