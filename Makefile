@@ -6,7 +6,7 @@ PY := .venv/bin/python
 help:                ## this list
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-run:                 ## a trading session of five agents, judged, signed, recorded, verified
+run:                 ## nine agents trade on six loopback venues: judged, signed, sent, recorded
 	$(SETUP) run
 	@$(PY) examples/run_session.py
 

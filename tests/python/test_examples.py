@@ -11,15 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from examples.six_venues import KEYS, MASTER
+from sentinel._enums import Algorithm, Venue, label
 from sentinel._policy_draft import stable_id
 
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "examples"
 
 
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a user would: with keys that cost what live keys cost."""
+def run(*command: str | Path, light: bool = False) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user would: with keys that cost what live keys cost, unless `light`."""
     environment = {name: v for name, v in os.environ.items() if name != "ZCP_LIGHT_KEYS"}
+    environment |= {"ZCP_LIGHT_KEYS": "1"} if light else {}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -43,7 +46,15 @@ def test_session_is_judged_recorded_verified_and_replayed(tmp_path: Path) -> Non
     assert {"value_cap", "price_collar", "destination_not_allowed", "duplicate"} <= set(
         counts["refused"]
     )
-    assert set(counts["allowed"]) == {"maker", "taker", "trend", "hedge", "treasurer"}
+    assert set(counts["allowed"]) == {
+        *("maker", "taker", "trend", "hedge", "basis", "arb", "vol", "onchain", "treasurer")
+    }
+    # Every venue took all that was allowed, and nothing twice.
+    assert len(counts["sent"]) == 6
+    assert sum(counts["sent"].values()) == sum(counts["allowed"].values())
+    for venue, sent in counts["sent"].items():
+        seen = counts["venues"][venue]
+        assert (seen["accepted"], seen["refused"], seen["duplicates"]) == (sent, 0, 0)
 
 
 def test_agent_signs_what_a_new_engine_allows(tmp_path: Path) -> None:
@@ -55,6 +66,20 @@ def test_agent_signs_what_a_new_engine_allows(tmp_path: Path) -> None:
     assert "refused" in done.stdout
 
 
+def key_command(
+    zcp: tuple[str, ...],
+    common: tuple[str | Path, ...],
+    name: str,
+    venue: Venue,
+    algorithm: Algorithm,
+) -> tuple[str | Path, ...]:
+    """`zcp key generate`, for one of the keys that firm.yaml grants."""
+    purpose = "venue_master" if name == MASTER else "venue"
+    api_key = () if venue is Venue.HYPERLIQUID else ("--api-key", "test")
+    words = ("--purpose", purpose, "--venue", label(venue), "--algorithm", label(algorithm))
+    return (*zcp, "key", "generate", name, *words, *api_key, *common)
+
+
 def test_engine_in_c_signs_and_is_refused(tmp_path: Path) -> None:
     engine = tmp_path / "engine"
     passphrase = tmp_path / "passphrase"
@@ -63,55 +88,11 @@ def test_engine_in_c_signs_and_is_refused(tmp_path: Path) -> None:
     common = ("--dir", engine, "--passphrase-file", passphrase)
     for command in (
         (*zcp, "init", *common),
-        (
-            *zcp,
-            "key",
-            "generate",
-            "spot-hmac",
-            "--purpose",
-            "venue",
-            "--venue",
-            "binance_spot",
-            "--algorithm",
-            "hmac_sha256",
-            "--api-key",
-            "test",
-            *common,
-        ),
-        (
-            *zcp,
-            "key",
-            "generate",
-            "usdm-ed25519",
-            "--purpose",
-            "venue",
-            "--venue",
-            "binance_usdm",
-            "--algorithm",
-            "ed25519",
-            "--api-key",
-            "test",
-            *common,
-        ),
-        (
-            *zcp,
-            "key",
-            "generate",
-            "treasury-ed25519",
-            "--purpose",
-            "venue",
-            "--venue",
-            "binance_spot",
-            "--algorithm",
-            "ed25519",
-            "--api-key",
-            "test",
-            *common,
-        ),
+        *(key_command(zcp, common, *row) for row in KEYS),
         (*zcp, "policy", "load", EXAMPLES / "firm.yaml", *common),
         (*zcp, "mark", "set", "BTCUSDT", "50000.00", *common),
     ):
-        done = run(*command)
+        done = run(*command, light=True)  # a dozen of them
         assert done.returncode == 0, (command, done.stderr)
 
     program = tmp_path / "program"
