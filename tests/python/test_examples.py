@@ -87,7 +87,7 @@ def test_engine_in_c_signs_and_is_refused(tmp_path: Path) -> None:
     zcp = (sys.executable, "-m", "sentinel")
     common = ("--dir", engine, "--passphrase-file", passphrase)
     for command in (
-        (*zcp, "init", *common),
+        (*zcp, "init", "--environment", "test", *common),
         *(key_command(zcp, common, *row) for row in KEYS),
         (*zcp, "policy", "load", EXAMPLES / "firm.yaml", *common),
         (*zcp, "mark", "set", "BTCUSDT", "50000.00", *common),

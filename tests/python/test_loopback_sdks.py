@@ -33,7 +33,7 @@ GOOD = {
     "hyperliquid": Limit("ETH", "0.02", "2999.5", "0x000000000000000000000000deadbeef"),
 }
 BAD_PRICE = {"hyperliquid": "2999.51"}
-BAD_SYMBOL = {"okx": "XXX-YYY", "hyperliquid": "NONE", "deribit": "XXX-PERPETUAL"}
+BAD_SYMBOL = {"okx": "NOT-THERE", "hyperliquid": "NONE", "deribit": "NOT-PERPETUAL"}
 BAD_QUANTITY = {"deribit": "15", "hyperliquid": "0.02000001"}
 CODES = {
     #               signature, old, ahead, twice, symbol, price, size

@@ -427,7 +427,11 @@ def _wire(value: Action) -> Action:
 def _read_order(action: Action) -> Action:
     _only(action, ("type", "orders", "grouping"), ("builder",))
     _check(action["grouping"] == "na" and len(action["orders"]) > 0, "grouping")
-    read: Action = {"type": "order", "orders": [_wire(o) for o in action["orders"]], "grouping": "na"}
+    read: Action = {
+        "type": "order",
+        "orders": [_wire(o) for o in action["orders"]],
+        "grouping": "na",
+    }
     if "builder" in action:
         builder = action["builder"]
         _only(builder, ("b", "f"))
