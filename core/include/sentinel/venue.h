@@ -78,8 +78,8 @@ typedef struct sentinel_render {
 /* Renders everything but the signature.
  * Returns:  NONE; UNSUPPORTED (the venue has no such action or field);
  *           ORDER_TEXT (an id that the venue does not take); TICK (a price
- *           with more digits than it takes); EXPIRY; RENDER_FAILED (it does
- *           not fit).
+ *           with more digits than it takes); LOT (a size with more); EXPIRY;
+ *           RENDER_FAILED (it does not fit).
  * Timing:   variable. Allocates: never. Threads: any. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_reason
 sentinel_venue_render(sentinel_request *request, const sentinel_render *render);
