@@ -26,9 +26,8 @@ sys.path.insert(0, str(TOP / "tests" / "python"))
 
 HOLDS = re.compile(r"(<!-- holds -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 EXPIRY = ("none can be set", "signed", "sent, not signed")
-ACTIONS = (
-    "place amend cancel cancel-all cancel-all-after query withdraw transfer message".split()
-)
+ACTIONS = ("place", "amend", "cancel", "cancel-all", "cancel-all-after", "query")
+ACTIONS += ("withdraw", "transfer", "message")
 BLOCK = re.compile(r"(<!-- bytes: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 

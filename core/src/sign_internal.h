@@ -32,10 +32,10 @@ typedef struct sign_slot {
     uint32_t secret_size;
     uint32_t passphrase_size;
     char passphrase[SENTINEL_API_PASSPHRASE_BYTES_MAX]; /* unused bytes are zero */
-    uint8_t secret[SENTINEL_SECRET_BYTES_MAX]; /* as imported; unused bytes are zero */
-    uint8_t ed25519[64];                       /* seed || public key, as libsodium signs with it */
-    secp256k1_keypair keypair;                 /* BIP340 */
-    sign_mac mac;                              /* HMAC: the key. RECEIPT: the seed, for salts */
+    uint8_t secret[SENTINEL_SECRET_BYTES_MAX];          /* as imported; unused bytes are zero */
+    uint8_t ed25519[64];       /* seed || public key, as libsodium signs with it */
+    secp256k1_keypair keypair; /* BIP340 */
+    sign_mac mac;              /* HMAC: the key. RECEIPT: the seed, for salts */
 } sign_slot;
 
 /* The whole keyring is one mapping: locked, undumpable, wiped on fork. */
