@@ -212,7 +212,7 @@ typedef struct sentinel_subject {
 
 /* The value of an order in micro-USD, rounded up (docs/2-policy.md, "Value").
  * Returns:  NONE; MARK_ABSENT; MARK_STALE; VALUE_OVERFLOW; UNSUPPORTED
- *           (there is no quantity).
+ *           (there is no quantity, or none that can be valued).
  * Out:      value_micro_usd: 0 or more; INT64_MAX on any other return. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_reason
 sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
