@@ -34,7 +34,6 @@ from ._submit_http import NoAnswerError, NotBegunError, Wire, base_of
 from ._submit_hyperliquid import HYPERLIQUID
 from ._submit_okx import OKX
 from ._submit_report import (
-    NOT_FOUND,
     OPEN,
     Answer,
     ExecutionReport,
@@ -288,8 +287,10 @@ class Submitter:
                     passed, left_s = self._window(asking, answer, begun_ms, took_ms)
                     outcome = self._judge(asking, asking.adapter.read_query(signed, answer), passed)
                     if outcome is _MISSING:
-                        return self._look_again(asking)
-                    if outcome is not None:
+                        report = self._look_again(asking)
+                        if report is not None:
+                            return report
+                    elif outcome is not None:
                         return self._definite(asking, outcome, answer)
                     wait = min(asking.pause_s, max(left_s, _PAUSE_FIRST_S))
                 else:
@@ -300,22 +301,25 @@ class Submitter:
                 self._give_up(asking)
             self._clock.sleep(wait)
 
-    def _look_again(self, asking: _Asking) -> ExecutionReport:
+    def _look_again(self, asking: _Asking) -> ExecutionReport | None:
         """An order that was not found, when it could no longer arrive. Where a venue's first query
-        may leave out orders that are closed, its fills are looked through too.
+        may leave out orders that are closed, its fills are looked through too; None: not yet.
         """
         adapter, why = asking.adapter, "the venue does not have it"
         if adapter.second_query is None:
             self._never(asking, why)
         answer = self._ask(asking, adapter.second_query(asking.signed))
         if not isinstance(answer, Answer):
-            self._give_up(asking, f"its fills could not be asked for: {asking.last}")
+            return None
         outcome = adapter.read_second(asking.signed, answer)
         if isinstance(outcome, Found):
             return self._definite(asking, outcome, answer)
-        if outcome != NOT_FOUND:
-            text = outcome.why if isinstance(outcome, Unclear) else outcome.text
-            self._give_up(asking, f"its fills could not be asked for: {text}")
+        if isinstance(outcome, Unclear):
+            asking.last = outcome.why
+            return None
+        if outcome.kind is not UnknownOrder:
+            self._query_refused(asking, outcome)
+            return None
         self._never(asking, why)
 
     def _ask(self, asking: _Asking, query: Query | None = None) -> Answer | float:

@@ -222,11 +222,12 @@ def submit(
     script: list[Reply] | Script,
     order: Order | None = None,
     session: Any = None,
+    deadline_s: float = 5.0,
     **request: Any,
 ) -> ExecutionReport:
     """Submits one order to a script; whatever comes of it, the order arrived at most once."""
     with Scripted(script) as server:
-        sender = Submitter(endpoints=endpoints(venue, server), timeout_s=2, deadline_s=5)
+        sender = Submitter(endpoints=endpoints(venue, server), timeout_s=2, deadline_s=deadline_s)
         signed = signed_order(venue, order, **request)
         try:
             with sender:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted import CLIENT_ID, Asker, Reply, asks, now_ms, refused, submit
+from scripted import CLIENT_ID, Asker, Received, Reply, asks, now_ms, refused, submit
 
 from sentinel._enums import Account, QueryWhat, Venue
 from sentinel._submit_bybit import ERRORS, REJECTS, STATUSES, UNKNOWN
@@ -211,6 +211,18 @@ def test_an_order_that_only_its_fills_know_was_accepted(
     ],
 )
 def test_without_its_fills_an_order_that_is_not_there_is_unknown(fills: Reply) -> None:
-    script = [Reply(drop=True), ok({"list": []}, LATER_MS), fills]
+    gone = ok({"list": []}, LATER_MS)
+    asker = Asker(BYBIT)
+
+    def script(request: Received, number: int) -> Reply:
+        if number == 0:
+            return Reply(drop=True)
+        return fills if asker.queries[-1].what is QueryWhat.FILLS else gone
+
     with pytest.raises(OutcomeUnknown, match="may have place"):
-        submit(BYBIT, script, session=Asker(BYBIT))
+        submit(BYBIT, script, session=asker, deadline_s=2.5)
+    assert len(asker.queries) > 2
+
+    rows = [FILL | {"leavesQty": "0"}]
+    again = [Reply(drop=True), gone, fills, gone, ok({"list": rows})]
+    assert submit(BYBIT, again, session=Asker(BYBIT)).status is ExecutionStatus.FILLED
