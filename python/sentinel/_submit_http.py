@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 _CONNECTIONS_MAX: Final = 64
 _KEEP_ALIVE_S: Final = 60.0
 _BEGUN: Final = ("http11.send_request_headers.started", "http2.send_request_headers.started")
+_BEFORE: Final = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+    *(httpx.UnsupportedProtocol, httpx.ProxyError),
+)
+"""What can fail before a first byte: both this and the trace must say so."""
 _USER_AGENT: Final = "zcp-sentinel"
 
 
@@ -172,7 +177,8 @@ class Wire:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError, _BegunTwiceError, OSError) as error:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise (NoAnswerError if once.begun else NotBegunError)(why.strip(" :")) from None
+            sent = once.begun or not isinstance(error, _BEFORE)
+            raise (NoAnswerError if sent else NotBegunError)(why.strip(" :")) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer.of(response.status_code, headers, body)
 

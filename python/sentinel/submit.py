@@ -343,7 +343,9 @@ class Submitter:
         if public is not None:
             request = public(signed)
             if request is None:
-                self._give_up(asking, "it has no id by which the venue could be asked")
+                self._give_up(
+                    asking, "it has no order id or no account by which the venue could be asked"
+                )
             return request
         if asking.session is None:
             self._give_up(asking, "no session was given that could sign a query")

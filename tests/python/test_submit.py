@@ -275,3 +275,15 @@ def test_the_page_names_every_error(tmp_path: Path) -> None:
 
 def test_place_is_the_order_under_test() -> None:
     assert place().describe().startswith("buy 0.010")
+
+
+def test_a_library_that_no_longer_tells_when_it_sends_makes_nothing_safe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other names for its steps in a new version: no time-out, and no answer, is "not sent"."""
+    monkeypatch.setattr(_submit_http, "_BEGUN", ())
+    for reply in (Reply(ACK), Reply(drop=True), Reply(ACK, hang_s=0.6)):
+        with Scripted([reply]) as venue, submitter(venue) as sender:
+            with pytest.raises(OutcomeUnknown):
+                sender.submit(signed_order(BYBIT))
+            assert orders(venue) == 1
