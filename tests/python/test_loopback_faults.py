@@ -59,7 +59,7 @@ SEEN = [
     (Fault.DROP_AFTER, "RemoteDisconnected", 1),
     (Fault.RATE_LIMIT, 429, 0),
     (Fault.ERROR_BEFORE, 503, 0),
-    (Fault.ERROR_AFTER, 503, 1),
+    (Fault.ERROR_AFTER, 408, 1),
     (Fault.HALF_ANSWER, "IncompleteRead", 1),
     (Fault.DELAYED, "TimeoutError", 1),
 ]

@@ -33,7 +33,7 @@ GOOD = {
     "hyperliquid": Limit("ETH", "0.02", "2999.5", "0x000000000000000000000000deadbeef"),
 }
 BAD_PRICE = {"hyperliquid": "2999.51"}
-BAD_SYMBOL = {"okx": "NOT-THERE", "hyperliquid": "NONE", "deribit": "NOT-PERPETUAL"}
+BAD_SYMBOL = {"okx": "DOGE-USDT", "hyperliquid": "NONE", "deribit": "DOGE-PERPETUAL"}
 BAD_QUANTITY = {"deribit": "15", "hyperliquid": "0.02000001"}
 CODES = {
     #               signature, old, ahead, twice, symbol, price, size
@@ -169,7 +169,7 @@ def test_the_same_bytes_are_taken_once(market: Market) -> None:
 
 def test_an_unknown_symbol_is_refused(market: Market) -> None:
     name = market.venue.name
-    market.place(replace(market.good, symbol=BAD_SYMBOL.get(name, "XXXYYY")))
+    market.place(replace(market.good, symbol=BAD_SYMBOL.get(name, "DOGEUSDT")))
     assert set(market.refused()) == {CODES[name][4]}
 
 

@@ -71,6 +71,10 @@ class Binance(LoopbackVenue):
         text = "Unknown error, please check your request or try again later."
         return Answer({"code": -1000, "msg": text}, 503)
 
+    def in_doubt(self) -> Answer:
+        text = "Timeout waiting for response from backend server. Send status unknown; "
+        return Answer({"code": -1007, "msg": text + "execution status unknown."}, 408)
+
     # From bytes to checked fields.
 
     def handle(self, request: Request) -> Answer:
@@ -121,9 +125,8 @@ class Binance(LoopbackVenue):
             "side": (-1117, "Invalid side."),
             "symbol": (-1121, "Invalid symbol."),
         }
-        raise self.refusal(
-            *codes.get(name, (-1100, f"Illegal characters found in parameter '{name}'."))
-        )
+        illegal = (-1100, f"Illegal characters found in parameter '{name}'.")
+        raise self.refusal(*(illegal if action.name == "transfer" else codes.get(name, illegal)))
 
     def _check_time(self, fields: Fields) -> None:
         window = Decimal(fields.get("recvWindow", RECV_WINDOW_MS))

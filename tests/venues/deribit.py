@@ -93,6 +93,9 @@ class Deribit(LoopbackVenue):
     def broken(self) -> Answer:
         return self._error(11094)
 
+    def in_doubt(self) -> Answer:
+        return self._error(11094)
+
     # From bytes to checked fields.
 
     def handle(self, request: Request) -> Answer:
@@ -262,7 +265,7 @@ class Deribit(LoopbackVenue):
         found = [o for o in self._labelled(fields) if self._has_currency(o, fields)]
         for order in found:
             self.cancel(order)
-        self.accept(request, "cancel", fields, fields["label"])
+        self.accept(request, "cancel" if found else "cancel_nothing", fields, fields["label"])
         return len(found)
 
     def _has_currency(self, order: BookOrder, fields: Fields) -> bool:

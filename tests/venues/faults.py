@@ -22,7 +22,7 @@ class Fault(enum.Enum):
     DELAYED = enum.auto()  # not answered, and comes in later by the venue's clock
 
 
-FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
+FAULTS: tuple[Fault, ...] = tuple(fault for fault in Fault if fault is not Fault.NONE)
 
 
 LATE_MS = (1, 40, 300, 1_500, 4_000)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -133,13 +134,14 @@ class Answer:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
 
-    def encode(self) -> bytes:
+    def encode(self, at_ms: int) -> bytes:
         """Head and body in one piece: two writes would wait for an acknowledgement between them."""
         html = isinstance(self.body, str)
         body = self.body.encode() if html else json.dumps(self.body, separators=(",", ":")).encode()
         kind = "text/html" if html else "application/json"
         lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}"]
         lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+        lines += [f"Date: {formatdate(at_ms / 1000, usegmt=True)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -216,7 +218,11 @@ class LoopbackVenue:
         raise NotImplementedError
 
     def broken(self) -> Answer:
-        """What stands before a venue says when the venue does not."""
+        """What is said when the venue is down, and the request was not taken."""
+        return Answer("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
+
+    def in_doubt(self) -> Answer:
+        """What is said when the request was taken and the answer to it lost inside."""
         return Answer("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
 
     # The server.
@@ -466,16 +472,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, venue: LoopbackVenue, request: Request, fault: Fault, due_ms: int) -> None:
         if fault is Fault.NONE:
-            self._send(venue.take(request).encode())
+            self._send(venue.take(request).encode(venue.now_ms()))
         elif fault is Fault.RATE_LIMIT:
-            self._send(venue.rate_limited().encode())
+            self._send(venue.rate_limited().encode(venue.now_ms()))
         elif fault is Fault.ERROR_BEFORE:
-            self._send(venue.broken().encode())
+            self._send(venue.broken().encode(venue.now_ms()))
         elif fault is Fault.ERROR_AFTER:
             venue.take(request)
-            self._send(venue.broken().encode())
+            self._send(venue.in_doubt().encode(venue.now_ms()))
         elif fault is Fault.HALF_ANSWER:
-            whole = venue.take(request).encode()
+            whole = venue.take(request).encode(venue.now_ms())
             self._send(whole[: (whole.index(b"\r\n\r\n") + len(whole)) // 2])
             self._drop()
         elif fault is Fault.DROP_BEFORE:

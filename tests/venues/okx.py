@@ -74,9 +74,6 @@ ccy = like(r"[A-Z0-9]{1,20}")
 STATES = {"open": "live", "untriggered": "live", "filled": "filled", "cancelled": "canceled"}
 
 
-ALGO_PARTS = ("TriggerPx", "OrdPx", "TriggerPxType")
-
-
 class Okx(LoopbackVenue):
     name = "okx"
 
@@ -99,6 +96,15 @@ class Okx(LoopbackVenue):
     def broken(self) -> Answer:
         text = "Service temporarily unavailable. Try again later."
         return Answer({"code": "50001", "msg": text, "data": []}, 503)
+
+    def in_doubt(self) -> Answer:
+        text = "API endpoint request timeout (does not mean that the request was successful or "
+        body = {
+            "code": "50004",
+            "msg": text + "failed, please check the request result).",
+            "data": [],
+        }
+        return Answer(body, 400)
 
     # From bytes to checked fields.
 
@@ -370,7 +376,8 @@ class Okx(LoopbackVenue):
         return self.instruments[order.symbol].category.upper()
 
     def _algo_row(self, order: BookOrder) -> Fields:
-        names = [f"{kind}{part}" for kind in ("sl", "tp") for part in ALGO_PARTS]
+        kinds = ("TriggerPx", "OrdPx", "TriggerPxType")
+        names = [side + kind for side in ("sl", "tp") for kind in kinds]
         return {
             "instType": self._type(order),
             "instId": order.symbol,
