@@ -84,6 +84,8 @@ PRICES = dict.fromkeys(VENUES, ("64000", "64500")) | {"hyperliquid": ("2950", "2
 NO_AMENDS = {"binance_spot"}
 CHANGES = ("place", "amend", "cancel")
 TIMEOUT_S = 0.015
+# Longer than the longest window (Deribit's minute), so that hardly a fate stays unknown.
+DEADLINE_S = 120.0
 # Beyond every window: what has not come in by then never will.
 AFTER_MS = 90_000
 
@@ -186,7 +188,11 @@ class Desk:
         clock.venue = self.venue
         self.session: Session = signer.session("trader")
         self.submitter = submitter(
-            endpoints={name: self.venue.url}, timeout_s=TIMEOUT_S, clock=clock, http2=False
+            endpoints={name: self.venue.url},
+            timeout_s=TIMEOUT_S,
+            deadline_s=DEADLINE_S,
+            clock=clock,
+            http2=False,
         )
         self.tally = Tally()
 

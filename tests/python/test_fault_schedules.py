@@ -91,7 +91,7 @@ def test_no_order_is_accepted_twice_or_lost_in_a_thousand_schedules(
     check(run(signer, clock, name, int(os.environ.get("SENTINEL_FAULT_SCHEDULES", "1000"))))
 
 
-# Would these tests notice? Three submitters that do what must not be done.
+# Would these tests notice? Four submitters that do what must not be done.
 
 
 class SendsAgain(Submitter):
@@ -132,12 +132,21 @@ class Hopes(Submitter):
         )
 
 
+class IsHasty(Submitter):
+    """It takes "the venue does not have it" for "and never will"."""
+
+    def _window(self, *args: Any) -> tuple[bool, float]:
+        return True, 0.0
+
+
 @pytest.mark.parametrize("name", VENUES)
-@pytest.mark.parametrize("mutant", [SendsAgain, Despairs, Hopes])
+@pytest.mark.parametrize("mutant", [SendsAgain, Despairs, Hopes, IsHasty])
 def test_a_submitter_that_guesses_is_caught(
     signer: Signer, clock: DeskClock, name: str, mutant: type[Submitter]
 ) -> None:
-    tally = run(signer, clock, name, 12, mutant).tally
+    # Only a request that comes in late tells the hasty one.
+    schedules = 30 if mutant is IsHasty else 12
+    tally = run(signer, clock, name, schedules, mutant).tally
     assert tally.problems
     if mutant is SendsAgain:
         # Twice where only an open order guards its id; elsewhere the second answer, a refusal,
@@ -145,7 +154,7 @@ def test_a_submitter_that_guesses_is_caught(
         assert tally.duplicates + tally.lost > 0
         if name.startswith("binance"):
             assert tally.duplicates > 0
-    elif mutant is Despairs:
+    elif mutant in (Despairs, IsHasty):
         assert tally.lost > 0
     else:
         assert tally.wrong > 0

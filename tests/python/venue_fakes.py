@@ -11,19 +11,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.venues.binance_spot import BinanceSpot
-from tests.venues.binance_usdm import BinanceUsdm
-from tests.venues.bybit import Bybit
-from tests.venues.deribit import Deribit
 from tests.venues.faults import Schedule
-from tests.venues.hyperliquid import Hyperliquid
 from tests.venues.hyperliquid_sign import address_of
 from tests.venues.loopback import Instrument, Key, LoopbackVenue, wall_ms
-from tests.venues.okx import Okx
+from tests.venues.table import VENUES
 
-VENUES: dict[str, type[LoopbackVenue]] = {
-    venue.name: venue for venue in (BinanceSpot, BinanceUsdm, Bybit, Okx, Deribit, Hyperliquid)
-}
 API_KEY = "test-key-0123456789"
 SECRET = "test-secret-abcdefghijklmnopqrstuvwxyz"
 ED25519_KEY = "test-key-ed25519"

@@ -25,7 +25,8 @@ class Fault(enum.Enum):
 FAULTS: tuple[Fault, ...] = tuple(fault for fault in Fault if fault is not Fault.NONE)
 
 
-LATE_MS = (1, 40, 300, 1_500, 4_000)
+# Inside of the shortest windows, just past them, and where only the longest still take it.
+LATE_MS = (1, 40, 300, 1_500, 4_000, 5_500, 20_000, 45_000)
 
 
 class Schedule:
