@@ -177,8 +177,8 @@ def test_a_token_keeps_its_number() -> None:
 
 def test_only_hyperliquids_assets_have_a_token() -> None:
     for row, says in (
-        ('{venue: okx, token: "0x6d1e7cde53ba9467b783cb7c530ce054"}', "only Hyperliquid numbers"),
-        ('{token: "0x6d1e7cde53ba9467b783cb7c530ce054"}', "only Hyperliquid numbers"),
+        ('{venue: okx, token: "0x6d1e7cde53ba9467b783cb7c530ce054"}', "only hyperliquid numbers"),
+        ('{token: "0x6d1e7cde53ba9467b783cb7c530ce054"}', "only hyperliquid numbers"),
         ('{venue: hyperliquid, token: "0x6d1e"}', "0x6d1e"),
     ):
         with pytest.raises(ConfigError, match=says):
