@@ -15,9 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import coincurve
-from Crypto.Hash import keccak
-
+from sentinel import _core
 from sentinel._enums import Algorithm, Contract, Purpose, Venue, label
 from sentinel._policy_draft import stable_id
 from sentinel.config import KeyFile
@@ -69,7 +67,7 @@ def make_keys(file: KeyFile) -> dict[Venue, list[Key]]:
         if algorithm is Algorithm.ECDSA_SECP256K1:
             # An agent's key acts for the account, which is its master's address.
             info = file.ring.generate(id_, purpose, algorithm, venue=venue, api_key=account)
-            address = address_of(info.public_key)
+            address = _core.key_address(info.public_key)
             told[venue].append(Key(address, account=account))
             account = account or address
             continue
@@ -86,12 +84,6 @@ def make_keys(file: KeyFile) -> dict[Venue, list[Key]]:
         told[venue].append(Key(api_key, hmac_secret=secret, passphrase=passphrase))
     file.save(names)
     return told
-
-
-def address_of(public_key: bytes) -> str:
-    """Hyperliquid's name of a key: the last 20 bytes of the Keccak-256 of its point."""
-    point = coincurve.PublicKey(public_key).format(compressed=False)[1:]
-    return f"0x{keccak.new(digest_bits=256, data=point).hexdigest()[-40:]}"
 
 
 def listing(policy: Policy, venue: Venue) -> list[Instrument]:

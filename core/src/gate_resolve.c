@@ -250,7 +250,7 @@ static uint32_t product_of(const gate_case *c) {
                                                                     : 0;
     return moves_funds(c)  ? SENTINEL_PRODUCT_WALLET
            : contract != 0 ? 1u << contract
-                           : SENTINEL_PRODUCTS_ALL;
+                           : SENTINEL_PRODUCTS_ALL & ~SENTINEL_PRODUCT_WALLET;
 }
 
 /* A key that this agent may use for this: purpose, venue, product and node

@@ -215,6 +215,7 @@ cdef extern from "sentinel/sign.h" nogil:
                                             const uint8_t *secret, size_t secret_size)
     sentinel_status sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t id,
                                                     const char *text, size_t size)
+    sentinel_status sentinel_key_address(char *text42, const uint8_t *public_key33)
     sentinel_status sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id)
     uint32_t sentinel_keyring_count(const sentinel_keyring *ring)
     const sentinel_key_info *sentinel_keyring_at(const sentinel_keyring *ring, uint32_t position)

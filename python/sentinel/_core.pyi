@@ -73,6 +73,9 @@ def sanction_digest(address: str) -> bytes: ...
 
 # sign
 
+def key_address(public_key: Buffer) -> str:
+    """The address of a secp256k1 key: 0x and 40 hex digits."""
+
 @final
 class Keyring:
     """Keys in locked memory. One thread at a time."""

@@ -185,6 +185,13 @@ cdef _key_info(const sentinel_key_info *info):
     )
 
 
+def key_address(const uint8_t[::1] public_key):
+    cdef char text[42]
+    _sized(public_key, 33, "public key")
+    _raise_status(sentinel_key_address(text, _at(public_key)), "public key")
+    return _copy(text, 42).decode()
+
+
 cdef class Keyring:
     cdef sentinel_keyring *ring
 

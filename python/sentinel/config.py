@@ -203,6 +203,12 @@ class NamedKey:
     name: str
     info: KeyInfo
 
+    @property
+    def address(self) -> str:
+        """The address of an ECDSA key, by which Hyperliquid knows it; "" of other keys."""
+        is_ecdsa = self.info.algorithm == Algorithm.ECDSA_SECP256K1
+        return _core.key_address(self.info.public_key) if is_ecdsa else ""
+
     def to_json(self) -> dict[str, Any]:
         """What may be known of it."""
         info = self.info
@@ -214,6 +220,7 @@ class NamedKey:
             "venue": label(Venue(info.venue)),
             "api_key": info.api_key,
             "public_key": info.public_key.hex(),
+            "address": self.address,
             "fingerprint": info.fingerprint.hex(),
         }
 

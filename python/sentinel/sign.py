@@ -316,9 +316,8 @@ class Signer:
     def _account(self, key: int) -> str:
         if key not in self._accounts:
             named = public_keys(self._installed.directory)
-            self._accounts = {row.info.id: row.info.api_key for row in named}
-        account = self._accounts.get(key, "")
-        return account.removeprefix("vault-")
+            self._accounts = {row.info.id: row.info.api_key or row.address for row in named}
+        return self._accounts.get(key, "").removeprefix("vault-")
 
     def _refusal(self, agent: int, outcome: Outcome) -> Exception:
         if outcome.verdict == Verdict.FAILED and outcome.reason != Reason.ENGINE_HALTED:

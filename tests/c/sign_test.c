@@ -325,6 +325,27 @@ static void a_signature_that_was_not_made_is_zero(void) {
     sentinel_keyring_free(ring);
 }
 
+/* The address of hyperliquid-python-sdk's own test key. */
+static void an_address_is_the_last_bytes_of_the_point(void) {
+    static const char address[] = "0x14791697260e4c9a71f18484c9f997b308e59325";
+    sentinel_keyring *ring = NULL;
+    uint8_t secret32[32];
+    char text42[SENTINEL_ADDRESS_TEXT_BYTES];
+    for (unsigned i = 0; i < 32; i++) { /* 0123456789012345... in hex */
+        secret32[i] = (uint8_t)((2 * i % 10) << 4 | (2 * i + 1) % 10);
+    }
+    sentinel_key_info info = {.id = 1,
+                              .purpose = SENTINEL_PURPOSE_MESSAGE,
+                              .algorithm = SENTINEL_ALGORITHM_ECDSA_SECP256K1};
+    CHECK_OK(sentinel_keyring_new(&ring));
+    CHECK_OK(sentinel_keyring_import(ring, &info, secret32, sizeof secret32));
+    CHECK_OK(sentinel_key_address(text42, info.public_key));
+    CHECK_BYTES(text42, address, sizeof text42);
+    info.public_key[0] = 4; /* no compressed point */
+    CHECK_EQ(sentinel_key_address(text42, info.public_key), SENTINEL_USAGE_ARGUMENT);
+    sentinel_keyring_free(ring);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(each_algorithm_verifies_what_it_signs);
@@ -340,5 +361,6 @@ int main(int argc, char **argv) {
     RUN(a_salt_is_the_documented_hmac);
     RUN(uses_count_signatures_and_nothing_else);
     RUN(a_signature_that_was_not_made_is_zero);
+    RUN(an_address_is_the_last_bytes_of_the_point);
     return test_end();
 }

@@ -97,6 +97,13 @@ sentinel_keyring_at(const sentinel_keyring *ring, uint32_t position);
 SENTINEL_API const sentinel_key_info *
 sentinel_keyring_find(const sentinel_keyring *ring, uint32_t id);
 
+/* The address of a secp256k1 key: "0x" and the last 20 bytes of the Keccak-256
+ * of its point, in lower-case hex, without a terminating zero. Returns: OK;
+ * USAGE_ARGUMENT (the bytes are no compressed public key). */
+#define SENTINEL_ADDRESS_TEXT_BYTES 42u
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_key_address(char text42[SENTINEL_ADDRESS_TEXT_BYTES], const uint8_t public_key33[33]);
+
 /* Key file: the keyring sealed under a passphrase.
  *
  *   0  8  magic "SENTKEYS"      8  2  version 1      10  2  reserved

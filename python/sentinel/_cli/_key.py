@@ -178,7 +178,7 @@ def list_keys(directory: DirOption = None, json: JsonOption = False) -> None:
     keys = public_keys(cli.directory)
 
     def text(console: Any) -> None:
-        rows = table("name", "purpose", "venue", "algorithm", "API key", "public key")
+        rows = table("name", "purpose", "venue", "algorithm", "API key", "public key or address")
         for key in keys:
             row = key.to_json()
             rows.add_row(
@@ -187,7 +187,7 @@ def list_keys(directory: DirOption = None, json: JsonOption = False) -> None:
                 row["venue"],
                 row["algorithm"],
                 row["api_key"],
-                row["public_key"],
+                row["address"] or row["public_key"],
             )
         console.print(rows)
 
@@ -360,6 +360,8 @@ def _report(cli: Cli, name: str, info: KeyInfo, what: str) -> None:
     lines = [f"{what}: key {name} ({row['algorithm']}, {row['purpose']}, venue {row['venue']})"]
     if row["public_key"]:
         lines.append(f"public key {row['public_key']}")
+    if row["address"]:
+        lines.append(f"address    {row['address']}")
     if writer_is_alive(cli.directory):
         lines.append("the process that has the engine open sees it when it opens it again")
     lines.append("a policy must name it before it can be used")
