@@ -278,6 +278,14 @@ static int key_has_counter(const sentinel_state *state, uint32_t key) {
     return 0;
 }
 
+/* Some venues want a passphrase beside the key. It may come and go while the
+ * log stays, so that a replay must not depend on it (as on the key itself). */
+static int key_is_complete(const sentinel_context *context, const sentinel_key *row) {
+    uint8_t size = 0;
+    return !venue_row(row->venue)->passphrased ||
+           sentinel_keyring_passphrase(context->keyring, row->id, &size) != NULL;
+}
+
 /* The key in the ring must be the very key that the policy means. */
 static int key_is_ready(const sentinel_context *context, gate_case *c) {
     if (!key_has_counter(gate_state(context), c->key_row->id)) {
@@ -293,7 +301,8 @@ static int key_is_ready(const sentinel_context *context, gate_case *c) {
         context->keyring != NULL ? sentinel_keyring_find(context->keyring, c->key_row->id) : NULL;
     int is_lab = context->config.genesis.environment == SENTINEL_ENVIRONMENT_LAB;
     if (info != NULL && info->lab == is_lab &&
-        bytes_equal(info->fingerprint32, c->key_row->fingerprint32, 32)) {
+        bytes_equal(info->fingerprint32, c->key_row->fingerprint32, 32) &&
+        key_is_complete(context, c->key_row)) {
         c->key = info;
         return 1;
     }

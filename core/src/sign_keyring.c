@@ -221,14 +221,20 @@ sentinel_status sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t
     if (size > SENTINEL_API_PASSPHRASE_BYTES_MAX) {
         return SENTINEL_USAGE_ARGUMENT;
     }
-    for (size_t i = 0; i < size; i++) { /* it becomes an HTTP header */
+    /* It becomes an HTTP header, which has no spaces at its ends. */
+    if (size > 0 && (text[0] == ' ' || text[size - 1] == ' ')) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    for (size_t i = 0; i < size; i++) {
         if (text[i] < ' ' || text[i] > '~') {
             return SENTINEL_USAGE_ARGUMENT;
         }
     }
     sign_slot *slot = &ring->slots[found - ring->slots];
     bytes_wipe(slot->passphrase, sizeof slot->passphrase);
-    memcpy(slot->passphrase, text, size);
+    if (size > 0) { /* `text` may be null when there is none */
+        memcpy(slot->passphrase, text, size);
+    }
     slot->passphrase_size = (uint32_t)size;
     return SENTINEL_OK;
 }

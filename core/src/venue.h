@@ -10,7 +10,8 @@ typedef struct venue_table {
     const sentinel_hold *holds; /* by action; window_ms 0: the venue has no such action */
     uint8_t nonced;             /* 1: every request has a nonce of its own */
     uint8_t expiry_is_time;     /* 1: requests expire at a time; 0: after a span; in milliseconds */
-    uint8_t reserved[6];
+    uint8_t passphrased;        /* 1: its keys are of no use without a passphrase beside them */
+    uint8_t reserved[5];
     /* Everything but the signature. Gets an action that has a hold, and a key
      * and rows of the venue. */
     sentinel_reason (*render)(sentinel_request *request, const sentinel_render *render);

@@ -557,5 +557,9 @@ static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_TRANSFER] = HOLD(NONE),
 };
 
-const venue_table venue_okx = {
-    .name = "okx", .holds = holds, .expiry_is_time = 1, .render = okx_render, .finish = okx_finish};
+const venue_table venue_okx = {.name = "okx",
+                               .holds = holds,
+                               .expiry_is_time = 1,
+                               .passphrased = 1,
+                               .render = okx_render,
+                               .finish = okx_finish};

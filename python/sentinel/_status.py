@@ -275,7 +275,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         38: "the agent has no key for this",
         39: "the agent has several keys for this; the order must name one",
         40: "the key is of another venue, purpose or node",
-        41: "the key is not in the keyring, or differs from the policy's",
+        41: "the key or its passphrase is not in the keyring, or differs from the policy's",
         42: "the venue has no such action, or its rendering is not supported",
         43: "the nonce is not above the last one, or too far ahead of the time",
         44: "the expiry has passed, or is further away than the venue takes",

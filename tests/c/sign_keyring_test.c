@@ -218,9 +218,11 @@ static void a_venues_passphrase_lies_beside_its_key(void) {
     CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, "a\nb", 3), SENTINEL_USAGE_ARGUMENT);
     CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, "a\x7f", 2), SENTINEL_USAGE_ARGUMENT);
     CHECK_EQ(sentinel_keyring_set_passphrase(ring, 7, "a", 1), SENTINEL_KEY_UNKNOWN);
-    CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, " a", 2)); /* nothing stays of the other */
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, " a", 2), SENTINEL_USAGE_ARGUMENT);
+    CHECK_EQ(sentinel_keyring_set_passphrase(ring, 5, "a ", 2), SENTINEL_USAGE_ARGUMENT);
+    CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, "a b", 3)); /* nothing stays of the other */
     text = sentinel_keyring_passphrase(ring, 5, &size);
-    CHECK(text != NULL && size == 2 && memcmp(text, " a\0", 3) == 0);
+    CHECK(text != NULL && size == 3 && memcmp(text, "a b\0", 4) == 0);
     CHECK_OK(sentinel_keyring_set_passphrase(ring, 5, "", 0));
     CHECK(sentinel_keyring_passphrase(ring, 5, &size) == NULL && size == 0);
     sentinel_keyring_free(ring);
