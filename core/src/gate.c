@@ -23,8 +23,9 @@ static int replay_says(const sentinel_context *context, sentinel_reason reason) 
 /* Why the record says that nothing could be rendered; NONE when it does not. */
 static sentinel_reason replay_refusal(const sentinel_context *context) {
     static const sentinel_reason reasons[] = {
-        SENTINEL_REASON_ORDER_TEXT,  SENTINEL_REASON_TICK,   SENTINEL_REASON_KEY_NOT_GRANTED,
-        SENTINEL_REASON_UNSUPPORTED, SENTINEL_REASON_EXPIRY, SENTINEL_REASON_RENDER_FAILED};
+        SENTINEL_REASON_ORDER_TEXT,      SENTINEL_REASON_TICK,        SENTINEL_REASON_LOT,
+        SENTINEL_REASON_KEY_NOT_GRANTED, SENTINEL_REASON_UNSUPPORTED, SENTINEL_REASON_EXPIRY,
+        SENTINEL_REASON_RENDER_FAILED};
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         if (replay_says(context, reasons[i])) {
             return reasons[i];
