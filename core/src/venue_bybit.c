@@ -154,6 +154,15 @@ static uint8_t direction_of(const sentinel_order_place *place) {
                                                       : SENTINEL_TRIGGER_FALL;
 }
 
+/* The venue long documented marketUnit as not supported by conditional orders,
+ * and does not say when that changed. What one buys would then be counted in
+ * the quote currency, which is more than was judged where a coin is worth less
+ * than one of it; what it sells is in the base either way. */
+static int unit_is_certain(const sentinel_order_place *place) {
+    return !is_triggered(place->type) || venue_is_limit(place->type) ||
+           place->side == SENTINEL_SIDE_SELL;
+}
+
 /* Which fields go with which category: docs/v5/order/create-order, "Valid
  * for". Options have no conditional orders, and must be named. Spot borrows
  * only when it is told to (isLeverage), which is never. */
@@ -171,7 +180,7 @@ static int may_place(const sentinel_render *render) {
         return 0;
     }
     if (is_spot) {
-        return !venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY);
+        return !venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY) && unit_is_certain(place);
     }
     if (is_option && (is_triggered(place->type) || render->client_id_size == 0)) {
         return 0;

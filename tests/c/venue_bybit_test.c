@@ -104,17 +104,22 @@ static void test_derives_the_direction_of_a_trigger(void) {
     }
 }
 
-/* Spot has no directions, and a filter for conditional orders instead. */
+/* Spot has no directions, and a filter for conditional orders instead. What
+ * one buys at the market might be counted in either currency. */
 static void test_renders_conditional_spot_orders(void) {
     for (size_t i = 0; i < sizeof triggered / sizeof *triggered; i++) {
         char body[256];
+        int limit = triggered[i].tif != 0;
         set_place(SENTINEL_CONTRACT_SPOT, triggered[i].type, triggered[i].tif,
                   triggered[i].present);
+        CHECK_EQ(render(), limit ? SENTINEL_REASON_NONE : UNSUPPORTED);
+        s.order.place.side = limit ? SENTINEL_SIDE_BUY : SENTINEL_SIDE_SELL;
         CHECK_EQ(render(), SENTINEL_REASON_NONE);
         snprintf(body, sizeof body,
-                 SPOT_PAIR ",\"side\":\"Buy\",\"orderType\":%s%s,\"orderFilter\":\"StopOrder\""
+                 SPOT_PAIR ",\"side\":\"%s\",\"orderType\":%s%s,\"orderFilter\":\"StopOrder\""
                            ",\"triggerPrice\":\"4\"}",
-                 triggered[i].middle, triggered[i].tif ? "" : ",\"marketUnit\":\"baseCoin\"");
+                 limit ? "Buy" : "Sell", triggered[i].middle,
+                 limit ? "" : ",\"marketUnit\":\"baseCoin\"");
         CHECK_SPAN(s.request.body, body);
         set_place(SENTINEL_CONTRACT_OPTION, triggered[i].type, triggered[i].tif,
                   triggered[i].present);

@@ -84,6 +84,8 @@ def place_of(
         order["position_side"] = draw(maybe(st.sampled_from(["long", "short", "both"])))
     if kind in TRIGGERED:
         order["stop_price"] = draw(amounts)
+        if category == SPOT and kind not in LIMIT_TYPES:
+            order["side"] = "sell"  # what one would buy is in a unit that nobody knows
         if category in FUTURES:
             order["trigger_by"] = draw(maybe(st.sampled_from(["last", "mark", "index"])))
             order["trigger_direction"] = draw(maybe(st.just(direction(order))))
