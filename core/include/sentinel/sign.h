@@ -73,7 +73,8 @@ sentinel_keyring_import(sentinel_keyring *ring, sentinel_key_info *info, const u
                         size_t secret_size);
 
 /* Sets the text that a venue wants beside the key (OKX's passphrase): printable
- * ASCII without a space at either end, or none. It is sealed with the key, but is no part of its fingerprint.
+ * ASCII without a space at either end, or none. It is sealed with the key, but
+ * is no part of its fingerprint.
  * Returns: OK; KEY_UNKNOWN; KEY_WIPED; USAGE_ARGUMENT. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_set_passphrase(sentinel_keyring *ring, uint32_t id, const char *text, size_t size);
