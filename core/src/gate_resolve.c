@@ -240,7 +240,8 @@ static int moves_funds(const gate_case *c) {
 }
 
 /* The product that the order touches, as a bit of sentinel_key.products; of a
- * whole venue: any. */
+ * whole venue: any that is traded. What Binance signs for it is little more
+ * than the time, so that it must not be signed with a key that moves funds. */
 static uint32_t product_of(const gate_case *c) {
     const sentinel_order *order = &c->order;
     uint8_t contract = c->subject.instrument != NULL ? c->subject.instrument->contract

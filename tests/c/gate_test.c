@@ -347,6 +347,13 @@ static void test_a_key_is_good_for_its_products_alone(void) {
     check_denied(s, &order, SENTINEL_REASON_UNSUPPORTED); /* by the test network, not the key */
     order = scene_place(s);
     check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE);
+    /* Nor does one for funds alone trade, or ask, at the venue as a whole. */
+    order = scene_order(s, SENTINEL_ACTION_QUERY);
+    order.query.venue = SENTINEL_VENUE_BINANCE_SPOT;
+    order.query.what = SENTINEL_QUERY_OPEN_ORDERS;
+    check_denied(s, &order, SENTINEL_REASON_KEY_UNAVAILABLE); /* the second one, by itself */
+    order.header.key = KEY_VENUE;
+    check_denied(s, &order, SENTINEL_REASON_KEY_NOT_GRANTED);
     scene_end(s);
 }
 

@@ -357,7 +357,8 @@ class Gate:
                 purpose = Purpose.VENUE_MASTER if masters else Purpose.VENUE
                 fit = key.purpose == purpose and found.asset.venue in (0, key.venue)
                 return fit and key.products & WALLET != 0
-            product = ALL_PRODUCTS if found.instrument is None else 1 << found.instrument.contract
+            traded = ALL_PRODUCTS & ~WALLET
+            product = traded if found.instrument is None else 1 << found.instrument.contract
             fit = key.purpose == Purpose.VENUE and key.venue == found.venue
             return fit and key.products & product != 0
 
