@@ -6,10 +6,13 @@ from typing import Final
 
 from . import units
 from ._advice import REASON as ADVICE
+from ._advice import Advice
 from ._enums import Rule
+from ._order import Order
 from ._record import RULE_IMPLICIT, ResultFlag
 from ._status import REASON_CODE, Reason
 from ._types import Outcome, Result
+from ._why import case_of, why
 from .errors import FailedConstraint, PolicyDenied
 from .policy import Constraint, Node, Policy, bound_text, value_text
 
@@ -34,12 +37,15 @@ _NOT_KNOWN: Final = (Reason.MARK_ABSENT, Reason.MARK_STALE, Reason.VALUE_OVERFLO
 _SUMS: Final = (Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 
 
-def denial(policy: Policy | None, agent: int, outcome: Outcome) -> PolicyDenied:
+def denial(policy: Policy | None, agent: int, order: Order, outcome: Outcome) -> PolicyDenied:
     """The exception for a denied order; `policy` is the one that judged it, where there is one."""
     codes = [REASON_CODE.get(n, str(n)) for n in range(128) if outcome.reasons >> n & 1]
     failed: list[FailedConstraint] = []
+    advice: Advice | None = None
     if policy is not None:
         chain = policy.chain(policy.node(agent)) if _knows(policy, agent) else ()
+        if chain:
+            advice = why(outcome.reason, case_of(policy, chain[-1], order, outcome.now_ns // 10**6))
         failed = [
             _failed(policy, chain, result, outcome)
             for result in outcome.results
@@ -53,6 +59,8 @@ def denial(policy: Policy | None, agent: int, outcome: Outcome) -> PolicyDenied:
         failed=failed,
         reasons=codes,
         number=outcome.reason,
+        cause=advice.cause if advice is not None else "",
+        next_step=advice.next_step if advice is not None else "",
     )
 
 

@@ -220,12 +220,15 @@ class PolicyDenied(SentinelError):
         failed: Sequence[FailedConstraint] = (),
         reasons: Sequence[str] = (),
         number: int | None = None,
+        cause: str = "",
+        next_step: str = "",
     ) -> None:
         self.number = number if number is not None else _REASON_NUMBER.get(reason, 0)
         text = REASON_TEXT.get(self.number, "the order was refused")
         super().__init__(
             f"refused: {text} ({reason})",
-            next_step=_advice.REASON.get(_reason_name(self.number), ""),
+            cause=cause,
+            next_step=next_step or _advice.REASON.get(_reason_name(self.number), ""),
         )
         self.reason = reason
         self.reasons = tuple(reasons) or (reason,)
@@ -259,6 +262,8 @@ class PolicyDenied(SentinelError):
             )
             if constraint.suggestion:
                 lines.append(f"  {constraint.suggestion}")
+        if self.cause:
+            lines.append(f"likely cause: {self.cause}")
         if self.next_step:
             lines.append(f"next step: {self.next_step}")
         return "\n".join(lines)

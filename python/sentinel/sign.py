@@ -294,7 +294,7 @@ class Signer:
             packed = order.pack(agent=session.agent, action_id=taken)
             outcome = self._engine.sign(session, packed, _now(now_ns))
         if outcome.signature is None or outcome.request is None:
-            raise self._refusal(session.agent, outcome)
+            raise self._refusal(session.agent, order, outcome)
         return SignedOrder(
             request=HttpRequest.of(outcome.request),
             signature=outcome.signature.bytes,
@@ -319,7 +319,7 @@ class Signer:
             self._accounts = {row.info.id: row.info.api_key or row.address for row in named}
         return self._accounts.get(key, "").removeprefix("vault-")
 
-    def _refusal(self, agent: int, outcome: Outcome) -> Exception:
+    def _refusal(self, agent: int, order: Order, outcome: Outcome) -> Exception:
         if outcome.verdict == Verdict.FAILED and outcome.reason != Reason.ENGINE_HALTED:
             return SigningFailed(
                 REASON_CODE.get(outcome.reason, str(outcome.reason)),
@@ -336,7 +336,7 @@ class Signer:
                 if halted == StatusCode.USAGE_STATE
                 else "",
             )
-        return denial(self._policy_now(), agent, outcome)
+        return denial(self._policy_now(), agent, order, outcome)
 
     # ---- Receipts, status -------------------------------------------------
 
