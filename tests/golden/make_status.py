@@ -32,6 +32,11 @@ def rows(name: str, pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
     return found
 
 
+def python_hex(number: str) -> str:
+    """As the formatter of Python writes it: 0x030A."""
+    return number.upper().replace("X", "x")
+
+
 def module() -> str:
     """The text of _status.py."""
     status = rows("status.def", STATUS_ROW)
@@ -50,7 +55,7 @@ def module() -> str:
         "class Status(IntEnum):",
         '    """The result of a call into the core; the high byte is the category."""',
         "",
-        *(f"    {name} = {number}" for name, number, _ in status),
+        *(f"    {name} = {python_hex(number)}" for name, number, _ in status),
         "",
         "",
         "class Reason(IntEnum):",
@@ -61,7 +66,7 @@ def module() -> str:
         "",
         "STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(",
         "    {",
-        *(f'        {number}: "{text}",' for _, number, text in status),
+        *(f'        {python_hex(number)}: "{text}",' for _, number, text in status),
         "    }",
         ")",
         "REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(",
