@@ -54,6 +54,20 @@ def test_bybit_keeps_a_book(bench: Bench) -> None:
 
 
 @only("bybit")
+def test_bybit_forgets_closed_orders_over_a_restart(bench: Bench) -> None:
+    linear = {"category": "linear", "symbol": "BTCUSDT"}
+    filled = LINEAR | {"timeInForce": "IOC", "orderLinkId": "b"}
+    bench.call("POST", "/v5/order/create", **filled)
+    bench.call("POST", "/v5/order/create", **LINEAR, orderLinkId="a")
+    bench.venue.has_restarted = True  # type: ignore[attr-defined]
+    for own, count in (("a", 1), ("b", 0)):
+        found = bench.call("GET", "/v5/order/realtime", **linear, orderLinkId=own)
+        assert len(found["result"]["list"]) == count
+    fills = bench.call("GET", "/v5/execution/list", **linear, orderLinkId="b")
+    assert len(fills["result"]["list"]) == 1
+
+
+@only("bybit")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
