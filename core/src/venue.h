@@ -38,6 +38,15 @@ static inline int venue_is_limit(uint8_t type) {
            type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
 }
 
+static inline int venue_is_triggered(uint8_t type) {
+    return type >= SENTINEL_TYPE_STOP_MARKET;
+}
+
+/* A key's name goes into a header as it is, so it must not be able to end it. */
+static inline int venue_key_is_named(const sentinel_key_info *key) {
+    return key->api_key_size > 0 && sentinel_text_is_id(key->api_key, key->api_key_size);
+}
+
 /* An expiry is left out only where an order says so, in `lab`. */
 static inline int venue_may_send(const sentinel_render *render) {
     return render->has_expiry || venue_has(render, SENTINEL_PRESENT_LAB_WAIVE);

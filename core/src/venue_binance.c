@@ -153,7 +153,7 @@ static sentinel_reason place_usdm(sentinel_request *request, const sentinel_rend
         [SENTINEL_POSITION_BOTH] = "BOTH",
     };
     const sentinel_order_place *place = &render->order->place;
-    int algo = place->type >= SENTINEL_TYPE_STOP_MARKET;
+    int algo = venue_is_triggered(place->type);
     if (venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY) ||
         place->trigger_by == SENTINEL_TRIGGER_BY_INDEX) {
         return UNSUPPORTED;
@@ -223,7 +223,7 @@ static void add_target(sentinel_request *request, const sentinel_render *render,
  * is kept. */
 static sentinel_reason one_order(sentinel_request *request, const sentinel_render *render,
                                  uint8_t method, const sentinel_target *target) {
-    int algo = is_usdm(render) && render->target_type >= SENTINEL_TYPE_STOP_MARKET;
+    int algo = is_usdm(render) && venue_is_triggered(render->target_type);
     if (render->instrument == NULL) {
         return UNSUPPORTED;
     }
@@ -294,15 +294,7 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
     if (render->instrument != NULL) {
         add_symbol(request, render);
     }
-    if (venue_has(render, SENTINEL_PRESENT_START)) {
-        text_pair_integer(request, "startTime", (uint64_t)order->start_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_END)) {
-        text_pair_integer(request, "endTime", (uint64_t)order->end_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_LIMIT)) {
-        text_pair_integer(request, "limit", order->limit);
-    }
+    text_pairs_window(request, order, "startTime", "endTime", "limit");
     return end(request, render);
 }
 
@@ -386,8 +378,7 @@ static sentinel_reason binance_render(sentinel_request *request, const sentinel_
         render->target_client_id_size > BINANCE_CLIENT_ID_BYTES_MAX) {
         return UNSUPPORTED;
     }
-    /* Goes into a header as it is, so it must not be able to end it. */
-    if (key->api_key_size == 0 || !sentinel_text_is_id(key->api_key, key->api_key_size)) {
+    if (!venue_key_is_named(key)) {
         return SENTINEL_REASON_RENDER_FAILED;
     }
     return actions[action](request, render);

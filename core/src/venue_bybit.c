@@ -56,10 +56,6 @@ static int is_tradable(const sentinel_render *render) {
                                              : SENTINEL_UNIT_BASE);
 }
 
-static int is_triggered(uint8_t type) {
-    return type >= SENTINEL_TYPE_STOP_MARKET;
-}
-
 static sentinel_span span_integer(sentinel_request *request, uint64_t value) {
     size_t offset = request->text_size;
     text_integer(request, value);
@@ -159,7 +155,7 @@ static uint8_t direction_of(const sentinel_order_place *place) {
  * the quote currency, which is more than was judged where a coin is worth less
  * than one of it; what it sells is in the base either way. */
 static int unit_is_certain(const sentinel_order_place *place) {
-    return !is_triggered(place->type) || venue_is_limit(place->type) ||
+    return !venue_is_triggered(place->type) || venue_is_limit(place->type) ||
            place->side == SENTINEL_SIDE_SELL;
 }
 
@@ -182,7 +178,7 @@ static int may_place(const sentinel_render *render) {
     if (is_spot) {
         return !venue_has(render, SENTINEL_PRESENT_REDUCE_ONLY) && unit_is_certain(place);
     }
-    if (is_option && (is_triggered(place->type) || render->client_id_size == 0)) {
+    if (is_option && (venue_is_triggered(place->type) || render->client_id_size == 0)) {
         return 0;
     }
     return !venue_has(render, SENTINEL_PRESENT_QUOTE_QUANTITY) &&
@@ -246,7 +242,7 @@ static sentinel_reason place(sentinel_request *request, const sentinel_render *r
     if (order->time_in_force != SENTINEL_TIF_NONE) {
         text_json_name(request, "timeInForce", times_in_force[order->time_in_force]);
     }
-    if (is_triggered(order->type)) {
+    if (venue_is_triggered(order->type)) {
         add_trigger(request, render);
     }
     if (order->position_side != 0) {
@@ -278,7 +274,8 @@ static sentinel_reason amend(sentinel_request *request, const sentinel_render *r
     if (!is_tradable(render) || !venue_amend_keeps_terms(render) ||
         order->type == SENTINEL_TYPE_MARKET ||
         (venue_has(render, SENTINEL_PRESENT_PRICE) && !venue_is_limit(order->type)) ||
-        (render->instrument->contract == SENTINEL_CONTRACT_OPTION && is_triggered(order->type))) {
+        (render->instrument->contract == SENTINEL_CONTRACT_OPTION &&
+         venue_is_triggered(order->type))) {
         return UNSUPPORTED;
     }
     begin_body(request, render, "/v5/order/amend");
@@ -301,7 +298,7 @@ static sentinel_reason cancel(sentinel_request *request, const sentinel_render *
     add_instrument(request, render);
     add_target(request, render, &render->order->cancel.target);
     if (render->instrument->contract == SENTINEL_CONTRACT_SPOT &&
-        is_triggered(render->target_type)) {
+        venue_is_triggered(render->target_type)) {
         text_json_name(request, "orderFilter", "StopOrder");
     }
     return end_body(request);
@@ -362,15 +359,7 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
     if (render->instrument != NULL) {
         text_pair(request, "symbol", render->instrument->symbol, render->instrument->symbol_size);
     }
-    if (venue_has(render, SENTINEL_PRESENT_START)) {
-        text_pair_integer(request, "startTime", (uint64_t)order->start_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_END)) {
-        text_pair_integer(request, "endTime", (uint64_t)order->end_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_LIMIT)) {
-        text_pair_integer(request, "limit", order->limit);
-    }
+    text_pairs_window(request, order, "startTime", "endTime", "limit");
     return end_query(request);
 }
 
@@ -475,8 +464,7 @@ static sentinel_reason bybit_render(sentinel_request *request, const sentinel_re
     if (render->has_expiry && (render->expiry == 0 || render->expiry > RECV_WINDOW_MS_MAX)) {
         return SENTINEL_REASON_EXPIRY;
     }
-    /* Goes into a header as it is, so it must not be able to end it. */
-    if (key->api_key_size == 0 || !sentinel_text_is_id(key->api_key, key->api_key_size)) {
+    if (!venue_key_is_named(key)) {
         return SENTINEL_REASON_RENDER_FAILED;
     }
     if (!is_order_link_id(render->target_client_id, render->target_client_id_size)) {

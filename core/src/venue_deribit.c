@@ -124,7 +124,7 @@ static void add_flags(sentinel_request *request, const sentinel_render *render,
  * neither have we: the three prices are not the same. */
 static int can_place(const sentinel_render *render) {
     const sentinel_order_place *order = &render->order->place;
-    int triggered = order->type >= SENTINEL_TYPE_STOP_MARKET;
+    int triggered = venue_is_triggered(order->type);
     return is_tradable(render->instrument) && order->time_in_force != SENTINEL_TIF_GTD &&
            triggered == (order->trigger_by != 0) && order->position_side == 0 &&
            order->margin_mode == 0 && order->trigger_direction == 0 &&
@@ -293,15 +293,7 @@ static sentinel_reason query_fills(sentinel_request *request, const sentinel_ren
                 timed ? "/api/v2/private/get_user_trades_by_instrument_and_time"
                       : "/api/v2/private/get_user_trades_by_instrument");
     add_instrument(request, render);
-    if (venue_has(render, SENTINEL_PRESENT_START)) {
-        text_pair_integer(request, "start_timestamp", (uint64_t)order->start_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_END)) {
-        text_pair_integer(request, "end_timestamp", (uint64_t)order->end_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_LIMIT)) {
-        text_pair_integer(request, "count", order->limit);
-    }
+    text_pairs_window(request, order, "start_timestamp", "end_timestamp", "count");
     return end(request);
 }
 
@@ -399,8 +391,7 @@ static sentinel_reason deribit_render(sentinel_request *request, const sentinel_
         !is_label(render->target_client_id, render->target_client_id_size)) {
         return SENTINEL_REASON_ORDER_TEXT;
     }
-    /* Goes into a header as it is, so it must not be able to end its part. */
-    if (key->api_key_size == 0 || !sentinel_text_is_id(key->api_key, key->api_key_size)) {
+    if (!venue_key_is_named(key)) {
         return SENTINEL_REASON_RENDER_FAILED;
     }
     return actions[action](request, render);

@@ -223,15 +223,11 @@ typedef struct terms {
 static const char *const times_in_force[SENTINEL_TIF_COUNT] = {
     [SENTINEL_TIF_GTC] = "Gtc", [SENTINEL_TIF_IOC] = "Ioc", [SENTINEL_TIF_POST_ONLY] = "Alo"};
 
-static int is_triggered(uint8_t type) {
-    return type >= SENTINEL_TYPE_STOP_MARKET;
-}
-
 /* Every order has a limit here. A triggered one has no time in force: what it
  * places when it is triggered rests until it is filled or cancelled. */
 static sentinel_reason check_terms(const sentinel_render *render, const terms *given) {
     uint8_t tif = given->time_in_force;
-    int has_time = is_triggered(given->type)
+    int has_time = venue_is_triggered(given->type)
                        ? tif == SENTINEL_TIF_NONE || tif == SENTINEL_TIF_GTC
                        : given->type == SENTINEL_TYPE_MARKET || times_in_force[tif] != NULL;
     if (!trades_it(render) || !has_time || !venue_has(render, SENTINEL_PRESENT_PRICE) ||
@@ -239,7 +235,7 @@ static sentinel_reason check_terms(const sentinel_render *render, const terms *g
         return UNSUPPORTED;
     }
     if (!is_price(render, given->price) ||
-        (is_triggered(given->type) && !is_price(render, given->trigger_price))) {
+        (venue_is_triggered(given->type) && !is_price(render, given->trigger_price))) {
         return SENTINEL_REASON_TICK;
     }
     return is_size(render, given->quantity) ? NONE : SENTINEL_REASON_LOT;
@@ -249,7 +245,7 @@ static void add_type(wire *to, const terms *given) {
     uint8_t type = given->type;
     wire_key(to, "t");
     wire_map(to, 1);
-    if (is_triggered(type)) {
+    if (venue_is_triggered(type)) {
         int takes_profit =
             type == SENTINEL_TYPE_TAKE_PROFIT_MARKET || type == SENTINEL_TYPE_TAKE_PROFIT_LIMIT;
         wire_key(to, "trigger");
@@ -375,7 +371,7 @@ static sentinel_reason amend(sentinel_request *request, const sentinel_render *r
                    &order->quantity, &order->price, &order->trigger_price};
     target found, name;
     if (order->type != SENTINEL_TYPE_LIMIT || order->time_in_force == SENTINEL_TIF_IOC ||
-        is_triggered(render->target_type)) {
+        venue_is_triggered(render->target_type)) {
         return UNSUPPORTED;
     }
     sentinel_reason reason = check_terms(render, &given);

@@ -49,16 +49,13 @@ static void write_timestamp(char text[OKX_TIMESTAMP_BYTES], int64_t timestamp_ms
     write_digits(text + 20, 3, ms % 1000);
 }
 
-static int is_triggered(uint8_t type) {
-    return type >= SENTINEL_TYPE_STOP_MARKET;
-}
-
 /* The venue reads a deadline beside orders without a trigger, placed or
  * amended, and nowhere else. */
 static int reads_deadline(const sentinel_render *render) {
     const sentinel_order *order = render->order;
     return order->header.action == SENTINEL_ACTION_AMEND ||
-           (order->header.action == SENTINEL_ACTION_PLACE && !is_triggered(order->place.type));
+           (order->header.action == SENTINEL_ACTION_PLACE &&
+            !venue_is_triggered(order->place.type));
 }
 
 static void add_deadline(sentinel_request *request, uint64_t deadline_ms) {
@@ -197,7 +194,7 @@ static int can_place(const sentinel_render *render) {
     const sentinel_order_place *place = &render->order->place;
     const sentinel_instrument *instrument = render->instrument;
     int spot = instrument->contract == SENTINEL_CONTRACT_SPOT;
-    int triggered = is_triggered(place->type);
+    int triggered = venue_is_triggered(place->type);
     if (!is_traded(instrument) || trade_mode(render) == NULL || !unit_is_certain(render) ||
         venue_has(render, SENTINEL_PRESENT_PRICE) != venue_is_limit(place->type) ||
         place->time_in_force == SENTINEL_TIF_GTD || place->trigger_direction != 0 ||
@@ -244,7 +241,7 @@ static void add_quantity(sentinel_request *request, const sentinel_render *rende
      * reads it: without margin, and of triggered orders beside purchases. */
     int is_read = render->instrument->contract == SENTINEL_CONTRACT_SPOT &&
                   place->margin_mode < SENTINEL_MARGIN_CROSS && !venue_is_limit(place->type);
-    if (is_read && !(is_triggered(place->type) && place->side == SENTINEL_SIDE_SELL)) {
+    if (is_read && !(venue_is_triggered(place->type) && place->side == SENTINEL_SIDE_SELL)) {
         text_json_name(request, "tgtCcy", quote ? "quote_ccy" : "base_ccy");
     }
 }
@@ -285,7 +282,7 @@ static sentinel_reason place(sentinel_request *request, const sentinel_render *r
     if (render->instrument == NULL || !can_place(render)) {
         return UNSUPPORTED;
     }
-    if (is_triggered(order->type)) {
+    if (venue_is_triggered(order->type)) {
         return place_triggered(request, render);
     }
     int limit = order->type == SENTINEL_TYPE_LIMIT;
@@ -326,7 +323,7 @@ static sentinel_reason amend(sentinel_request *request, const sentinel_render *r
 /* By action the book knows the type, and by that where the order is kept. */
 static sentinel_reason cancel(sentinel_request *request, const sentinel_render *render) {
     const sentinel_target *target = &render->order->cancel.target;
-    int triggered = is_triggered(render->target_type);
+    int triggered = venue_is_triggered(render->target_type);
     if (render->instrument == NULL) {
         return UNSUPPORTED;
     }
@@ -358,7 +355,7 @@ static sentinel_reason cancel_all_after(sentinel_request *request, const sentine
 }
 
 static sentinel_reason query_order(sentinel_request *request, const sentinel_render *render) {
-    int triggered = is_triggered(render->target_type);
+    int triggered = venue_is_triggered(render->target_type);
     size_t size;
     int is_own;
     const char *id = venue_target(render, &render->order->query.target, &size, &is_own);
@@ -393,15 +390,7 @@ static sentinel_reason query(sentinel_request *request, const sentinel_render *r
     if (instrument != NULL) {
         text_pair(request, "instId", instrument->symbol, instrument->symbol_size);
     }
-    if (venue_has(render, SENTINEL_PRESENT_START)) {
-        text_pair_integer(request, "begin", (uint64_t)order->start_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_END)) {
-        text_pair_integer(request, "end", (uint64_t)order->end_ms);
-    }
-    if (venue_has(render, SENTINEL_PRESENT_LIMIT)) {
-        text_pair_integer(request, "limit", order->limit);
-    }
+    text_pairs_window(request, order, "begin", "end", "limit");
     return end(request);
 }
 
@@ -477,11 +466,10 @@ static int is_client_id(const char *text, size_t size) {
 /* Both become headers, and must be able neither to end them nor to be read as
  * something else, as spaces at an end would be. */
 static int key_is_complete(const sentinel_render *render) {
-    const sentinel_key_info *key = render->key;
     const char *text = render->passphrase;
     size_t size = render->passphrase_size;
-    if (key->api_key_size == 0 || !sentinel_text_is_id(key->api_key, key->api_key_size) ||
-        text == NULL || size == 0 || text[0] == ' ' || text[size - 1] == ' ') {
+    if (!venue_key_is_named(render->key) || text == NULL || size == 0 || text[0] == ' ' ||
+        text[size - 1] == ' ') {
         return 0;
     }
     for (size_t i = 0; i < size; i++) {

@@ -127,6 +127,20 @@ static inline void text_pair_decimal(sentinel_request *request, const char *key,
     text_decimal(request, value);
 }
 
+/* Of which time an order asks, and for how many rows: by the venue's names. */
+static inline void text_pairs_window(sentinel_request *request, const sentinel_order_query *order,
+                                     const char *start, const char *end, const char *limit) {
+    if ((order->header.present & SENTINEL_PRESENT_START) != 0) {
+        text_pair_integer(request, start, (uint64_t)order->start_ms);
+    }
+    if ((order->header.present & SENTINEL_PRESENT_END) != 0) {
+        text_pair_integer(request, end, (uint64_t)order->end_ms);
+    }
+    if ((order->header.present & SENTINEL_PRESENT_LIMIT) != 0) {
+        text_pair_integer(request, limit, order->limit);
+    }
+}
+
 /* JSON, compact. A member or element is parted from the one before it; a text
  * with a character that would have to be escaped latches overflow, so that no
  * value can end its own. */
