@@ -15,7 +15,8 @@ sentinel_status sentinel_key_address(char text42[SENTINEL_ADDRESS_TEXT_BYTES],
     }
     /* The last 20 bytes of the digest of both coordinates (Yellow Paper, appendix F). */
     keccak256(digest32, bytes + 1, sizeof bytes - 1);
-    memcpy(text42, "0x", 2);
+    text42[0] = '0';
+    text42[1] = 'x';
     bytes_to_hex(text42 + 2, digest32 + 12, 20);
     return SENTINEL_OK;
 }

@@ -373,10 +373,12 @@ static sentinel_reason binance_render(sentinel_request *request, const sentinel_
         (key->algorithm != SENTINEL_ALGORITHM_HMAC_SHA256 &&
          key->algorithm != SENTINEL_ALGORITHM_ED25519) ||
         actions[action] == NULL ||
-        (venue_has(render, SENTINEL_PRESENT_LAB_CLIENT_ID) && !names_order) ||
-        render->client_id_size > BINANCE_CLIENT_ID_BYTES_MAX ||
-        render->target_client_id_size > BINANCE_CLIENT_ID_BYTES_MAX) {
+        (venue_has(render, SENTINEL_PRESENT_LAB_CLIENT_ID) && !names_order)) {
         return UNSUPPORTED;
+    }
+    if (render->client_id_size > BINANCE_CLIENT_ID_BYTES_MAX ||
+        render->target_client_id_size > BINANCE_CLIENT_ID_BYTES_MAX) {
+        return SENTINEL_REASON_ORDER_TEXT;
     }
     if (!venue_key_is_named(key)) {
         return SENTINEL_REASON_RENDER_FAILED;

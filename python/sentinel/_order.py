@@ -276,4 +276,8 @@ def _packed(field: Field, value: Any) -> dict[str, Any]:
         return {name: bytes(value)}
     if not isinstance(value, int) or (isinstance(value, bool) and field.kind != "flag"):
         raise OrderInvalid(f"{name}: {value!r} is no integer")
+    if value < 0:
+        raise OrderInvalid(
+            f"{name}: {value} is negative", next_step="give a number that is not below 0"
+        )
     return {name: int(value)}

@@ -21,6 +21,7 @@ from ._enums import (
 )
 from ._policy_draft import ENDPOINT_GRANTED, Draft, DraftConstraint, DraftNode, sanction_digest
 from ._policy_yaml import Path
+from ._venue_rows import not_traded
 
 _ALL_VENUES: Final = mask_of(Venue)
 CODES: Final = frozenset(
@@ -36,6 +37,7 @@ CODES: Final = frozenset(
         "no-instrument",
         "no-key",
         "no-value-limit",
+        "not-traded",
         "quote-needs-marks",
         "several-keys",
         "unreachable",
@@ -335,6 +337,13 @@ def _marks(linter: _Linter) -> Iterator[Warning]:
                 )
 
 
+def _traded(linter: _Linter) -> Iterator[Warning]:
+    for item in linter.draft.instruments.values():
+        found = not_traded(item.name, item.venue, item.contract, item.unit)
+        if found is not None:
+            yield linter.warn("not-traded", item.at, f"{found[0]}: orders are refused", found[1])
+
+
 def _wanted(linter: _Linter, agent: DraftNode) -> dict[tuple[Venue, int], str]:
     """For what an agent needs a key: venue and product, in words."""
     wanted: dict[tuple[Venue, int], str] = {}
@@ -405,5 +414,6 @@ _CHECKS: Final[tuple[Callable[[_Linter], Iterator[Warning]], ...]] = (
     _rates,
     _unreachable,
     _marks,
+    _traded,
     _keys,
 )

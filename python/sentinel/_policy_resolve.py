@@ -40,6 +40,7 @@ from ._policy_draft import (
 )
 from ._policy_tables import Tables, member
 from ._policy_yaml import Document, Path
+from ._venue_rows import algorithm_refusal, rsa_refusal
 from .errors import ConfigError
 
 T = TypeVar("T")
@@ -61,20 +62,6 @@ _PRODUCTS: Final = {
     Venue.BYBIT: (),
 }
 """What a key of the venue is good for when nothing is said; of other venues, everything."""
-
-_RSA: Final = {
-    Venue.BINANCE_SPOT: "make an Ed25519 or HMAC key at Binance: ed25519 or hmac_sha256",
-    Venue.BINANCE_USDM: "make an Ed25519 or HMAC key at Binance: ed25519 or hmac_sha256",
-    Venue.BYBIT: "make an HMAC key at Bybit (system-generated): hmac_sha256",
-}
-"""Venues that take RSA keys, and what they take instead."""
-
-
-def rsa_refusal(venue: Venue) -> tuple[str, str]:
-    """Why there are no RSA keys, and what to do."""
-    other = _RSA.get(venue, "use ed25519, hmac_sha256 or ecdsa_secp256k1, as the venue has it")
-    return "RSA keys are refused: the core has no RSA, which is slow and large", other
-
 
 _TRADED: Final = set(Product) - {Product.WALLET}
 
@@ -409,16 +396,25 @@ class Resolver(Tables):
         venue = member(Venue, row.get("venue", "none"))
         purpose = member(Purpose, row.get("purpose", "venue" if venue else "message"))
         if (purpose is Purpose.MESSAGE) != (venue is Venue.NONE):
-            self._fail(at, "a venue's key needs `venue:`, and a message key has none", key=True)
+            self._fail(
+                at,
+                "a venue's key needs `venue:`, and a message key has none",
+                "add `venue:`, or write `purpose: message`",
+                key=True,
+            )
         if purpose is Purpose.VENUE_MASTER and venue is not Venue.HYPERLIQUID:
-            self._fail((*at, "purpose"), "only hyperliquid has master keys")
+            self._fail((*at, "purpose"), "only hyperliquid has master keys", "remove it")
         if row["algorithm"] == "rsa":
             self._fail((*at, "algorithm"), *rsa_refusal(venue))
         validity_ns = 0
         if "validity" in row or venue:
             validity_ns = self._unit((*at, "validity"), units.parse_duration, KEY_VALIDITY)
         if validity_ns % 10**6 or validity_ns > KEY_VALIDITY_MS_MAX * 10**6:
-            self._fail((*at, "validity"), "it must be whole milliseconds, at most 60s")
+            self._fail(
+                (*at, "validity"),
+                "it must be whole milliseconds, at most 60s",
+                "write what a request needs to arrive, such as 5s",
+            )
         if not venue and validity_ns:
             self._fail((*at, "validity"), "a message has no validity", "remove it")
         endpoint = row.get("endpoint")
@@ -438,6 +434,9 @@ class Resolver(Tables):
                 f"a {label(venue)} key for several products is not limited to its product",
                 "have one key for each product, or accept the risk with `endpoint: granted`",
             )
+        refusal = algorithm_refusal(venue, member(Algorithm, row["algorithm"]))
+        if refusal is not None:
+            self._fail((*at, "algorithm"), *refusal)
         text = row.get("for")
         return DraftKey(
             id=self._id(at, "key", name, taken),

@@ -192,6 +192,7 @@ class Tables:
                 self._fail(
                     (*at, "symbol"),
                     f"{row.symbol!r} of {label(row.venue)} is the instrument {twin!r} already",
+                    "remove one of the two",
                 )
             self._instruments[name] = row
 
@@ -203,7 +204,11 @@ class Tables:
             self._fail(at, f"{label(venue)} has several kinds of instruments", "set `contract:`")
         contract = member(Contract, given)
         if only and contract is not only:
-            self._fail((*at, "contract"), f"{label(venue)} has {label(only)} instruments only")
+            self._fail(
+                (*at, "contract"),
+                f"{label(venue)} has {label(only)} instruments only",
+                "remove it, or name another venue",
+            )
         legs: dict[str, str] = {}
         for leg in ("base", "quote", "settle"):
             path = (*at, leg)
@@ -225,10 +230,7 @@ class Tables:
                 self._fail((*at, "multiplier"), "spot has the multiplier 1")
             if self._get((*at, "expiry")) is not None:
                 self._fail((*at, "expiry"), "spot never expires", "remove it")
-        unit = member(Unit, self._get((*at, "unit"), label(_UNITS[contract][0])))
-        if unit not in _UNITS[contract]:
-            known = " or ".join(label(option) for option in _UNITS[contract])
-            self._fail((*at, "unit"), f"a quantity of {label(contract)} counts {known}")
+        unit = self._read_unit(at, venue, contract)
         if unit is Unit.CONTRACTS and self._get((*at, "multiplier")) is None:
             self._fail(
                 at,
@@ -258,6 +260,15 @@ class Tables:
             strike=strike,
             at=at,
         )
+
+    def _read_unit(self, at: Path, venue: Venue, contract: Contract) -> Unit:
+        unit = member(Unit, self._get((*at, "unit"), label(_UNITS[contract][0])))
+        if unit not in _UNITS[contract]:
+            known = " or ".join(label(option) for option in _UNITS[contract])
+            self._fail(
+                (*at, "unit"), f"a quantity of {label(contract)} counts {known}", "write that"
+            )
+        return unit
 
     def _check_index(self, at: Path, venue: Venue, contract: Contract) -> None:
         index = self._get((*at, "index"))

@@ -21,21 +21,14 @@ from ._enums import (
     label,
 )
 from ._order import Order
+from ._venue_rows import not_traded
 from .order import Amend, CancelAll, CancelAllAfter, Place, Query, Transfer, Withdraw
 from .policy import Node, Policy
 from .units import Quantity
 
-__all__ = ["FUNDS", "Case", "unit_at", "unsupported"]
+__all__ = ["FUNDS", "Case", "unsupported"]
 
 _PAGES: Final = {Venue.BINANCE_SPOT: "binance", Venue.BINANCE_USDM: "binance"}
-_TRADED: Final = {
-    Venue.BINANCE_SPOT: (Contract.SPOT,),
-    Venue.BINANCE_USDM: (Contract.LINEAR,),
-    Venue.BYBIT: (Contract.SPOT, Contract.LINEAR, Contract.INVERSE, Contract.OPTION),
-    Venue.OKX: (Contract.SPOT, Contract.LINEAR, Contract.INVERSE, Contract.OPTION),
-    Venue.DERIBIT: (Contract.SPOT, Contract.LINEAR, Contract.INVERSE, Contract.OPTION),
-    Venue.HYPERLIQUID: (Contract.SPOT, Contract.LINEAR),
-}
 _ORDERS: Final = (Action.PLACE, Action.AMEND)
 FUNDS: Final = (Action.WITHDRAW, Action.TRANSFER)
 _TRIGGERED: Final = (
@@ -71,13 +64,6 @@ class Case:
     def has(self, field: str) -> bool:
         """Whether the order gives a field."""
         return bool(getattr(self.order, field, None) not in (None, 0, ""))
-
-
-def unit_at(venue: Venue, contract: Contract) -> Unit:
-    """What a quantity counts at a venue. The core refuses instruments that say otherwise."""
-    if venue is Venue.OKX and contract is not Contract.SPOT:
-        return Unit.CONTRACTS
-    return Unit.QUOTE if contract is Contract.INVERSE else Unit.BASE
 
 
 def unsupported(case: Case) -> Advice | None:
@@ -117,21 +103,11 @@ def _no_action(case: Case) -> Advice:
 
 
 def _no_instrument(case: Case) -> Iterator[Advice]:
-    if case.contract is None:
+    if case.contract is None or case.order.ACTION not in _ORDERS:
         return
-    if case.contract not in _TRADED[case.venue]:
-        yield Advice(
-            f"{case.name or 'the instrument'} is {label(case.contract)}, which is not traded at"
-            f" {case.at} from here",
-            "trade one of another kind",
-        )
-    wanted = unit_at(case.venue, case.contract)
-    if case.unit is not None and case.unit is not wanted and case.order.ACTION in _ORDERS:
-        yield Advice(
-            f"quantities of {label(case.contract)} count {label(wanted)} at {case.at}, and the"
-            f" policy's row of {case.name} says {label(case.unit)}",
-            f"write `unit: {label(wanted)}` there: zcp venue instruments makes such rows",
-        )
+    found = not_traded(case.name or "the instrument", case.venue, case.contract, case.unit)
+    if found is not None:
+        yield Advice(*found)
 
 
 def _no_field(case: Case) -> Iterator[Advice]:
@@ -155,8 +131,11 @@ def _no_field(case: Case) -> Iterator[Advice]:
         )
     for field, venues in only.items():
         if case.has(field) and case.venue not in venues:
-            names = ", ".join(label(venue) for venue in venues)
-            yield Advice(f"{case.at} has no parameter for {field}; {names} have", "leave it out")
+            names = " and ".join(label(venue) for venue in venues)
+            what = field.removeprefix("lab_")
+            yield Advice(
+                f"{case.at} has no parameter for {what}; that is of {names}", "leave it out"
+            )
     spot = case.contract is Contract.SPOT
     if spot and case.has("reduce_only") and getattr(order, "margin_mode", None) is None:
         yield Advice(

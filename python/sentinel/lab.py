@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +23,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from . import _core, _layout
 from ._enums import Action, Algorithm, Contract, Environment, Purpose, Venue, label
 from ._frame import FrameKind
-from ._status import REASON_CODE
+from ._record import Verdict
+from ._status import REASON_CODE, Reason
 from ._types import Outcome
+from ._venue_rows import rsa_refusal
+from ._why import why
+from ._why_venue import Case
 from .config import RECEIPT_KEY, AuthorityRing, terms
 from .errors import OrderInvalid, PolicyDenied, SentinelError, SigningFailed, UsageError
 from .order import Transfer, Withdraw
@@ -32,7 +37,9 @@ from .venue import LAB_ID, LabOrder, neutral_order
 
 __all__ = ["LabKey", "render", "sign"]
 
+_CODE: Final = re.compile("[A-Za-z0-9._-]{1,48}")
 _SMALLEST: Final = "0.000000000000000001"
+_NEXT_STEP: Final = "correct the line: docs/cli.md has its fields"
 _FIRM: Final = 2
 _ALGORITHMS: Final = {
     "hmac": Algorithm.HMAC_SHA256,
@@ -52,9 +59,9 @@ class LabKey:
     passphrase: str = ""
 
     @classmethod
-    def of(cls, scheme: Any, key: Any) -> LabKey:
+    def of(cls, scheme: Any, key: Any, venue: Venue = Venue.NONE) -> LabKey:
         """From the fields `scheme` and `key` of a line. Raises UsageError."""
-        algorithm = algorithm_of(scheme)
+        algorithm = algorithm_of(scheme, venue)
         if not isinstance(key, Mapping):
             raise UsageError("key: an object is needed")
 
@@ -69,7 +76,13 @@ class LabKey:
             secret = text("secret", "client_secret")
             if not secret:
                 raise UsageError("key.secret: text is needed")
-            return cls(algorithm, secret.encode(), api_key, text("passphrase"))
+            passphrase = text("passphrase")
+            if venue is Venue.OKX and not passphrase:
+                raise UsageError(
+                    "key.passphrase: an OKX key has one, which goes into a header",
+                    next_step="give the passphrase that was chosen when the key was made",
+                )
+            return cls(algorithm, secret.encode(), api_key, passphrase)
         if algorithm is Algorithm.ED25519:
             return cls(algorithm, ed25519_seed(key), api_key)
         try:
@@ -81,18 +94,19 @@ class LabKey:
         return cls(algorithm, scalar, api_key)
 
 
-def algorithm_of(scheme: Any) -> Algorithm:
+def algorithm_of(scheme: Any, venue: Venue = Venue.NONE) -> Algorithm:
     """The algorithm in the name of a scheme, such as "HMAC-SHA256". Raises UsageError."""
     name = scheme.lower() if isinstance(scheme, str) else ""
     for word, algorithm in _ALGORITHMS.items():
         if word in name:
             return algorithm
     if "rsa" in name:
-        raise UsageError(
-            f"scheme: {scheme!r}: RSA keys are not supported: they take milliseconds to sign with",
-            next_step="make an HMAC key at the venue, or at Binance an Ed25519 key",
-        )
-    raise UsageError(f"scheme: {scheme!r} is none of HMAC-SHA256, Ed25519, secp256k1")
+        refusal, instead = rsa_refusal(venue)
+        raise UsageError(f"scheme: {refusal}", next_step=instead)
+    raise UsageError(
+        f"scheme: {scheme!r} is none of HMAC-SHA256, Ed25519, secp256k1",
+        next_step="name how the key signs; an L1 or EIP-712 scheme of Hyperliquid names secp256k1",
+    )
 
 
 def ed25519_seed(key: Mapping[str, Any]) -> bytes:
@@ -197,7 +211,17 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
     """
     now = lab.timestamp_ms * 1_000_000
     if not 0 <= now < 2**62:
-        raise OrderInvalid(f"timestamp_ms: {lab.timestamp_ms} is out of range")
+        raise OrderInvalid(
+            f"timestamp_ms: {lab.timestamp_ms} is out of range",
+            next_step="give Unix milliseconds",
+        )
+    for field, code in (("symbol", lab.symbol), ("asset", lab.asset), ("network", lab.network)):
+        if code and _CODE.fullmatch(code) is None:
+            raise OrderInvalid(
+                f"{field}: {code!r} has a character or a length that no venue's name has",
+                reason=Reason.ORDER_TEXT,
+                next_step="write it as the venue's listing does: letters, digits, '.', '_', '-'",
+            )
     keys = _core.Keyring()
     identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519, lab=True)
     keys.import_(
@@ -239,7 +263,7 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
 
 
 def render(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Renders one line: the request and its signature, or {"id", "error", "reason"}.
+    """Renders one line: the request and its signature, or {"id", "error", "reason", "next_step"}.
 
     Fields: `id`, `venue`, `scheme`, `key`, `order`, as docs/cli.md says.
     """
@@ -254,20 +278,42 @@ def render(line: Mapping[str, Any]) -> dict[str, Any]:
                 raise UsageError("venue: the line and its order name two venues")
             fields["venue"] = line["venue"]
         lab = neutral_order(fields)
-        key = LabKey.of(line.get("scheme"), line.get("key"))
-        return _rendered(id_, sign(lab, key))
+        key = LabKey.of(line.get("scheme"), line.get("key"), lab.venue)
+        return _rendered(id_, lab, sign(lab, key))
     except PolicyDenied as error:
-        return {"id": id_, "error": error.message, "reason": error.reason}
+        text = f"{error.message}: {error.cause}" if error.cause else error.message
+        return _refused(id_, text, error.reason, error.next_step)
     except SentinelError as error:
         number = getattr(error, "reason", None)
         reason = REASON_CODE.get(number, "input") if isinstance(number, int) else "input"
-        return {"id": id_, "error": str(error), "reason": reason}
+        return _refused(id_, str(error), reason, error.next_step)
 
 
-def _rendered(id_: Any, outcome: Outcome) -> dict[str, Any]:
+def _refused(id_: Any, error: str, reason: str, next_step: str) -> dict[str, Any]:
+    """What a line becomes that is not rendered."""
+    return {"id": id_, "error": error, "reason": reason, "next_step": next_step or _NEXT_STEP}
+
+
+def _rendered(id_: Any, lab: LabOrder, outcome: Outcome) -> dict[str, Any]:
     if outcome.signature is None or outcome.request is None:
-        kind = SigningFailed if outcome.verdict == 4 else PolicyDenied
-        raise kind(REASON_CODE.get(outcome.reason, "unknown"))
+        if outcome.verdict == Verdict.FAILED:
+            raise SigningFailed(REASON_CODE.get(outcome.reason, "unknown"))
+        advice = why(
+            outcome.reason,
+            Case(
+                order=lab.order,
+                venue=lab.venue,
+                now_ms=lab.timestamp_ms,
+                name=lab.symbol or "",
+                contract=lab.contract if lab.symbol is not None else None,
+                unit=lab.unit,
+            ),
+        )
+        raise PolicyDenied(
+            REASON_CODE.get(outcome.reason, "unknown"),
+            cause=advice.cause if advice is not None else "",
+            next_step=advice.next_step if advice is not None else "",
+        )
     request = outcome.request
     signature, encoding = _signature(outcome)
     digest = request.prehashed

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ._enums import (
+    ID_BYTES_MAX,
     Account,
     Contract,
     MarginMode,
@@ -100,6 +101,8 @@ _ACCOUNTS: Final = {
     "cmfuture": Account.COINM,
     **{label(account): account for account in Account},
 }
+_ADDRESS: Final = re.compile("0x[0-9a-fA-F]{40}")
+_ID: Final = re.compile(f"[A-Za-z0-9._-]{{1,{ID_BYTES_MAX}}}")
 _DIRECTIONS: Final = {
     1: TriggerDirection.RISE,
     2: TriggerDirection.FALL,
@@ -149,6 +152,11 @@ class LabOrder:
         return self.order.pack(agent=LAB_ID, action_id=LAB_ID)
 
 
+def missing(name: str) -> OrderInvalid:
+    """A field is needed, and is not there."""
+    return OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS, next_step="give it")
+
+
 class _Neutral:
     """A neutral order that is being read: what is never asked for is refused in the end."""
 
@@ -169,7 +177,7 @@ class _Neutral:
         """The field's value. Raises OrderInvalid if it is absent."""
         value = self.take(name, *kinds)
         if value is None:
-            raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
+            raise missing(name)
         return value
 
     def assume(self, name: str, value: str) -> None:
@@ -187,13 +195,17 @@ class _Neutral:
         key = value.lower() if isinstance(value, str) else value
         if value is not None and key not in members:
             known = ", ".join(str(member) for member in members)
-            raise OrderInvalid(f"{name}: {value!r} is none of {known}", reason=Reason.ORDER_ENUM)
+            raise OrderInvalid(
+                f"{name}: {value!r} is none of {known}",
+                reason=Reason.ORDER_ENUM,
+                next_step="give one of these",
+            )
         return members[key] if value is not None else None
 
     def need_member(self, name: str, members: Mapping[Any, Any]) -> Any:
         """The same. Raises OrderInvalid if it is absent."""
         if name not in self._left:
-            raise OrderInvalid(f"{name} is missing", reason=Reason.ORDER_FIELDS)
+            raise missing(name)
         return self.member(name, members)
 
     def number(self, name: str) -> int | None:
@@ -202,14 +214,23 @@ class _Neutral:
         if isinstance(value, str):
             if not (value.isascii() and value.isdecimal() and len(value) <= 20):
                 raise OrderInvalid(f"{name}: {value!r} is no integer", reason=Reason.ORDER_FIELDS)
-            return int(value)
+            value = int(value)
+        if value is not None and not 0 <= value < 2**64:
+            raise OrderInvalid(
+                f"{name}: {value} is negative or does not fit into 64 bits",
+                reason=Reason.ORDER_FIELDS,
+            )
         return value
 
     def end(self) -> None:
         """Raises OrderInvalid when a field was not used."""
         if self._left:
             names = ", ".join(sorted(self._left))
-            raise OrderInvalid(f"this action has no field for {names}", reason=Reason.UNSUPPORTED)
+            raise OrderInvalid(
+                f"this action has no field for {names}",
+                reason=Reason.UNSUPPORTED,
+                next_step="leave it out: nothing that was asked for is left out silently",
+            )
 
 
 def _names(kind: type[Any]) -> dict[str, Any]:
@@ -239,9 +260,20 @@ def _terms(fields: _Neutral) -> dict[str, Any]:
 
 def _target(fields: _Neutral) -> dict[str, Any]:
     return {
-        "target_venue_id": fields.take("order_id", str),
-        "target_client_id": fields.take("client_order_id", str),
+        "target_venue_id": _id(fields, "order_id"),
+        "target_client_id": _id(fields, "client_order_id"),
     }
+
+
+def _id(fields: _Neutral, name: str) -> str | None:
+    """An id: nothing in it needs escaping at any venue."""
+    value: str | None = fields.take(name, str)
+    if value is not None and _ID.fullmatch(value) is None:
+        raise OrderInvalid(
+            f"{name}: {value!r} is not 1 to {ID_BYTES_MAX} letters, digits, '.', '_' or '-'",
+            reason=Reason.ORDER_TEXT,
+        )
+    return value
 
 
 def _place(fields: _Neutral, common: dict[str, Any]) -> Place:
@@ -342,7 +374,7 @@ def _message(fields: _Neutral, common: dict[str, Any]) -> Message:
 
 
 def _name(fields: _Neutral, field: str = "client_order_id") -> dict[str, Any]:
-    name = fields.take(field, str) or fields.take("client_order_id", str)
+    name = _id(fields, field) or _id(fields, "client_order_id")
     return {"tag": name, "lab_client_id": True} if name is not None else {}
 
 
@@ -360,6 +392,7 @@ _ACTIONS: Final[dict[str, Callable[[_Neutral, dict[str, Any]], Order]]] = {
     "open_orders": lambda fields, common: _query(fields, common, QueryWhat.OPEN_ORDERS),
     "fills": lambda fields, common: _query(fields, common, QueryWhat.FILLS),
 }
+_LOGINS: Final = ("auth", "login", "logon", "session.logon")
 _WALLET: Final = ("withdraw", "transfer")
 _BY_ID: Final = ("amend", "cancel", "query_order")
 _SCOPED: Final = ("cancel_all", "cancel_all_after", "query", "open_orders", "fills")
@@ -396,6 +429,13 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     """
     left = _Neutral(fields)
     action = left.need("action", str)
+    if action in _LOGINS:
+        raise OrderInvalid(
+            f"action: {action!r} is a login: it opens a session with all the power of the key, so"
+            " it is never signed",
+            reason=Reason.UNSUPPORTED,
+            next_step="have each order signed by itself; no session is needed for that",
+        )
     if action not in _ACTIONS:
         known = ", ".join(_ACTIONS)
         raise OrderInvalid(f"action: {action!r} is none of {known}", reason=Reason.UNSUPPORTED)
@@ -404,7 +444,9 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     markets = _MARKETS.get(venue, {})
     if markets and market is not None and market not in markets:
         raise OrderInvalid(
-            f"market: {market!r} is not of {label(venue)}", reason=Reason.UNSUPPORTED
+            f"market: {market!r} is not of {label(venue)}",
+            reason=Reason.UNSUPPORTED,
+            next_step=f"leave it out, or give one of {', '.join(markets)}",
         )
     # Only an action that can use them takes the rows; otherwise they are left, and refused.
     wallet = action in _WALLET
@@ -427,7 +469,9 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     rows = {"symbol": symbol, "asset": asset, "venue": venue.name, "network": None}
     extra = _hyperliquid(left, network, rows) if ours else {}
     if ours and action == "amend" and not left.peek("side"):
-        raise OrderInvalid("side is missing", reason=Reason.ORDER_FIELDS)
+        raise missing("side")
+    if symbol is None and action in ("place", *_BY_ID):
+        raise missing("symbol")
     if action in ("cancel_all", "open_orders", "fills", "query") and symbol is None:
         rows["contract"] = contract.name if venue is Venue.BYBIT and market else None
     order = _ACTIONS[action](left, _common(left, action, rows))
@@ -478,6 +522,12 @@ def _hyperliquid(
     rows["network"] = network
     index = fields.number("asset_id") or 0
     vault = fields.take("vault_address", str)
+    if vault is not None and _ADDRESS.fullmatch(vault) is None:
+        raise OrderInvalid(
+            f"vault_address: {vault!r} is no address",
+            reason=Reason.ORDER_TEXT,
+            next_step="give 0x and 40 hexadecimal digits",
+        )
     tpsl = fields.take("tpsl", str)
     wanted = {"sl": "stop_", "tp": "take_profit_"}.get(tpsl or "", "")
     if tpsl is not None and not (wanted and fields.peek("type").startswith(wanted)):

@@ -455,12 +455,12 @@ static void test_refuses_actions_and_lab_fields_that_binance_lacks(void) {
     set_client_id(longest);
     CHECK_EQ(render(), SENTINEL_REASON_NONE);
     s.render.client_id_size = 37;
-    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    CHECK_EQ(render(), SENTINEL_REASON_ORDER_TEXT);
     set_scene(SPOT, SENTINEL_ACTION_CANCEL);
     set_target_client_id(longest);
     CHECK_EQ(render(), SENTINEL_REASON_NONE);
     s.render.target_client_id_size = 37;
-    CHECK_EQ(render(), SENTINEL_REASON_UNSUPPORTED);
+    CHECK_EQ(render(), SENTINEL_REASON_ORDER_TEXT);
 }
 
 static void test_refuses_orders_whose_rows_were_not_found(void) {

@@ -447,7 +447,7 @@ def test_refuses_numbers_for_decimals_in_json() -> None:
         (limit_order(tag="a&b"), "tag"),
         (limit_order(tag="é"), "tag"),
         (limit_order(instrument=2**32), "place"),
-        (limit_order(instrument=-1), "place"),
+        (limit_order(instrument=-1), "instrument: -1 is negative"),
         (limit_order(reasons_digest=b"x"), "a SHA-256 digest has 32"),
         (Cancel(target_action=1, target_venue_id="1"), "name two orders"),
         (Cancel(target_venue_id="1" * 65), "target_venue_id"),

@@ -76,11 +76,11 @@ CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
         ("assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {venue: binance_spot,",
          "assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {contract: option, strike: 5,"
          " venue: okx,",
-         [("no-key", 5, 5), ("quote-needs-marks", 6, 10)]),
+         [("no-key", 5, 5), ("quote-needs-marks", 6, 10), ("not-traded", 7, 15)]),
         ("assets: {B: {}, U: {par: 1 USD}}\ninstruments: {I: {venue: binance_spot,",
          "assets: {B: {}, U: {}}\ninstruments: {I: {contract: quanto, multiplier: 1, settle: B,"
          " venue: okx,",
-         [("no-key", 5, 5), ("quote-needs-marks", 6, 10)]),
+         [("no-key", 5, 5), ("quote-needs-marks", 6, 10), ("not-traded", 7, 15)]),
         ("U: {par: 1 USD}", "U: {mark: B}", [("quote-needs-marks", 6, 10)]),
         ("endpoint: checked", "endpoint: granted", [("endpoint-granted", 8, 8)]),
         ("keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked}}\n", "",

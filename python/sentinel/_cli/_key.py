@@ -14,10 +14,18 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .._enums import API_PASSPHRASE_BYTES_MAX, Algorithm, Environment, Purpose, Venue, label
+from .._enums import (
+    API_KEY_BYTES_MAX,
+    API_PASSPHRASE_BYTES_MAX,
+    Algorithm,
+    Environment,
+    Purpose,
+    Venue,
+    label,
+)
 from .._log import writer_is_alive
-from .._policy_resolve import rsa_refusal
 from .._types import KeyInfo
+from .._venue_rows import algorithm_refusal, rsa_refusal
 from ..config import KeyFile, NamedKey, os_failed, public_keys
 from ..errors import KeyFileError, UsageError
 from ..lab import seed_of_pem
@@ -46,6 +54,7 @@ MasterOption = Annotated[
 ]
 _PURPOSES = (Purpose.VENUE, Purpose.VENUE_MASTER, Purpose.MESSAGE)
 _SECRET_BYTES_MAX = 4096
+_API_KEY: Final = re.compile(f"[A-Za-z0-9._-]{{1,{API_KEY_BYTES_MAX}}}")
 _ADDRESS: Final = re.compile("0x[0-9a-fA-F]{40}")
 
 
@@ -150,6 +159,11 @@ def import_key(
     fields = _fields(algorithm or own, venue, purpose, api_key, account, vault, master)
     words = _api_passphrase(api_passphrase_file, fields.venue)
     secret = _read_secret(secret_file, fields)
+    if fields.venue and fields.algorithm is Algorithm.HMAC_SHA256 and not fields.api_key:
+        raise UsageError(
+            f"--api-key is missing: {label(fields.venue)} made one with the secret",
+            next_step="give the venue's name of the key (Deribit: the client id); it is not secret",
+        )
     keys, names = _open(cli, name)
     info = keys.ring.import_(
         stable_id("key", name),
@@ -229,6 +243,9 @@ def _fields(
     else:
         method = _member("--algorithm", algorithm, Algorithm)
     acts_for = _acts_for(chosen_venue, chosen, api_key, account, vault)
+    refusal = algorithm_refusal(chosen_venue, method)
+    if refusal is not None:
+        raise UsageError(f"--algorithm: {refusal[0]}", next_step=refusal[1])
     return _Fields(chosen, method, chosen_venue, acts_for)
 
 
@@ -237,9 +254,17 @@ def _acts_for(venue: Venue, purpose: Purpose, api_key: str, account: str, vault:
     if venue is not Venue.HYPERLIQUID:
         if account or vault:
             raise UsageError("--account and --vault are of hyperliquid", next_step="use --api-key")
+        if api_key and _API_KEY.fullmatch(api_key) is None:
+            raise UsageError(
+                f"--api-key: it is not 1 to {API_KEY_BYTES_MAX} letters, digits, '.', '_' or '-'",
+                next_step="copy it from the venue again; the secret is another text",
+            )
         return api_key
     if sum(map(bool, (api_key, account, vault))) > 1:
-        raise UsageError("--account, --vault and --api-key exclude each other")
+        raise UsageError(
+            "--account, --vault and --api-key exclude each other",
+            next_step="give --account for an agent key, or --vault for one that trades a vault",
+        )
     if purpose is Purpose.VENUE_MASTER and (account or vault or api_key):
         raise UsageError(
             "a master key acts for its own account alone",
@@ -347,10 +372,12 @@ def _api_passphrase(file: Path | None, venue: Venue) -> str:
         raise KeyFileError("the API key's passphrase is not text") from None
     except OSError as error:
         raise os_failed("the file of the API key's passphrase", error) from None
-    if not 0 < len(text) <= API_PASSPHRASE_BYTES_MAX or not (text.isascii() and text.isprintable()):
+    good = text.isascii() and text.isprintable() and text == text.strip()
+    if not 0 < len(text) <= API_PASSPHRASE_BYTES_MAX or not good:
         raise KeyFileError(
             "the API key's passphrase is empty, too long or has characters that no header has",
-            next_step=f"it has 1 to {API_PASSPHRASE_BYTES_MAX} printable ASCII characters",
+            next_step=f"give 1 to {API_PASSPHRASE_BYTES_MAX} printable ASCII characters, without a"
+            " space at either end; at OKX it was chosen when the key was made",
         )
     return text
 

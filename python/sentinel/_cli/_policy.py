@@ -51,6 +51,8 @@ FileArgument = Annotated[Path, typer.Argument(help="The policy: a YAML file.")]
 VersionOption = Annotated[
     int | None, typer.Option("--version", min=1, help="Default: one above the loaded one.")
 ]
+_SHOWN_AT_LOAD = ("not-traded",)
+"""Warnings that whoever loads a policy must see: orders will be refused."""
 SETTINGS = ("--max-rate", "--max-value", "--daily-limit")
 
 
@@ -387,6 +389,9 @@ def _load_source(
     cli: Cli, source: str, file: str, base: Path, version: int | None, before: Policy, wait: float
 ) -> None:
     frame = _compile(cli, source, file, base, version, before)
+    for warning in lint(check_policy(source, file=file, base=base)):
+        if warning.code in _SHOWN_AT_LOAD:
+            cli.warn(f"{warning}\nnext step: {warning.next_step}")
     _deliver(cli, frame, before, wait, source)
 
 

@@ -58,13 +58,28 @@ def render(
 ) -> None:
     """Render and sign neutral orders, each by a throw-away engine of the environment lab.
 
-    Reads lines with the fields id, venue, scheme (HMAC-SHA256 or Ed25519), key and order; prints
-    one line of JSON for each: the request and its signature, or id, error and reason. With
-    --json: one JSON array. Use test keys only.
+    Reads lines with the fields id, venue, scheme, key and order; prints one line of JSON for each:
+    the request and its signature, or id, error, reason and next_step. With --json: one JSON array.
+    Nothing is sent. Use test keys only. docs/cli.md ("Rendering in the lab") has every field.
 
-    Example:
+    venue: binance_spot, binance_usdm, bybit, okx, deribit or hyperliquid.
+
+    scheme: HMAC-SHA256; Ed25519 (Binance); secp256k1, or a text with that word (Hyperliquid).
+
+    key: api_key and secret, of OKX a passphrase too; client_id and client_secret (Deribit);
+    private_key_seed_hex or private_key_pem (Ed25519); private_key (Hyperliquid).
+
+    Examples:
 
         zcp venue render orders.jsonl
+
+        zcp venue render - < orders.jsonl | grep '"error"'
+
+    where a line of orders.jsonl is such as
+
+        {"id": "1", "venue": "bybit", "scheme": "HMAC-SHA256", "key": {"api_key": "k", "secret":
+        "s"}, "order": {"market": "linear", "action": "cancel", "symbol": "BTCUSDT", "order_id":
+        "7", "timestamp_ms": 1700000000000, "recv_window": 5000}}
     """
     lines = (line for line in read_input(file).splitlines() if line.strip())
     rendered = (_rendered(line, number) for number, line in enumerate(lines, 1))
@@ -79,13 +94,18 @@ def _print_lines(rows: Iterable[dict[str, Any]]) -> None:
         print(json_module.dumps(row, ensure_ascii=False))
 
 
+def _unread(error: str) -> dict[str, Any]:
+    step = "write one JSON object a line: id, venue, scheme, key, order"
+    return {"id": None, "error": error, "reason": "input", "next_step": step}
+
+
 def _rendered(line: str, number: int) -> dict[str, Any]:
     try:
         data = json_module.loads(line, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        return {"id": None, "error": f"line {number}: no JSON: {error}", "reason": "input"}
+        return _unread(f"line {number}: no JSON: {error}")
     if not isinstance(data, dict):
-        return {"id": None, "error": f"line {number}: no JSON object", "reason": "input"}
+        return _unread(f"line {number}: no JSON object")
     return render_line(data)
 
 
