@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, Decimal
-from itertools import pairwise
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from value_examples import ASSETS, EXAMPLES, PAGE, Example, micro_usd
 
 from tests.model import model, tables, value
 from tests.model.core import PolicyCore
@@ -34,56 +32,9 @@ from tests.model.names import (
 )
 from tests.model.policy_run import subject_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "2-policy.md"
-ASSETS = ("BTC", "ETH", "USD", "USDT", "USDC")
 INSTRUMENT, AGENT = 9, 2
 NOW = 1_700_000_000 * 10**9
 BAND_PPM = 10_000  # "the band of 1 %"
-
-
-class Example(NamedTuple):
-    title: str
-    instrument: dict[str, str]
-    order: dict[str, str]
-    marks: dict[str, str]
-    lines: list[str]
-    value: str
-
-
-def fields_of(text: str) -> dict[str, str]:
-    """`limit buy, quantity 0.75` as {"": "limit buy", "quantity": "0.75"}."""
-    first, *others = text.split(", ")
-    fields = {"": first}
-    for other in others:
-        name, _, number = other.rpartition(" ")
-        fields[name] = number
-    return fields
-
-
-def examples() -> list[Example]:
-    section = PAGE.read_text("utf-8").split("\n## Worked examples\n")[1].split("\n## ")[0]
-    paragraphs = section.strip("\n").split("\n\n")
-    found = []
-    for title, block in pairwise(paragraphs):
-        if not block.startswith("    "):
-            continue
-        lines = [line[4:] for line in block.splitlines()]
-        named = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line[0].isalpha()}
-        marks = dict(item.split() for item in named["marks"].split(", "))
-        found.append(
-            Example(
-                title.split(".")[0],
-                fields_of(named["instrument"]),
-                fields_of(named["order"]),
-                marks,
-                [line for line in lines if line[0].isdigit()],
-                named["value"].removesuffix(" USD"),
-            )
-        )
-    return found
-
-
-EXAMPLES = examples()
 
 
 def exact(text: str) -> tables.Decimal:
@@ -91,10 +42,6 @@ def exact(text: str) -> tables.Decimal:
     assert isinstance(digits.exponent, int)
     mantissa = int("".join(map(str, digits.digits)))
     return tables.Decimal(mantissa, -digits.exponent)
-
-
-def micro_usd(example: Example) -> int:
-    return int(Decimal(example.value) * 10**6)
 
 
 def policy_of(example: Example, cap: int) -> tables.Policy:
