@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "2-policy.md"
 ASSETS = ("BTC", "ETH", "USD", "USDT", "USDC")
+SENTENCE_END = re.compile(r"\.(?:\s|$)")
 
 
 class Example(NamedTuple):
@@ -42,7 +44,7 @@ def examples() -> list[Example]:
         marks = dict(item.split() for item in named["marks"].split(", "))
         found.append(
             Example(
-                title.split(".")[0],
+                SENTENCE_END.split(title)[0],
                 fields_of(named["instrument"]),
                 fields_of(named["order"]),
                 marks,
