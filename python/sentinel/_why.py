@@ -174,7 +174,7 @@ def _text(case: Case) -> Advice | None:
         )
     if case.venue is Venue.HYPERLIQUID and order.ACTION in FUNDS:
         return Advice(
-            "hyperliquid's addresses are 0x and 40 hexadecimal digits in lower case",
+            "hyperliquid's addresses are 0x and 40 hexadecimal digits",
             "write the address so, also in the policy's `destinations:`",
         )
     if case.venue in CLIENT_IDS and (

@@ -33,7 +33,7 @@ destinations:
 assets:
   USD: {{par: 1 USD}}
   USDT: {{par: 1 USD}}
-  USDC: {{par: 1 USD}}
+  USDC: {{par: 1 USD, venue: hyperliquid}}
   BTC: {{}}
 networks:
   ETH: {{asset: USDT}}
@@ -103,10 +103,12 @@ def order_of(instrument: str, **changes: object) -> dict[str, object]:
         "quantity": QUANTITIES.get(instrument, "0.010"),
         "price": "65000.00",
     }
+    if instrument == "OKX":
+        order["margin_mode"] = "cross"
     return {name: value for name, value in (order | changes).items() if value is not None}
 
 
-def import_keys(directory: Path, *, without_passphrase: bool = False) -> None:
+def import_keys(directory: Path, *, without_passphrase: bool = False, lab: bool = False) -> None:
     """Test keys of all venues; secrets come from their names."""
     file = KeyFile(directory / "keys" / "engine", PASSPHRASE)
     names = {key.info.id: key.name for key in public_keys(directory)}
@@ -120,6 +122,7 @@ def import_keys(directory: Path, *, without_passphrase: bool = False) -> None:
             secret if chain else secret.hex().encode(),
             venue=venue,
             api_key="" if chain else f"test-{name}",
+            lab=lab,
         )
         if venue is Venue.OKX and not without_passphrase:
             file.ring.set_passphrase(info.id, "test passphrase")
@@ -137,7 +140,8 @@ def make_six(
 ) -> Made:
     """A new engine with keys of all venues, a policy and marks."""
     made = make_engine(directory, policy=None, environment=environment, now_ns=now_ns)
-    import_keys(directory, without_passphrase=without_passphrase)
+    lab = environment is Environment.LAB
+    import_keys(directory, without_passphrase=without_passphrase, lab=lab)
     with Signer.open(directory, passphrase=PASSPHRASE, now_ns=made.now_ns) as signer:
         signer.load_policy(policy, now_ns=made.now_ns)
         names = signer.policy.instruments
