@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from . import _core
@@ -43,7 +43,9 @@ def _data(hold: Hold) -> dict[str, Any]:
 
 
 def describe_hold(row: Mapping[str, Any]) -> str:
-    """Such as "usable for up to 1min, a validity is signed; at most once; endpoint open"."""
+    """Such as "usable for up to 1min, at most once; a shorter validity is signed; the signature
+    covers the endpoint".
+    """
     window = row["window_ms"]
     usable = "for ever" if window is None else f"for up to {format_duration(window * 10**6)}"
     expiry = {
@@ -57,11 +59,29 @@ def describe_hold(row: Mapping[str, Any]) -> str:
 
 
 def hold_texts(venues: Iterable[Venue]) -> list[str]:
-    """The same rows in words, actions that are alike together."""
-    alike: dict[tuple[str, str], list[str]] = {}
+    """The same rows in columns, one line for each venue and kind of hold."""
+    alike: dict[tuple[str, ...], list[str]] = {}
     for row in hold_rows(venues):
-        alike.setdefault((row["venue"], describe_hold(row)), []).append(row["action"])
-    return [f"{venue}: {', '.join(actions)}: {text}" for (venue, text), actions in alike.items()]
+        alike.setdefault(_columns(row), []).append(row["action"])
+    return _aligned([(*columns, ", ".join(actions)) for columns, actions in alike.items()])
+
+
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    window = row["window_ms"]
+    return (
+        row["venue"],
+        "for ever" if window is None else f"up to {format_duration(window * 10**6)}",
+        {"none": "no validity", "signed": "validity signed", "unsigned": "validity unsigned"}[
+            row["expiry"]
+        ],
+        "once" if row["once"] else "repeatable",
+        "endpoint covered" if row["endpoint_covered"] else "endpoint open",
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def released_rows(usable_until_ms: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -76,11 +96,25 @@ def released_rows(usable_until_ms: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def released_texts(rows: Iterable[Mapping[str, Any]], now_ms: int) -> list[str]:
-    """The same in words."""
-    return [
-        f"{row['venue']}: the last released signature "
-        + ("is unusable since" if row["usable_until_ms"] < now_ms else "is unusable after")
-        + f" {row['usable_until']}"
-        for row in rows
-    ]
+def released_texts(rows: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:
+    """The same in words, one line for each venue."""
+    return _aligned([(row["venue"], _released(row["usable_until_ms"], now_ms)) for row in rows])
+
+
+def _released(until_ms: int, now_ms: int) -> str:
+    what = "the last released signature is"
+    if until_ms == _NEVER_MS:
+        return f"{what} usable for ever"
+    time = iso_time(until_ms * 10**6)[:-7] + "Z"  # to the millisecond
+    if until_ms < now_ms:
+        return f"{what} unusable since {time} ({_about(now_ms - until_ms)} ago)"
+    return f"{what} unusable after {time} (in {_about(until_ms - now_ms)})"
+
+
+def _about(span_ms: int) -> str:
+    """How long, as one speaks of it."""
+    seconds = span_ms // 1000
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -72,7 +72,9 @@ def halt(
         note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
     result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
     lines = [f"halted: {result['scope']} ({note})"]
-    lines += released_texts(result["released"], now_ns() // 10**6)
+    lines += [
+        f"released   {text}" for text in released_texts(result["released"], now_ns() // 10**6)
+    ]
     cli.emit(result, "\n".join([*lines, "lift it: zcp resume --reason TEXT"]))
 
 
