@@ -468,7 +468,8 @@ def neutral_order(fields: Mapping[str, Any]) -> LabOrder:
     contract = markets.get(market or "") or _contract_of(venue, symbol)
     rows = {"symbol": symbol, "asset": asset, "venue": venue.name, "network": None}
     extra = _hyperliquid(left, network, rows) if ours else {}
-    if ours and action == "amend" and not left.peek("side"):
+    told_the_side = venue in (Venue.BINANCE_USDM, Venue.HYPERLIQUID)
+    if told_the_side and action == "amend" and not left.peek("side"):
         raise missing("side")
     if symbol is None and action in ("place", *_BY_ID):
         raise missing("symbol")

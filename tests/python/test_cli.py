@@ -457,7 +457,7 @@ def test_venue_render_gives_a_line_for_each_line(zcp: Zcp, tmp_path: Path) -> No
     ]  # fmt: skip
     assert rows[0]["query"].startswith("symbol=BTCUSDT&side=BUY&type=LIMIT")
     for row in rows[1:]:
-        assert set(row) == {"id", "error", "reason"}
+        assert set(row) == {"id", "error", "reason", "next_step"}
     assert rows[1]["reason"] == "unsupported"
 
 
@@ -517,6 +517,23 @@ def test_completion_is_offered_for_each_shell() -> None:
         assert done.returncode == 0, done.stderr
         assert mark in done.stdout
         assert "zcp" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("zcp venue ", {"render", "instruments"}),
+        ("zcp venue r", {"render"}),
+        ("zcp venue instruments --", {"--symbol", "--quote", "--contract", "--beside", "--all"}),
+        ("zcp key import --", {"--account", "--vault", "--master", "--api-passphrase-file"}),
+        ("zcp sign --", {"--submit", "--endpoint", "--timeout", "--deadline"}),
+    ],
+)
+def test_completion_knows_every_command_and_option(words: str, offered: set[str]) -> None:
+    at = str(len(words.split()) - (not words.endswith(" ")))
+    done = spawn(_ZCP_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=at)
+    assert done.returncode == 0, done.stderr
+    assert offered <= set(done.stdout.split())
 
 
 def test_an_unforeseen_error_is_one_line_and_exits_with_1(zcp: Zcp, monkeypatch: Any) -> None:

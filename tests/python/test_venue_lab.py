@@ -7,6 +7,9 @@ libraries elsewhere.
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import binance_orders as orders
@@ -18,6 +21,7 @@ from venue_oracle import KEYS, SCHEMES
 
 from sentinel import lab
 
+TOP = Path(__file__).resolve().parents[2]
 STRATEGIES = {
     **{
         f"{venue}-{name}": strategy
@@ -63,6 +67,23 @@ def test_messages_are_framed(renderer: Renderer) -> None:
         line = {"id": "m", "scheme": scheme, "key": key, "order": order}
         assert lab.render(line) == {k: v for k, v in renderer.render(line).items() if k != "host"}
         assert lab.render(line)["string_to_sign"] == "sentinel-message-v1\0\6\0\0\0I♥SF"
+
+
+def test_the_page_of_the_command_has_every_neutral_field() -> None:
+    """Whatever the reader of neutral orders asks for, and whatever the vectors have."""
+    source = (TOP / "python" / "sentinel" / "venue.py").read_text("utf-8")
+    calls = r"(?:take|need|member|need_member|number|_id|_name)\((?:fields, )?\"([a-z_]+)\""
+    asked = set(re.findall(calls, source))
+    for file in (TOP / "tests" / "golden" / "venues").glob("[bdho]*.jsonl"):
+        for line in map(json.loads, file.read_text("utf-8").splitlines()):
+            order = line.get("order", {})
+            asked |= {name for name, value in order.items() if value is not None}
+    page = (TOP / "docs" / "cli.md").read_text("utf-8")
+    table = page.split("### Neutral fields")[1].split("## Environment")[0]
+    names = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    shown = {name for cell in names for name in re.findall("`([a-z_]+)`", cell)}
+    assert asked - {"data"} <= shown  # `data` is of a login
+    assert len(shown) > 40
 
 
 @pytest.mark.parametrize(
