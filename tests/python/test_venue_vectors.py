@@ -176,3 +176,28 @@ def test_refuses_what_cannot_be_rendered(
     error = caught.value
     code = REASON_CODE[error.reason] if isinstance(error, OrderInvalid) else str(error)
     assert code == refused
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_command_renders_every_vector(name: str) -> None:
+    """As a person does it: zcp venue render FILE | python check_venue_render.py FILE -"""
+    command = [sys.executable, "-m", "sentinel", "venue", "render", VECTORS / name]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stderr == b""
+    judge = [sys.executable, HERE / "check_venue_render.py", VECTORS / name, "-"]
+    judged = subprocess.run(judge, input=done.stdout, capture_output=True, check=False)
+    count = FILES[name]
+    assert judged.returncode == 0, judged.stdout
+    assert f"{count} lines, {count} equal, 0 differ" in judged.stdout.decode()
+    logins = [line["id"] for line in vectors(name) if line["order"]["action"] == "auth"]
+    refused = [line for line in map(json.loads, done.stdout.splitlines()) if "error" in line]
+    assert [line["id"] for line in refused] == logins
+    assert all("never signed" in line["error"] for line in refused)
+
+
+def test_the_command_reads_the_standard_input_and_prints_one_array() -> None:
+    text = (VECTORS / "okx.jsonl").read_bytes()
+    command = [sys.executable, "-m", "sentinel", "venue", "render", "-"]
+    lines = subprocess.run(command, input=text, capture_output=True, check=True).stdout
+    array = subprocess.run([*command, "--json"], input=text, capture_output=True, check=True).stdout
+    assert json.loads(array) == [json.loads(line) for line in lines.splitlines()]
