@@ -190,11 +190,14 @@ def _bybit_row(node: Node, category: str) -> Row:
         spot, option = contract is Contract.SPOT, contract is Contract.OPTION
         assert contract is not None  # a row of another kind is never asked for its terms
         delivery = node.get("deliveryTime") if dated else node
+        quote, settle = node.get("quoteCoin").text(), ""
+        if not spot:
+            settle = node.get("settleCoin").text()
         return Terms(
             contract=contract,
             base=base,
-            quote=node.get("quoteCoin").text(),
-            settle="" if spot else node.get("settleCoin").text(),
+            quote=settle if option else quote,  # in which the premium is paid
+            settle=settle,
             unit=Unit.QUOTE if contract is Contract.INVERSE else Unit.BASE,
             tick=node.get("priceFilter").get("tickSize").positive_text(),
             lot=lots.get("basePrecision" if spot else "qtyStep").positive_text(),

@@ -138,6 +138,15 @@ def test_the_compiled_rows_say_what_the_listing_said(venue: str) -> None:
     }
 
 
+def test_an_options_quote_is_what_its_premium_is_paid_in() -> None:
+    """Bybit's options that settle in USDC have USD as `quoteCoin`."""
+    old = read_listing(
+        "bybit", documents("bybit"), symbols=["ETH-3JAN23-1250-P"], not_trading=True
+    ).to_yaml()
+    bundle, _memory = compiled(FIRM + old)
+    assert [row[1:5] for row in rows_of(bundle)] == [("option", "ETH", "USDC", "USDC")]
+
+
 def test_listings_of_all_venues_go_into_one_policy() -> None:
     """Names are unique over venues; with --beside, assets that are there are not said again."""
     policy = FIRM
