@@ -233,6 +233,15 @@ static sentinel_status terms_check(const sentinel_instrument *row) {
                 SENTINEL_FORMAT_RANGE);
 }
 
+/* An inverse contract settles in its base, an option in what its premium is
+ * priced in: one that does not was written as another kind, and would be
+ * valued as that. */
+static int settles_as_valued(const sentinel_instrument *row) {
+    return row->contract == SENTINEL_CONTRACT_INVERSE  ? row->settle == row->base
+           : row->contract == SENTINEL_CONTRACT_OPTION ? row->settle == row->quote
+                                                       : 1;
+}
+
 static sentinel_status instruments_check(const sentinel_bundle *bundle) {
     uint32_t id_before = 0;
     for (uint32_t i = 0; i < bundle->instrument_count; i++) {
@@ -253,6 +262,7 @@ static sentinel_status instruments_check(const sentinel_bundle *bundle) {
         SENTINEL_TRY(need(settled && sentinel_bundle_asset(bundle, row->base) != NULL &&
                               sentinel_bundle_asset(bundle, row->quote) != NULL,
                           SENTINEL_FORMAT_REFERENCE));
+        SENTINEL_TRY(need(settles_as_valued(row), SENTINEL_FORMAT_RANGE));
         SENTINEL_TRY(
             need(IS_ZERO(row->reserved0) && IS_ZERO(row->reserved1), SENTINEL_FORMAT_RESERVED));
     }

@@ -36,6 +36,20 @@ _UNITS: Final = {
 """In which units a contract's quantity can be; the first is the default."""
 
 
+_SETTLES: Final = {
+    Contract.SPOT: "quote",
+    Contract.INVERSE: "base",
+    Contract.OPTION: "quote",
+}
+"""In which leg a contract settles; the core refuses another, for its value would be wrong."""
+
+_SETTLES_NEXT: Final = {
+    Contract.SPOT: "remove `settle:`",
+    Contract.INVERSE: "remove `settle:`, or name the contract that it is: linear or quanto",
+    Contract.OPTION: "write as `quote:` what the premium is paid in, and remove `settle:`",
+}
+"""What to do where a row says another."""
+
 _SIZES: Final = {
     Contract.LINEAR: "base units",
     Contract.INVERSE: "quote units",
@@ -215,7 +229,7 @@ class Tables:
             if self._get(path) is None:  # settle only; the schema demands the others
                 if contract is Contract.QUANTO:
                     self._fail(at, "a quanto contract needs `settle:`", key=True)
-                legs[leg] = legs["base" if contract is Contract.INVERSE else "quote"]
+                legs[leg] = legs[_SETTLES.get(contract, "quote")]
                 continue
             asset = self._assets[self._known(path, self._assets, "asset")]
             if asset.venue not in (Venue.NONE, venue):
@@ -223,9 +237,14 @@ class Tables:
             legs[leg] = asset.name
         multiplier = self._positive((*at, "multiplier"), "1")
         self._check_index(at, venue, contract)
+        settles = _SETTLES.get(contract)
+        if settles is not None and legs["settle"] != legs[settles]:
+            self._fail(
+                (*at, "settle"),
+                f"{label(contract)} settles in the {settles} asset, {legs[settles]}",
+                _SETTLES_NEXT[contract],
+            )
         if contract is Contract.SPOT:
-            if legs["settle"] != legs["quote"]:
-                self._fail((*at, "settle"), "spot settles in the quote asset", "remove `settle:`")
             if units.format_quantity(multiplier).rstrip("0").rstrip(".") != "1":
                 self._fail((*at, "multiplier"), "spot has the multiplier 1")
             if self._get((*at, "expiry")) is not None:

@@ -154,14 +154,15 @@ def _policy(lab: LabOrder, algorithm: Algorithm) -> str:
     if lab.token:
         data["assets"][names[0]] |= {"venue": label(lab.venue), "token": lab.token}
     if lab.symbol is not None:
+        inverse = lab.contract is Contract.INVERSE  # it settles in its base, others in their quote
         data["instruments"] = {
             "instrument": {
                 "id": LAB_ID,
                 "venue": label(lab.venue),
                 "symbol": lab.symbol,
                 "contract": label(lab.contract),
-                "base": names[0],
-                "quote": names[1],
+                "base": names[inverse],
+                "quote": names[not inverse],
                 "settle": names[1],
                 "multiplier": "1",
                 "unit": label(lab.unit),

@@ -272,6 +272,7 @@ static inline void add_instruments_of_each_contract(bundle_build *b) {
     row = add_instrument(b, INVERSE, BTC, USD);
     row->venue = SENTINEL_VENUE_DERIBIT;
     row->contract = SENTINEL_CONTRACT_INVERSE;
+    row->settle = row->base;
     row->quantity_unit = SENTINEL_UNIT_CONTRACTS;
     row->multiplier = decimal(10, 0);
     row = add_instrument(b, OPTION, BTC, USD);

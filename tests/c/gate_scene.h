@@ -151,6 +151,7 @@ static inline sentinel_instrument *scene_contract(gate_scene *s, uint32_t id, ui
     sentinel_instrument *row = add_instrument(&s->build, id, 11, 10);
     row->venue = venue;
     row->contract = contract;
+    row->settle = contract == SENTINEL_CONTRACT_INVERSE ? row->base : row->quote;
     row->quantity_unit = unit;
     memset(row->symbol, 0, sizeof row->symbol);
     memcpy(row->symbol, symbol, strlen(symbol));

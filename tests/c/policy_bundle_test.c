@@ -248,9 +248,36 @@ static void test_a_contracts_quantity_has_units_that_can_be_valued(void) {
             B.instruments[0].contract = table[i].contract;
             B.instruments[0].quantity_unit = unit;
             B.instruments[0].strike.mantissa = table[i].contract == SENTINEL_CONTRACT_OPTION;
+            if (table[i].contract == SENTINEL_CONTRACT_INVERSE) {
+                B.instruments[0].settle = B.instruments[0].base;
+            }
             CHECK_EQ(checked(),
                      (table[i].units >> unit & 1) != 0 ? SENTINEL_OK : SENTINEL_FORMAT_RANGE);
         }
+    }
+}
+
+/* Whose settle asset does not count for its value has one all the same. */
+static void test_a_contract_settles_in_what_it_is_valued_in(void) {
+    sentinel_instrument *row = &B.instruments[2]; /* inverse: its base */
+    EXPECT(FORMAT_RANGE, row->settle = row->quote);
+    EXPECT(FORMAT_RANGE, row->settle = WBTC);
+    EXPECT(FORMAT_RANGE, row->base = WBTC);
+    EXPECT(OK, row->settle = row->base = WBTC);
+    EXPECT(OK, row->quote = row->base);
+    EXPECT(FORMAT_REFERENCE, row->settle = 0);
+    EXPECT(FORMAT_REFERENCE, row->settle = row->base = 4); /* no such asset */
+    row = &B.instruments[3];                               /* an option: its quote */
+    EXPECT(FORMAT_RANGE, row->settle = row->base);
+    EXPECT(FORMAT_RANGE, row->settle = WBTC);
+    EXPECT(FORMAT_RANGE, row->quote = row->base);
+    EXPECT(OK, row->settle = row->quote = row->base);
+    EXPECT(OK, row->base = row->quote);
+    EXPECT(FORMAT_REFERENCE, row->settle = 0);
+    for (uint32_t asset = USD; asset <= WBTC; asset++) {
+        EXPECT(OK, B.instruments[0].settle = asset); /* spot: not asked for */
+        EXPECT(OK, B.instruments[1].settle = asset); /* linear: the margin's, of the same price */
+        EXPECT(OK, B.instruments[4].settle = asset); /* quanto: what it is valued by */
     }
 }
 
@@ -527,6 +554,7 @@ int main(int argc, char **argv) {
     RUN(test_refuses_assets_and_networks_out_of_range);
     RUN(test_refuses_instruments_out_of_range);
     RUN(test_a_contracts_quantity_has_units_that_can_be_valued);
+    RUN(test_a_contract_settles_in_what_it_is_valued_in);
     RUN(test_refuses_keys_out_of_range);
     RUN(test_only_hyperliquid_has_numbers_of_tokens);
     RUN(test_refuses_constraints_out_of_range);

@@ -302,7 +302,7 @@ static void test_values_an_options_buy_at_its_premium(void) {
     worth(3000 * MICRO); /* in base units: 2.5 x 1200 USD, whatever the base is worth */
     S.build.instruments[3].quantity_unit = SENTINEL_UNIT_CONTRACTS;
     S.build.instruments[3].multiplier = decimal(1, 2);
-    S.build.instruments[3].quote = BTC;
+    S.build.instruments[3].settle = S.build.instruments[3].quote = BTC;
     scene_load();
     with_price(place(OPTION, SENTINEL_SIDE_BUY, SENTINEL_TYPE_LIMIT, decimal(25, 0)),
                decimal(5, 2));
@@ -341,6 +341,7 @@ static void test_values_an_options_sell_at_the_greater_of_strike_and_base(void) 
     mark_asset(BTC, decimal(INT64_C(55000000000000001), 12), NOW);
     worth(110000000001);                /* rounded up */
     S.build.instruments[3].quote = BTC; /* the strike is in USD, contracts have a size */
+    S.build.instruments[3].settle = BTC;
     S.build.instruments[3].quantity_unit = SENTINEL_UNIT_CONTRACTS;
     S.build.instruments[3].multiplier = decimal(1, 1);
     scene_load();

@@ -171,13 +171,19 @@ def some_instruments(
         }.get(contract, (Unit.BASE, Unit.CONTRACTS))
         unit = Unit.BASE if world.style.lots else rng.choice(units)
         fed = (3, 3, 4, 5)
+        base, quote = rng.choice(fed), rng.choice((1, 1, 1, *(asset.id for asset in assets)))
+        settle = {  # as the bundle must say it; of the others any, and it does not count
+            Contract.INVERSE: base,
+            Contract.OPTION: quote,
+            Contract.QUANTO: rng.choice(fed),
+        }.get(contract, rng.choice((1, 3)))
         row = Instrument(
             id=20 + 3 * number,
             venue=venue,
             contract=contract,
-            base=rng.choice(fed),
-            quote=rng.choice((1, 1, 1, *(asset.id for asset in assets))),
-            settle=rng.choice(fed) if contract == Contract.QUANTO else 1,
+            base=base,
+            quote=quote,
+            settle=settle,
             unit=unit,
             symbol=f"SYM{number}",
             environment=world.style.environment,

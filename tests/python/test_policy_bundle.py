@@ -285,7 +285,7 @@ def test_instruments_have_the_fields_that_were_written() -> None:
         venue: okx
         contract: option
         base: BTC
-        quote: USDT
+        quote: BTC
         settle: BTC
         unit: contracts
         multiplier: 0.01

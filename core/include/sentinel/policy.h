@@ -123,7 +123,7 @@ typedef struct sentinel_instrument {
     uint8_t contract;
     uint32_t base; /* asset ids */
     uint32_t quote;
-    uint32_t settle;
+    uint32_t settle; /* of an inverse contract the base, of an option the quote */
     uint32_t venue_index; /* the venue's own number (Hyperliquid) */
     uint8_t quantity_unit;
     uint8_t symbol_size;
