@@ -15,7 +15,8 @@ mkdir -p "$build"
 ${CC:-cc} -std=c11 ${CFLAGS:--O2} -gdwarf-4 -DSENTINEL_CTIME \
     -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE \
     -I"$top/core/include" -I"$top/core/src" -fstack-protector-strong -o "$program" \
-    "$top/tests/c/ctime_test.c" "$top"/core/src/sign*.c "$top/core/src/keccak.c" "$top/core/src/status.c" \
+    "$top/tests/c/ctime_test.c" "$top"/core/src/sign*.c \
+    "$top/core/src/keccak.c" "$top/core/src/status.c" \
     -lsodium -l:libsecp256k1.a -lcrypto
 
 check() {
