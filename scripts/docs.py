@@ -76,9 +76,12 @@ def holds() -> str:
             name = ffi.string(lib.sentinel_venue_name(venue)).decode() if venue else "messages"
             ever = hold.window_ms == 2**63 - 1
             window = "for ever" if ever else f"{hold.window_ms / 1000:,.0f} s"
+            expiry = EXPIRY[hold.expiry]
+            if hold.floor_ms:
+                expiry += f", from {hold.floor_ms / 1000:,.0f} s"
             once = "no" if hold.once else "yes"
             covered = "covered" if hold.endpoint_covered else "**open**"
-            key = (name, window, EXPIRY[hold.expiry], once, covered)
+            key = (name, window, expiry, once, covered)
             alike.setdefault(key, []).append(action)
     rows = ["| Venue | Actions | Usable for at most | Shorter validity | Twice? | Endpoint |"]
     rows.append("|---|---|---:|---|---|---|")

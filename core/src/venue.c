@@ -68,8 +68,9 @@ int64_t sentinel_venue_usable_until_ms(const sentinel_render *render, uint16_t n
     }
     if (hold->expiry == SENTINEL_HOLD_EXPIRY_SIGNED && render->has_expiry) {
         uint64_t end = render->expiry + (venue_row(number)->expiry_is_time ? 0 : (uint64_t)from);
+        uint64_t least = (uint64_t)from + hold->floor_ms;
         if (end >= render->expiry && end < (uint64_t)until) {
-            until = (int64_t)end;
+            until = (int64_t)(end > least ? end : least);
         }
     }
     return until;

@@ -494,7 +494,7 @@ static sentinel_reason bybit_finish(sentinel_request *request, const sentinel_re
  * idempotent verification" (docs/v5/asset/withdraw), transferId is a "UUID,
  * which is unique across the platform" (docs/account-asset/internal-transfer). */
 #define HOLD(once) \
-    { SENTINEL_HOLD_EXPIRY_SIGNED, once, 0, {0}, RECV_WINDOW_MS_MAX }
+    { SENTINEL_HOLD_EXPIRY_SIGNED, once, 0, {0}, 0, RECV_WINDOW_MS_MAX }
 static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_PLACE] = HOLD(1),    [SENTINEL_ACTION_AMEND] = HOLD(0),
     [SENTINEL_ACTION_CANCEL] = HOLD(0),   [SENTINEL_ACTION_CANCEL_ALL] = HOLD(0),

@@ -424,9 +424,9 @@ static sentinel_reason deribit_finish(sentinel_request *request, const sentinel_
  * edit and edit_by_label have valid_until (change log, 2022-03): "server will
  * start processing request in Matching Engine only before given timestamp". */
 #define EXPIRING \
-    { SENTINEL_HOLD_EXPIRY_SIGNED, 1, 1, {0}, TIMESTAMP_VALID_MS }
+    { SENTINEL_HOLD_EXPIRY_SIGNED, 1, 1, {0}, 0, TIMESTAMP_VALID_MS }
 #define TIMED \
-    { SENTINEL_HOLD_EXPIRY_NONE, 1, 1, {0}, TIMESTAMP_VALID_MS }
+    { SENTINEL_HOLD_EXPIRY_NONE, 1, 1, {0}, 0, TIMESTAMP_VALID_MS }
 static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_PLACE] = EXPIRING, [SENTINEL_ACTION_AMEND] = EXPIRING,
     [SENTINEL_ACTION_CANCEL] = TIMED,   [SENTINEL_ACTION_CANCEL_ALL] = TIMED,

@@ -536,7 +536,7 @@ static sentinel_reason hyperliquid_finish(sentinel_request *request, const senti
 /* A nonce is taken once, and everything that the venue reads is signed; it
  * has one endpoint. */
 #define HOLD(expiry) \
-    { expiry, 1, 1, {0}, NONCE_DAYS *DAY_MS + NONCE_AHEAD_MS }
+    { expiry, 1, 1, {0}, 0, NONCE_DAYS *DAY_MS + NONCE_AHEAD_MS }
 static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_PLACE] = HOLD(SENTINEL_HOLD_EXPIRY_SIGNED),
     [SENTINEL_ACTION_AMEND] = HOLD(SENTINEL_HOLD_EXPIRY_SIGNED),

@@ -537,7 +537,7 @@ static sentinel_reason okx_finish(sentinel_request *request, const sentinel_rend
  * Inside the 30 seconds the same bytes are taken again: clOrdId is unique
  * among pending orders alone, and of a clientId nothing is promised. */
 #define HOLD(expiry) \
-    { SENTINEL_HOLD_EXPIRY_##expiry, 0, 1, {0}, OKX_WINDOW_MS }
+    { SENTINEL_HOLD_EXPIRY_##expiry, 0, 1, {0}, 0, OKX_WINDOW_MS }
 static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
     [SENTINEL_ACTION_PLACE] = HOLD(UNSIGNED), [SENTINEL_ACTION_AMEND] = HOLD(UNSIGNED),
     [SENTINEL_ACTION_CANCEL] = HOLD(NONE),    [SENTINEL_ACTION_CANCEL_ALL_AFTER] = HOLD(NONE),

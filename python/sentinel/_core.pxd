@@ -264,6 +264,7 @@ cdef extern from "sentinel/venue.h" nogil:
         uint8_t expiry
         uint8_t once
         uint8_t endpoint_covered
+        uint32_t floor_ms
         int64_t window_ms
 
     const sentinel_hold *sentinel_venue_hold(uint16_t venue, uint16_t action)

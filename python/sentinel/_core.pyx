@@ -381,7 +381,8 @@ cdef class Tree:
 def hold(uint16_t venue, uint16_t action):
     cdef const sentinel_hold *row = sentinel_venue_hold(venue, action)
     return None if row == NULL else _types.Hold(
-        row.expiry, bool(row.once), bool(row.endpoint_covered), row.window_ms)
+        row.expiry, bool(row.once), bool(row.endpoint_covered), row.floor_ms,
+        row.window_ms)
 
 
 # ---- gate ---------------------------------------------------------------------------------------

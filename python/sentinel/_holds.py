@@ -21,8 +21,9 @@ def hold_rows(venues: Iterable[Venue]) -> list[dict[str, Any]]:
     """One row for each action that a venue has.
 
     `window_ms`: how long the released bytes are usable at most, None for ever; `expiry`: whether a
-    shorter validity is signed, sent beside the signature, or none; `once`: whether the venue takes
-    the bytes at most once; `endpoint_covered`: whether the signature covers method and path.
+    shorter validity is signed, sent beside the signature, or none; `floor_ms`: how long a carrier
+    can make any validity, 0 where it cannot; `once`: whether the venue takes the bytes at most
+    once; `endpoint_covered`: whether the signature covers method and path.
     """
     rows = []
     for venue in venues:
@@ -37,6 +38,7 @@ def _data(hold: Hold) -> dict[str, Any]:
     return {
         "window_ms": None if hold.window_ms == _NEVER_MS else hold.window_ms,
         "expiry": _EXPIRY[hold.expiry],
+        "floor_ms": hold.floor_ms,
         "once": hold.once,
         "endpoint_covered": hold.endpoint_covered,
     }
@@ -53,6 +55,8 @@ def describe_hold(row: Mapping[str, Any]) -> str:
         "signed": "a shorter validity is signed",
         "unsigned": "a shorter validity is sent, but not signed",
     }[row["expiry"]]
+    if row["floor_ms"]:
+        expiry += f" (relied on from {format_duration(row['floor_ms'] * 10**6)} up)"
     once = "at most once" if row["once"] else "again and again"
     covered = "covers" if row["endpoint_covered"] else "does not cover"
     return f"usable {usable}, {once}; {expiry}; the signature {covered} the endpoint"

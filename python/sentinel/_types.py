@@ -78,12 +78,14 @@ class Hold:
     """What becomes of a signature of one venue and action that was released and not used.
 
     `expiry`: 0 nothing but `window_ms` limits it, 1 the key's validity is signed with it, 2 it is
-    sent beside it. `once`: the venue takes the bytes at most once.
+    sent beside it. `once`: the venue takes the bytes at most once. `floor_ms`: a carrier can make
+    any validity this long.
     """
 
     expiry: int
     once: bool
     endpoint_covered: bool
+    floor_ms: int
     window_ms: int
 
 

@@ -204,6 +204,20 @@ static void test_an_expiry_that_has_passed_is_denied(void) {
     scene_end(&scene);
 }
 
+static void test_counts_a_binance_validity_that_can_be_cut_as_the_venues_default(void) {
+    static const uint32_t validity_ms[] = {1000, 5000, 7000}, usable_ms[] = {5000, 5000, 7000};
+    begin();
+    for (int i = 0; i < 3; i++) {
+        scene.build.keys[0].expiry_ms = validity_ms[i];
+        CHECK_OK(scene_load(&scene));
+        sentinel_order order = scene_place(&scene);
+        check_allowed(&scene, &order);
+        CHECK_EQ(scene.outcome.usable_until_ms, NOW_MS + usable_ms[i]);
+        CHECK_EQ(usable_until(SENTINEL_VENUE_BINANCE_SPOT), NOW_MS + usable_ms[i]);
+    }
+    scene_end(&scene);
+}
+
 static void test_says_until_when_the_last_release_is_usable(void) {
     begin();
     sentinel_order order = scene_place(&scene);
@@ -340,6 +354,7 @@ int main(int argc, char **argv) {
     RUN(test_nonces_run_an_hour_ahead_at_most);
     RUN(test_a_denied_order_uses_no_nonce_and_releases_nothing);
     RUN(test_an_expiry_that_has_passed_is_denied);
+    RUN(test_counts_a_binance_validity_that_can_be_cut_as_the_venues_default);
     RUN(test_says_until_when_the_last_release_is_usable);
     RUN(test_names_the_order_as_the_venue_knows_it);
     RUN(test_an_amend_changes_only_what_the_venue_is_told);

@@ -121,6 +121,43 @@ static void test_derives_client_ids_from_engine_epoch_and_record(void) {
     CHECK_BYTES(text, "deadbeef000000000000000000000001", 32);
 }
 
+static int64_t usable_ms(uint16_t venue, uint16_t action, uint64_t validity_ms) {
+    set_scene(venue, action);
+    s.render.has_expiry = validity_ms != 0;
+    s.render.expiry = validity_ms;
+    return sentinel_venue_usable_until_ms(&s.render, venue) - s.render.timestamp_ms;
+}
+
+/* Of Binance's signed text a carrier can cut recvWindow away, so that the
+ * venue's default counts; it cannot make its value larger. */
+static void test_a_validity_is_no_shorter_than_a_carrier_can_make_it(void) {
+    for (uint16_t action = 1; action < SENTINEL_ACTION_MESSAGE; action++) {
+        for (uint16_t venue = SPOT; venue <= USDM; venue++) {
+            const sentinel_hold *hold = sentinel_venue_hold(venue, action);
+            if (hold == NULL) {
+                continue;
+            }
+            CHECK_EQ(hold->floor_ms, 5000);
+            CHECK_EQ(hold->reserved[0], 0);
+            CHECK_EQ(usable_ms(venue, action, 1), 5000);
+            CHECK_EQ(usable_ms(venue, action, 1000), 5000);
+            CHECK_EQ(usable_ms(venue, action, 3000), 5000);
+            CHECK_EQ(usable_ms(venue, action, 4999), 5000);
+            CHECK_EQ(usable_ms(venue, action, 5000), 5000);
+            CHECK_EQ(usable_ms(venue, action, 5001), 5001);
+            CHECK_EQ(usable_ms(venue, action, 7000), 7000);
+            CHECK_EQ(usable_ms(venue, action, 59999), 59999);
+            CHECK_EQ(usable_ms(venue, action, 60000), 60000);
+            CHECK_EQ(usable_ms(venue, action, 0), 60000); /* none is signed */
+        }
+    }
+    for (uint16_t venue = SENTINEL_VENUE_BYBIT; venue < SENTINEL_VENUE_COUNT; venue++) {
+        CHECK_EQ(sentinel_venue_hold(venue, SENTINEL_ACTION_PLACE)->floor_ms, 0);
+    }
+    CHECK_EQ(usable_ms(SENTINEL_VENUE_BYBIT, SENTINEL_ACTION_PLACE, 1000), 1000);
+    CHECK_EQ(usable_ms(SENTINEL_VENUE_OKX, SENTINEL_ACTION_PLACE, 1000), 30000); /* not signed */
+}
+
 static void test_names_every_venue(void) {
     static const char *const names[] = {"none", "binance_spot", "binance_usdm", "bybit",
                                         "okx",  "deribit",      "hyperliquid"};
@@ -138,6 +175,7 @@ int main(int argc, char **argv) {
     RUN(test_latches_overflow_of_text_and_headers);
     RUN(test_frames_messages_so_that_they_can_never_be_an_order);
     RUN(test_derives_client_ids_from_engine_epoch_and_record);
+    RUN(test_a_validity_is_no_shorter_than_a_carrier_can_make_it);
     RUN(test_names_every_venue);
     return test_end();
 }

@@ -107,7 +107,8 @@ typedef struct sentinel_hold {
     uint8_t expiry;
     uint8_t once; /* 1: the venue takes these bytes at most once */
     uint8_t endpoint_covered; /* 1: the signature covers method and path */
-    uint8_t reserved[5];
+    uint8_t reserved[1];
+    uint32_t floor_ms; /* a carrier can make any validity this long; 0: it cannot */
     int64_t window_ms; /* the longest that it is usable from its timestamp */
 } sentinel_hold;
 SENTINEL_SIZE(sentinel_hold, 16);
