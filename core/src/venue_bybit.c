@@ -489,14 +489,16 @@ static sentinel_reason bybit_finish(sentinel_request *request, const sentinel_re
 
 /* server_time - recv_window <= timestamp < server_time + 1000 (docs/v5/guide):
  * the window ends what was released. Inside it, the same bytes are taken once
- * where they carry an id that the venue takes once: orderLinkId is "always
- * unique" (docs/v5/order/create-order), requestId is "globally unique ... for
- * idempotent verification" (docs/v5/asset/withdraw), transferId is a "UUID,
- * which is unique across the platform" (docs/account-asset/internal-transfer). */
+ * where they carry an id that the venue takes once: requestId is "globally
+ * unique ... for idempotent verification" (docs/v5/asset/withdraw), transferId
+ * is a "UUID, which is unique across the platform" (docs/account-asset/
+ * internal-transfer). orderLinkId is "always unique" today (docs/v5/order/
+ * create-order); older pages let it be used again once its order has ended, so
+ * it is not relied on. */
 #define HOLD(once) \
     { SENTINEL_HOLD_EXPIRY_SIGNED, once, 0, {0}, 0, RECV_WINDOW_MS_MAX }
 static const sentinel_hold holds[SENTINEL_ACTION_COUNT] = {
-    [SENTINEL_ACTION_PLACE] = HOLD(1),    [SENTINEL_ACTION_AMEND] = HOLD(0),
+    [SENTINEL_ACTION_PLACE] = HOLD(0),    [SENTINEL_ACTION_AMEND] = HOLD(0),
     [SENTINEL_ACTION_CANCEL] = HOLD(0),   [SENTINEL_ACTION_CANCEL_ALL] = HOLD(0),
     [SENTINEL_ACTION_QUERY] = HOLD(0),    [SENTINEL_ACTION_WITHDRAW] = HOLD(1),
     [SENTINEL_ACTION_TRANSFER] = HOLD(1),

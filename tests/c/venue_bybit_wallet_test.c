@@ -312,8 +312,7 @@ static void test_holds_what_is_released_for_its_window(void) {
             CHECK(hold == NULL);
             continue;
         }
-        int once = action == SENTINEL_ACTION_PLACE || action == SENTINEL_ACTION_WITHDRAW ||
-                   action == SENTINEL_ACTION_TRANSFER;
+        int once = action == SENTINEL_ACTION_WITHDRAW || action == SENTINEL_ACTION_TRANSFER;
         CHECK_EQ(hold->expiry, SENTINEL_HOLD_EXPIRY_SIGNED);
         CHECK_EQ(hold->once, once);
         CHECK_EQ(hold->endpoint_covered, 0);
