@@ -294,15 +294,39 @@ def _another(policy: Policy, agent: Node) -> str:
     return f"leave `key` out, or name one of: {own or 'none is granted'}"
 
 
+def _fitting(case: Case, policy: Policy, agent: Node) -> list[str]:
+    """Names of the keys that the order could be signed with."""
+    product, named = _product(case), case.order.key
+    return [
+        key.name
+        for key in _keys_of(policy, agent)
+        if named in (0, key.id)
+        and _is_for(key, case.order, product)
+        and case.venue in (Venue.NONE, key.venue)
+    ]
+
+
+def _key_unavailable(case: Case) -> Advice | None:
+    if case.policy is None or case.agent is None:
+        return None
+    names = " or ".join(_fitting(case, case.policy, case.agent)) or "the key"
+    if case.venue is Venue.OKX:
+        return Advice(
+            f"{names} has no passphrase here, is not in this engine's keyring, or was imported anew"
+            " since the policy was loaded",
+            "see zcp key list; import it with --api-passphrase-file, then load the policy again",
+        )
+    return Advice(
+        f"{names} is not in this engine's keyring, or was imported anew since the policy was"
+        " loaded",
+        "see zcp key list; import it, then load the policy again",
+    )
+
+
 def _key_ambiguous(case: Case) -> Advice | None:
     if case.policy is None or case.agent is None:
         return None
-    product = _product(case)
-    fitting = [
-        key.name
-        for key in _keys_of(case.policy, case.agent)
-        if _is_for(key, case.order, product) and case.venue in (Venue.NONE, key.venue)
-    ]
+    fitting = _fitting(case, case.policy, case.agent)
     return Advice(
         f"{case.agent.path} may use several: {', '.join(fitting)}",
         f'name one in the order, such as "key": "{fitting[0] if fitting else ""}"',
@@ -310,11 +334,6 @@ def _key_ambiguous(case: Case) -> Advice | None:
 
 
 def _render_failed(case: Case) -> Advice | None:
-    if case.venue is Venue.OKX:
-        return Advice(
-            "the key has no passphrase, or no API key",
-            "import it with --api-key and --api-passphrase-file, and load the policy again",
-        )
     if case.venue is Venue.HYPERLIQUID:
         return Advice(
             "whom the key acts for is neither an account nor a vault, or a number is too long",
@@ -338,6 +357,7 @@ _EXPLAIN: Final[dict[int, Callable[[Case], Any]]] = {
     Reason.KEY_NONE: _key_none,
     Reason.KEY_NOT_GRANTED: _key_not_granted,
     Reason.KEY_AMBIGUOUS: _key_ambiguous,
+    Reason.KEY_UNAVAILABLE: _key_unavailable,
     Reason.RENDER_FAILED: _render_failed,
     Reason.UNSUPPORTED: unsupported,
 }

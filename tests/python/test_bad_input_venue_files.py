@@ -22,8 +22,8 @@ from venue_desk import BAD_TAGS, VENUES, Answer, Desk, seat
 from sentinel._cli import main
 from sentinel._enums import Environment
 from sentinel._frame import FrameKind
-from sentinel.config import AuthorityRing, public_keys
-from sentinel.policy import compile_policy, decode_policy
+from sentinel.config import AuthorityRing, KeyFile, public_keys
+from sentinel.policy import compile_policy, decode_policy, stable_id
 from sentinel.sign import Signer
 
 
@@ -321,7 +321,20 @@ def test_an_okx_key_without_a_passphrase_signs_nothing(
     made = make_six(tmp_path / "engine", without_passphrase=True)
     desk = seat(made, tmp_path, capsys, monkeypatch)
     remedy = "--api-passphrase-file"
-    desk.is_refused(order_of("OKX"), "render_failed", "the key has no passphrase", remedy)
+    desk.is_refused(order_of("OKX"), "key_unavailable", "okx has no passphrase here", remedy)
+
+
+def test_a_key_that_the_keyring_has_no_longer(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    made = make_six(tmp_path / "engine")
+    file = KeyFile(made.directory / "keys" / "engine", PASSPHRASE)
+    names = {key.info.id: key.name for key in public_keys(made.directory) if key.name != "bybit"}
+    file.ring.remove(stable_id("key", "bybit"))
+    file.save(names)
+    desk = seat(made, tmp_path, capsys, monkeypatch)
+    cause = "bybit is not in this engine's keyring"
+    desk.is_refused(order_of("BYBIT"), "key_unavailable", cause, "zcp key list; import it")
 
 
 # ---- Listings ---------------------------------------------------------------------------------
