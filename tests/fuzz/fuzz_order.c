@@ -142,6 +142,18 @@ static void expect_target(const sentinel_target *target) {
     expect(!named, algo ? "algoId" : "orderId", target->id, target->id_size);
 }
 
+/* USD-M alone, of limit orders alone. */
+static void expect_amend(void) {
+    const sentinel_order_amend *amend = &order.amend;
+    NEED(key.venue == SENTINEL_VENUE_BINANCE_USDM && amend->type == SENTINEL_TYPE_LIMIT);
+    expect_text(1, "side", render.side == SENTINEL_SIDE_BUY ? "BUY" : "SELL");
+    expect_decimal(1, "quantity", &amend->quantity);
+    expect_decimal(1, "price", &amend->price);
+    expect_text(has(SENTINEL_PRESENT_REDUCE_ONLY), "reduceOnly",
+                amend->reduce_only ? "true" : "false");
+    expect_target(&amend->target);
+}
+
 static void expect_query(void) {
     const sentinel_order_query *query = &order.query;
     if (query->what == SENTINEL_QUERY_ORDER) {
@@ -191,6 +203,9 @@ static void expect_request(void) {
     switch (order.header.action) {
     case SENTINEL_ACTION_PLACE:
         expect_place();
+        break;
+    case SENTINEL_ACTION_AMEND:
+        expect_amend();
         break;
     case SENTINEL_ACTION_CANCEL:
         expect_target(&order.cancel.target);
@@ -306,8 +321,10 @@ static void make_rows(const uint8_t *choices) {
     if ((choices[2] & 2) != 0) {
         render.client_id_size = set(render.client_id, "0123456789abcdef0123456789abcdef");
     }
-    const sentinel_target *target =
-        action == SENTINEL_ACTION_CANCEL ? &order.cancel.target : &order.query.target;
+    render.side = choices[1] & 1 ? SENTINEL_SIDE_BUY : SENTINEL_SIDE_SELL;
+    const sentinel_target *target = action == SENTINEL_ACTION_AMEND    ? &order.amend.target
+                                    : action == SENTINEL_ACTION_CANCEL ? &order.cancel.target
+                                                                       : &order.query.target;
     if (target->by == SENTINEL_TARGET_CLIENT_ID) {
         render.target_client_id_size = target->id_size;
         memcpy(render.target_client_id, target->id, sizeof target->id);
@@ -347,6 +364,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     make_rows(data);
     reason = sentinel_venue_render(&request, &render);
     if (reason == SENTINEL_REASON_UNSUPPORTED) {
+        return 0;
+    }
+    if (reason == SENTINEL_REASON_EXPIRY) {
+        NEED(render.has_expiry && render.expiry == 0);
+        return 0;
+    }
+    if (reason == SENTINEL_REASON_ORDER_TEXT) {
+        NEED(render.client_id_size > 36 || render.target_client_id_size > 36);
         return 0;
     }
     NEED(reason == SENTINEL_REASON_NONE);
