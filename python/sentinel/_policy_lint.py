@@ -6,20 +6,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from . import units
+from . import _core, units
 from ._enums import (
     FUND_ACTIONS,
     Action,
     Contract,
     NodeKind,
+    OrderType,
     Product,
     Rule,
+    TimeInForce,
     Venue,
     label,
     mask_of,
     members_of,
 )
-from ._policy_draft import ENDPOINT_GRANTED, Draft, DraftConstraint, DraftNode, sanction_digest
+from ._policy_draft import (
+    ENDPOINT_GRANTED,
+    Draft,
+    DraftConstraint,
+    DraftInstrument,
+    DraftKey,
+    DraftNode,
+    sanction_digest,
+)
 from ._policy_yaml import Path
 from ._venue_rows import not_traded
 
@@ -39,6 +49,7 @@ CODES: Final = frozenset(
         "no-value-limit",
         "not-traded",
         "quote-needs-marks",
+        "replayable",
         "several-keys",
         "unreachable",
         "unused",
@@ -49,6 +60,12 @@ CODES: Final = frozenset(
 )
 """Every code of a warning."""
 _SPENDING: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
+_LIMIT_TYPES: Final = mask_of((OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT))
+_FILLING_TIMES: Final = mask_of((TimeInForce.IOC, TimeInForce.FOK))
+_EXPIRY_SIGNED: Final = 1
+"""SENTINEL_HOLD_EXPIRY_SIGNED"""
+_REPLAYABLE_MS: Final = 1_000
+"""A validity up to this is as short as a request's way to the venue may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +423,67 @@ def _keys(linter: _Linter) -> Iterator[Warning]:
                 )
 
 
+def _fills_at_once(linter: _Linter, agent: DraftNode, item: DraftInstrument) -> bool:
+    """Whether a market, IOC or FOK order in an instrument passes the allowlists."""
+
+    def left(kind: Rule) -> int:
+        masks = -1
+        for row in linter.rows(agent, kind):
+            if (
+                row.actions >> Action.PLACE & 1
+                and row.venues >> item.venue & 1
+                and row.instrument in (None, item.name)
+            ):
+                masks &= row.mask
+        return masks
+
+    types, times = left(Rule.ORDER_TYPES), left(Rule.TIMES_IN_FORCE)
+    market = types & mask_of(OrderType) & ~_LIMIT_TYPES and times >> TimeInForce.NONE & 1
+    return bool(market or (types & _LIMIT_TYPES and times & _FILLING_TIMES))
+
+
+def _replaying(linter: _Linter, key: DraftKey) -> list[str]:
+    """The agents with whose orders a key signs what fills at once."""
+    items = linter.draft.instruments
+    return [
+        agent.path
+        for agent in linter.below(linter.draft.nodes[key.node])
+        if linter.may(agent, Action.PLACE)
+        and any(
+            items[name].venue is key.venue
+            and key.products >> Product(items[name].contract) & 1
+            and _fills_at_once(linter, agent, items[name])
+            for name in linter.reach[agent.index].instruments
+        )
+    ]
+
+
+def _replays(linter: _Linter) -> Iterator[Warning]:
+    for key in linter.draft.keys.values():
+        hold = _core.hold(key.venue, Action.PLACE) if key.venue else None
+        if hold is None or hold.once:
+            continue
+        signed = hold.expiry == _EXPIRY_SIGNED
+        agents = _replaying(linter, key)
+        if not agents or (signed and key.expiry_ms <= _REPLAYABLE_MS):
+            continue
+        usable_ms = max(key.expiry_ms, hold.floor_ms) if signed else hold.window_ms
+        still = f" (up to {_duration(hold.floor_ms)} may count there)" if hold.floor_ms else ""
+        yield linter.warn(
+            "replayable",
+            key.at,
+            f"an order that fills at once, signed with {key.name!r} for {', '.join(agents)}, can be"
+            f" sent again for {_duration(usable_ms)} by who carries it; limits count it once",
+            f"set `validity: 1s`{still}, or allow only gtc and post_only orders there"
+            if signed
+            else "allow only gtc and post_only orders there: a validity is not signed",
+        )
+
+
+def _duration(ms: int) -> str:
+    return units.format_duration(ms * 10**6)
+
+
 _CHECKS: Final[tuple[Callable[[_Linter], Iterator[Warning]], ...]] = (
     _agents,
     _funds,
@@ -416,4 +494,5 @@ _CHECKS: Final[tuple[Callable[[_Linter], Iterator[Warning]], ...]] = (
     _marks,
     _traded,
     _keys,
+    _replays,
 )

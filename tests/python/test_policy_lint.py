@@ -33,7 +33,7 @@ firm:
     a: {allow: {actions: [place, cancel]}}
 assets: {B: {}, U: {par: 1 USD}}
 instruments: {I: {venue: binance_spot, base: B, quote: U, tick: 1, lot: 1}}
-keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked}}
+keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked, validity: 1s}}
 """
 
 
@@ -83,9 +83,11 @@ CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
          [("no-key", 5, 5), ("quote-needs-marks", 6, 10), ("not-traded", 7, 15)]),
         ("U: {par: 1 USD}", "U: {mark: B}", [("quote-needs-marks", 6, 10)]),
         ("endpoint: checked", "endpoint: granted", [("endpoint-granted", 8, 8)]),
-        ("keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked}}\n", "",
+        ("keys: {k: {venue: binance_spot, algorithm: ed25519, endpoint: checked, validity: 1s}}\n",
+         "",
          [("no-key", 5, 5)]),
-        ("keys: {", "keys: {l: {venue: binance_spot, algorithm: ed25519, endpoint: checked}, ",
+        ("keys: {", "keys: {l: {venue: binance_spot, algorithm: ed25519, endpoint: checked,"
+         " validity: 1s}, ",
          [("several-keys", 5, 5)]),
         ("[place, cancel]", "[place, cancel, message]", [("no-key", 5, 5)]),
         ("[place, cancel]", "[place, cancel, withdraw]",
@@ -95,6 +97,9 @@ CHANGES: list[tuple[str, str, list[tuple[str, int, int]]]] = [
         ("keys: {", "keys: {l: {venue: binance_spot, algorithm: ed25519, endpoint: checked,"
          " products: [wallet]}, ", []),
         ("  agents:\n", "  groups: {g: {}}\n  agents:\n", [("unused", 4, 12)]),
+        (", validity: 1s", "", [("replayable", 8, 8)]),
+        ("validity: 1s", "validity: 1001ms", [("replayable", 8, 8)]),
+        ("validity: 1s", "validity: 1ms", []),
     ]  # fmt: skip
 
 
@@ -139,6 +144,83 @@ def test_every_warning_has_a_test() -> None:
     assert tested | {"destination-sanctioned"} == CODES
 
 
+@pytest.mark.parametrize(
+    ("allow", "warned"),
+    [
+        ("order_types: [limit], times_in_force: [gtc, post_only]", False),
+        ("order_types: [limit, stop_limit, take_profit_limit], times_in_force: [none, gtd]", False),
+        ("times_in_force: [gtc, gtd, post_only]", False),  # a market order has none
+        ("order_types: [limit]", True),
+        ("order_types: [limit], times_in_force: [ioc]", True),
+        ("order_types: [take_profit_limit], times_in_force: [gtc, fok]", True),
+        ("order_types: [market]", True),
+        ("order_types: [market], times_in_force: [none]", True),
+        ("order_types: [stop_market], times_in_force: [none, gtc]", True),
+        ("times_in_force: [none, post_only]", True),
+        ("order_types: [limit, market], times_in_force: [gtc]", False),
+        ("times_in_force: [gtc], when: {venues: [binance_spot]}", False),
+        ("times_in_force: [gtc], when: {venues: [okx]}", True),
+        ("times_in_force: [gtc], when: {instrument: I}", False),
+        ("times_in_force: [gtc], when: {actions: [amend]}", True),
+    ],
+)
+def test_an_order_that_fills_at_once_is_one_of_the_allowlists_left(
+    allow: str, warned: bool
+) -> None:
+    source = QUIET.replace(", validity: 1s", "").replace(
+        "  agents:", f"  allow: {{{allow}}}\n  agents:"
+    )
+    found = [w for w in warnings(source) if w[0] != "unreachable"]
+    assert found == ([("replayable", 9, 8)] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("venue", "key", "validity", "for_how_long"),
+    [
+        ("binance_spot", "hmac_sha256, endpoint: checked", ", validity: 7s", "7s"),
+        ("binance_spot", "hmac_sha256, endpoint: checked", ", validity: 3s", "5s"),
+        ("binance_spot", "hmac_sha256, endpoint: checked", ", validity: 1s", None),
+        ("bybit", "hmac_sha256, endpoint: checked, products: [spot]", ", validity: 3s", "3s"),
+        ("bybit", "hmac_sha256, endpoint: checked, products: [spot]", ", validity: 1s", None),
+        ("bybit", "hmac_sha256, endpoint: checked, products: [linear]", "", None),
+        ("okx", "hmac_sha256", ", validity: 1s", "30s"),  # it is sent beside the signature
+        ("okx", "hmac_sha256, products: [wallet]", "", None),
+        ("deribit", "hmac_sha256", "", None),
+        ("hyperliquid", "ecdsa_secp256k1", "", None),
+    ],
+)
+def test_only_what_a_venue_takes_twice_is_replayable(
+    venue: str, key: str, validity: str, for_how_long: str | None
+) -> None:
+    index = "index: 10000," if venue == "hyperliquid" else ""
+    source = f"""
+    version: 1
+    firm: {{max_value: 5, groups: {{g: {{agents: {{a: {{allow: {{actions: [place]}}}}}}}}}},
+      agents: {{b: {{allow: {{actions: [cancel]}}}}}}}}
+    assets: {{B: {{}}, U: {{par: 1}}}}
+    instruments: {{I: {{venue: {venue}, contract: spot, base: B, quote: U, {index}
+      tick: 1, lot: 1}}}}
+    keys: {{k: {{venue: {venue}, algorithm: {key}{validity}}}}}
+    """
+    draft = check_policy(textwrap.dedent(source).lstrip("\n"), file="p.yaml")
+    found = [w for w in lint(draft) if w.code == "replayable"]
+    assert [w.message for w in found] == [
+        f"an order that fills at once, signed with 'k' for firm/g/a, can be sent again for"
+        f" {for_how_long} by who carries it; limits count it once"
+    ] * (for_how_long is not None)
+    assert all(("validity: 1s" in w.next_step) == (venue != "okx") for w in found)
+    elsewhere = source.replace(f"algorithm: {key}", f"for: b, algorithm: {key}")
+    draft = check_policy(textwrap.dedent(elsewhere).lstrip("\n"), file="p.yaml")
+    assert not [w for w in lint(draft) if w.code == "replayable"]
+
+
 def test_the_example_has_only_the_warnings_it_shows() -> None:
     draft = check_policy(FIRM.read_text(), file=str(FIRM))
-    assert [w.code for w in lint(draft)] == ["unused", "quote-needs-marks", "endpoint-granted"]
+    found = lint(draft)
+    assert [w.code for w in found] == [
+        "unused",
+        "quote-needs-marks",
+        "endpoint-granted",
+        "replayable",
+    ]
+    assert "'okx-hmac'" in found[3].message  # nothing but the venue's 30 seconds ends those
