@@ -158,6 +158,13 @@ def _binance_usdm(top: Node) -> Document:
     return _binance_rows(top, row)
 
 
+def _settled(settle: Node, contract: Contract, base: str) -> str:
+    """What a contract settles in; an inverse one in nothing but its base, as it is valued."""
+    if contract is Contract.INVERSE and settle.text() != base:
+        settle.fail(f"an inverse contract settles in {base}, not in {settle.kind()}", _EXCLUDE)
+    return settle.text()
+
+
 # ---- Bybit --------------------------------------------------------------------------------
 
 _BYBIT_TYPES: Final = {
@@ -192,7 +199,7 @@ def _bybit_row(node: Node, category: str) -> Row:
         delivery = node.get("deliveryTime") if dated else node
         quote, settle = node.get("quoteCoin").text(), ""
         if not spot:
-            settle = node.get("settleCoin").text()
+            settle = _settled(node.get("settleCoin"), contract, base)
         return Terms(
             contract=contract,
             base=base,
@@ -284,6 +291,7 @@ def _okx_contract(node: Node, kind: str) -> Terms:
             type_.fail(f"{type_.kind()} is not linear or inverse", _EXCLUDE)
         contract = Contract.LINEAR if type_.value == "linear" else Contract.INVERSE
         wanted = base if contract is Contract.LINEAR else quote
+        _settled(node.get("settleCcy"), contract, base)
     if counted.text() != wanted:
         counted.fail(f"a contract counts {counted.kind()}, not {wanted}", _EXCLUDE)
     dated = node.get("expTime") if kind != "SWAP" else node
@@ -338,6 +346,8 @@ def _deribit_terms(node: Node, kind: str) -> Terms:
         if type_.text() not in {"linear", "reversed"}:
             type_.fail(f"{type_.kind()} is not linear or reversed", _EXCLUDE)
         contract = Contract.LINEAR if type_.value == "linear" else Contract.INVERSE
+        if kind != "option":
+            _settled(node.get("settlement_currency"), contract, node.get("base_currency").text())
         if node.get("settlement_period").text() != "perpetual":
             expiry = node.get("expiration_timestamp")
             expiry_ms = _dates(expiry, expiry.whole())
