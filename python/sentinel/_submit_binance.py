@@ -239,7 +239,7 @@ def _refused(answer: Answer) -> Refusal | Unclear:
         return Unclear(f"HTTP {answer.status}: {text} (code {code})")
     if answer.status in (418, 429):
         return Refusal(RateLimited, code, text, _wait(answer, text))
-    made = refusal(ERRORS, UNKNOWN, code, text, _wait(answer, text))
+    made = refusal(answer, ERRORS, UNKNOWN, code, text, _wait(answer, text))
     if code in ("-1010", "-2010"):
         for start, kind in WORDS_OF_2010.items():
             if text.lower().startswith(start):

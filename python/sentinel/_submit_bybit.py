@@ -25,6 +25,7 @@ from ._submit_report import (
     UnreadableError,
     VenueAdapter,
     by_fill,
+    clock_ms,
     decimal,
     gateway,
     guarded,
@@ -205,8 +206,7 @@ def _wait(answer: Answer, code: str) -> float | None:
 
 def time_ms(answer: Answer) -> int | None:
     """The venue's clock."""
-    found = answer.data.get("time") if isinstance(answer.data, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return clock_ms(answer, "time")
 
 
 def _without_body(answer: Answer) -> Refusal | Unclear:
@@ -223,7 +223,7 @@ def _result(answer: Answer) -> Mapping[str, Any] | Refusal | Unclear:
         raise UnreadableError("retCode is no number")
     if code != 0:
         text = words(answer.data.get("retMsg"))
-        return refusal(ERRORS, UNKNOWN, str(code), text, _wait(answer, str(code)))
+        return refusal(answer, ERRORS, UNKNOWN, str(code), text, _wait(answer, str(code)))
     if not answer.ok:
         return _without_body(answer)
     return mapping(answer.data.get("result"), "result")

@@ -25,6 +25,7 @@ from ._submit_report import (
     UnreadableError,
     VenueAdapter,
     by_fill,
+    clock_ms,
     decimal,
     difference,
     gateway,
@@ -144,8 +145,7 @@ REJECTS: Final[Mapping[str, type[VenueRefused]]] = {"post_only_reject": PostOnly
 
 def time_ms(answer: Answer) -> int | None:
     """The venue's clock: microseconds beside every answer."""
-    found = answer.data.get("usOut") if isinstance(answer.data, dict) else None
-    return found // 1000 if isinstance(found, int) and not isinstance(found, bool) else None
+    return clock_ms(answer, "usOut", 1000)
 
 
 def _result(answer: Answer) -> Any:
@@ -162,7 +162,7 @@ def _result(answer: Answer) -> Any:
     more = error.get("data")
     reason = words(more.get("reason")) if isinstance(more, dict) else words(more)
     text = words(error.get("message")) + (f": {reason}" if reason else "")
-    return refusal(ERRORS, UNKNOWN, str(code), text, retry_after(answer))
+    return refusal(answer, ERRORS, UNKNOWN, str(code), text, retry_after(answer))
 
 
 def _order(row: Mapping[str, Any]) -> Found:

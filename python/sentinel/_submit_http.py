@@ -8,6 +8,7 @@ second attempt (HTTP/2 makes one when a server goes away) ends before it begins.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import ssl
 import threading
 import time
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from ._submit_report import ANSWER_BYTES_MAX, Answer
+from ._submit_report import ANSWER_BYTES_MAX, Answer, printable
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
 
 _CONNECTIONS_MAX: Final = 64
 _KEEP_ALIVE_S: Final = 60.0
+_CONNECTIONS_EACH: Final = 8
 _BEGUN: Final = ("http11.send_request_headers.started", "http2.send_request_headers.started")
 _BEFORE: Final = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
     *(httpx.UnsupportedProtocol, httpx.ProxyError),
 )
 """What can fail before a first byte: both this and the trace must say so."""
+_SAYS_HEADERS: Final = (httpx.LocalProtocolError, ValueError)
+"""Errors whose text may quote a header, so a key or a passphrase."""
 _USER_AGENT: Final = "zcp-sentinel"
+
+# HTTP/2's header coder writes headers into its debug log, so keys and passphrases.
+for _name in ("hpack.hpack", "hpack.table"):
+    logging.getLogger(_name).addFilter(lambda record: False)
 
 
 class NotBegunError(Exception):
@@ -49,7 +57,7 @@ class _BegunTwiceError(Exception):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose waits end at its thread's deadline, whatever trickles in."""
+    """A connection whose waits end at its request's deadline, whatever trickles in."""
 
     def __init__(self, inner: httpcore.NetworkStream, left: Callable[[], float]) -> None:
         self._inner = inner
@@ -106,20 +114,25 @@ class _Network(httpcore.NetworkBackend):
 
 
 class _Transport(httpx.HTTPTransport):
-    """The library's own, over connections that know the deadline."""
+    """The library's own, over connections that know the deadline of the one request on them."""
 
-    def __init__(self, context: ssl.SSLContext, *, http2: bool, left: Callable[[], float]) -> None:
+    def __init__(self, context: ssl.SSLContext, *, http2: bool) -> None:
         super().__init__(verify=context, trust_env=False)
+        self.until = 0.0
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=_CONNECTIONS_MAX,
-            max_keepalive_connections=_CONNECTIONS_MAX,
+            max_connections=_CONNECTIONS_EACH,
+            max_keepalive_connections=_CONNECTIONS_EACH,
             keepalive_expiry=_KEEP_ALIVE_S,
             http1=True,
             http2=http2,
             retries=0,
-            network_backend=_Network(left),
+            network_backend=_Network(self.left),
         )
+
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.until - time.monotonic()
 
 
 class _Once:
@@ -142,7 +155,10 @@ def _default_context(http2: bool) -> ssl.SSLContext:
 
 
 class Wire:
-    """Connections to venues. Threads share it."""
+    """Connections to venues. Threads share them, but no two requests are ever on one at a time:
+    what happens to one of them (a time-out, a stream that the server ends) touches no other, and
+    none waits for another's answer.
+    """
 
     def __init__(self, *, timeout_s: float, http2: bool, context: ssl.SSLContext | None) -> None:
         if context is None:
@@ -150,50 +166,93 @@ class Wire:
         if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
             raise UsageError("verify: a context that checks certificate and host name is needed")
         self._timeout_s = timeout_s
-        self._local = threading.local()
-        self._transport = _Transport(context, http2=http2, left=self._left)
-
-    def _left(self) -> float:
-        until: float = getattr(self._local, "until", 0.0)
-        return until - time.monotonic()
+        self._http2 = http2
+        self._context = context
+        self._turns = threading.BoundedSemaphore(_CONNECTIONS_MAX)
+        self._lock = threading.Lock()
+        self._idle: list[_Transport] = []
+        self._closed = False
 
     def close(self) -> None:
-        """Closes every connection."""
-        self._transport.close()
+        """Closes every connection: those in use when their request has ended."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for transport in idle:
+            transport.close()
 
     def send(self, request: HttpRequest, base: str, timeout_s: float) -> Answer:
         """One request to `base` (scheme and host). Raises NotBegunError, NoAnswerError."""
         wait = max(0.001, min(self._timeout_s, timeout_s))
-        self._local.until = time.monotonic() + wait
-        once = _Once()
+        until = time.monotonic() + wait
+        if not self._turns.acquire(timeout=wait):
+            raise NotBegunError(f"{_CONNECTIONS_MAX} requests are under way: no free connection")
         try:
-            response = self._transport.handle_request(_request(request, base, wait, once))
+            transport = self._take()
+            transport.until = until
             try:
-                if not once.begun:
-                    # The trace is how sending is known: without it nothing is promised.
-                    raise NoAnswerError("an answer to a request that was not seen leaving")
-                body = self._body(response)
-            finally:
-                response.close()
-        except (httpx.HTTPError, httpx.StreamError, _BegunTwiceError, OSError) as error:
-            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            sent = once.begun or not isinstance(error, _BEFORE)
-            raise (NoAnswerError if sent else NotBegunError)(why.strip(" :")) from None
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer.of(response.status_code, headers, body)
+                answer = _exchange(transport, request, base)
+            except BaseException:
+                transport.close()
+                raise
+            self._give_back(transport)
+            return answer
+        finally:
+            self._turns.release()
 
-    def _body(self, response: httpx.Response) -> bytes:
-        coding = response.headers.get("content-encoding", "identity")
-        if coding != "identity":
-            raise NoAnswerError("the answer is compressed, which was not asked for")
-        body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                raise NoAnswerError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
-            if self._left() <= 0:
-                raise NoAnswerError("the answer takes too long")
-        return bytes(body)
+    def _take(self) -> _Transport:
+        with self._lock:
+            if self._closed:
+                raise NotBegunError("the submitter is closed")
+            # The one used last: its connections are the likeliest to be open still.
+            if self._idle:
+                return self._idle.pop()
+        return _Transport(self._context, http2=self._http2)
+
+    def _give_back(self, transport: _Transport) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(transport)
+                return
+        transport.close()
+
+
+def _exchange(transport: _Transport, request: HttpRequest, base: str) -> Answer:
+    once = _Once()
+    try:
+        wait = max(0.001, transport.left())
+        response = transport.handle_request(_request(request, base, wait, once))
+        try:
+            if not once.begun:
+                # The trace is how sending is known: without it nothing is promised.
+                raise NoAnswerError("an answer to a request that was not seen leaving")
+            body = _body(response, transport)
+        finally:
+            response.close()
+    except NoAnswerError:
+        raise
+    except Exception as error:
+        # Any: whatever else a library meets in an answer, the order may be at the venue.
+        says = "" if isinstance(error, _SAYS_HEADERS) else str(error)
+        why = f"{type(error).__name__}: {says}".strip(" :")
+        sent = once.begun or not isinstance(error, _BEFORE)
+        raise (NoAnswerError if sent else NotBegunError)(printable(why)) from None
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer.of(response.status_code, headers, body)
+
+
+def _body(response: httpx.Response, transport: _Transport) -> bytes:
+    coding = response.headers.get("content-encoding", "identity")
+    if coding != "identity":
+        raise NoAnswerError("the answer is compressed, which was not asked for")
+    body = bytearray()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise NoAnswerError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+        if transport.left() <= 0:
+            raise NoAnswerError("the answer takes too long")
+    return bytes(body)
 
 
 def _request(request: HttpRequest, base: str, wait: float, once: _Once) -> httpx.Request:

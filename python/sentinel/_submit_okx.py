@@ -25,6 +25,7 @@ from ._submit_report import (
     UnreadableError,
     VenueAdapter,
     by_fill,
+    clock_ms,
     decimal,
     difference,
     gateway,
@@ -178,8 +179,7 @@ LIMIT_S: Final = 2.0
 
 def time_ms(answer: Answer) -> int | None:
     """The venue's clock: microseconds beside some answers."""
-    found = answer.data.get("outTime") if isinstance(answer.data, dict) else None
-    return int(found) // 1000 if isinstance(found, str) and found.isdecimal() else None
+    return clock_ms(answer, "outTime", 1000)
 
 
 def _code(value: Any) -> str:
@@ -189,7 +189,7 @@ def _code(value: Any) -> str:
 
 
 def _refused(answer: Answer, code: str, text: str) -> Refusal | Unclear:
-    return refusal(ERRORS, UNKNOWN, code, text, retry_after(answer, LIMIT_S))
+    return refusal(answer, ERRORS, UNKNOWN, code, text, retry_after(answer, LIMIT_S))
 
 
 def _rows(answer: Answer) -> list[Any] | Refusal | Unclear:

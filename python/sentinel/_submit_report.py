@@ -316,6 +316,16 @@ def integer(value: Any, what: str = "a time") -> int | None:
     return value
 
 
+def clock_ms(answer: Answer, name: str, per_ms: int = 1) -> int | None:
+    """The venue's clock beside an answer; None where it does not say it, or nonsense."""
+    found = answer.data.get(name) if isinstance(answer.data, dict) else None
+    try:
+        value = integer(found)
+    except UnreadableError:
+        return None
+    return None if value is None else value // per_ms
+
+
 def words(value: Any) -> str:
     """Text as a venue wrote it, for a message; wrong types become empty."""
     return printable(value) if isinstance(value, str) else ""
@@ -386,13 +396,16 @@ def guarded(read: Callable[[SignedOrder, Answer], Outcome]) -> Callable[..., Out
 
 
 def refusal(
+    answer: Answer,
     adapter_errors: Mapping[str, type[VenueRefused]],
     unknown: frozenset[str],
     code: str,
     text: str,
     retry_after_s: float | None = None,
 ) -> Refusal | Unclear:
-    """What a code of the venue means."""
+    """What a code of the venue means. With a status of 5xx only a code that is known counts."""
+    if answer.status >= 500 and code not in adapter_errors:
+        return Unclear(f"HTTP {answer.status}: {text or 'no reason given'} (code {code})")
     if code in unknown:
         return Unclear(f"the venue does not know itself: {text or code} (code {code})")
     return Refusal(adapter_errors.get(code, VenueRefused), code, text, retry_after_s)

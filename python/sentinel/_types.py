@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
     "AgentState",
@@ -65,10 +65,10 @@ class Request:
     method: str
     host: str
     path: str
-    query: str
-    body: str
-    headers: tuple[tuple[str, str], ...]
-    string_to_sign: bytes
+    query: str = field(repr=False)
+    body: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    string_to_sign: bytes = field(repr=False)
     endpoint_covered: bool
     prehashed: bool
 

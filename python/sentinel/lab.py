@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -54,9 +54,9 @@ class LabKey:
     """A key of a venue, for tests: never use one that guards money."""
 
     algorithm: Algorithm
-    secret: bytes
+    secret: bytes = field(repr=False)
     api_key: str = ""
-    passphrase: str = ""
+    passphrase: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, scheme: Any, key: Any, venue: Venue = Venue.NONE) -> LabKey:
@@ -216,10 +216,10 @@ def sign(lab: LabOrder, key: LabKey) -> Outcome:
             f"timestamp_ms: {lab.timestamp_ms} is out of range",
             next_step="give Unix milliseconds",
         )
-    for field, code in (("symbol", lab.symbol), ("asset", lab.asset), ("network", lab.network)):
+    for name, code in (("symbol", lab.symbol), ("asset", lab.asset), ("network", lab.network)):
         if code and _CODE.fullmatch(code) is None:
             raise OrderInvalid(
-                f"{field}: {code!r} has a character or a length that no venue's name has",
+                f"{name}: {code!r} has a character or a length that no venue's name has",
                 reason=Reason.ORDER_TEXT,
                 next_step="write it as the venue's listing does: letters, digits, '.', '_', '-'",
             )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -68,12 +68,17 @@ _SEQUENCE_FEED_MARK: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A venue's request, ready to send. The signature is in it."""
+    """A venue's request, ready to send. The signature is in it, and in the headers the API key and
+    OKX's passphrase; so its repr, which ends up in logs, shows none of them.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: str
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
 
     @classmethod
     def of(cls, request: Request) -> HttpRequest | None:
@@ -109,10 +114,10 @@ class SignedOrder:
     """
 
     request: HttpRequest | None
-    signature: bytes
+    signature: bytes = field(repr=False)
     algorithm: Algorithm
     recovery_id: int
-    signed_bytes: bytes
+    signed_bytes: bytes = field(repr=False)
     prehashed: bool
     order: Order
     action_id: int

@@ -14,6 +14,7 @@ the order again: it asks, with queries that the session signs. docs/submit.md ha
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -74,6 +75,7 @@ MARGIN_MS: Final = 2_000
 """So long after a request expired, by the venue's clock, it may still be on its way inside."""
 BLIND_MARGIN_MS: Final = 10_000
 """The same by our own clock, when an answer does not tell the venue's."""
+_HTTP_DATE: Final = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_LONGEST_S: Final = 2.0
 _REMEMBERED_MAX: Final = 1 << 16
@@ -359,16 +361,15 @@ class Submitter:
             return error.retry_after.total_seconds()
         except SentinelError as error:
             self._give_up(asking, f"the query was not signed: {error}")
-        if made.request is None or made.venue is not signed.venue:
-            self._give_up(asking, "the query is for another venue")
-        self._base(signed.venue, asking.adapter, made.request)
+        if made.request is None or not _same_place(signed, made):
+            self._give_up(asking, "the session asks for another account, venue or order")
         return made.request
 
     def _window(
         self, asking: _Asking, answer: Answer, begun_ms: int, took_ms: int
     ) -> tuple[bool, float]:
-        """Whether the venue could no longer take the request when it was asked, by its own clock;
-        and seconds until then.
+        """Whether the venue could no longer take the request when it was asked, by its own clock
+        and ours; and seconds until then.
         """
         until = asking.signed.usable_until_ms
         if until is None:
@@ -376,11 +377,13 @@ class Submitter:
         theirs = asking.adapter.time_ms(answer)
         if theirs is None:
             theirs = _date_ms(answer)
-        # The venue wrote its time at the end of the exchange at the latest.
-        now, margin = (
-            (begun_ms, BLIND_MARGIN_MS) if theirs is None else (theirs - took_ms, MARGIN_MS)
-        )
-        left_ms = until + margin - now
+        left_ms = until - begun_ms
+        if theirs is None:
+            left_ms += BLIND_MARGIN_MS
+        else:
+            # The venue wrote its time at the end of the exchange at the latest. Ours has to have
+            # passed too: the clock of a gateway may be ahead, and to wait does no harm.
+            left_ms = max(left_ms, until + MARGIN_MS - (theirs - took_ms))
         return left_ms <= 0, left_ms / 1000
 
     def _judge(self, asking: _Asking, outcome: Outcome, passed: bool) -> Found | Refusal | None:
@@ -519,6 +522,18 @@ def query_for(signed: SignedOrder) -> Query:
     )
 
 
+def _same_place(signed: SignedOrder, made: SignedOrder) -> bool:
+    """A query goes where the order went and names it: "not found" is worth nothing elsewhere."""
+    return (
+        made.request is not None
+        and signed.request is not None
+        and urlsplit(made.request.url)[:2] == urlsplit(signed.request.url)[:2]
+        and (made.venue, made.account) == (signed.venue, signed.account)
+        and made.handle.engine_id == signed.handle.engine_id
+        and made.client_order_id in ("", signed.client_order_id)
+    )
+
+
 def _key(signed: SignedOrder) -> tuple[bytes, int, int]:
     return signed.handle.engine_id, signed.handle.epoch, signed.handle.record
 
@@ -533,8 +548,13 @@ def _time(unix_ms: int | None) -> str:
 
 
 def _date_ms(answer: Answer) -> int | None:
-    """The venue's clock by its Date header, to the second."""
+    """The venue's clock by its Date header, to the second; in GMT, as HTTP has it, or not at all:
+    a time of no zone would be read as one of ours.
+    """
+    text = answer.headers.get("date", "")
+    if not _HTTP_DATE.fullmatch(text):
+        return None
     try:
-        return int(parsedate_to_datetime(answer.headers.get("date", "")).timestamp()) * 1000
+        return int(parsedate_to_datetime(text).timestamp()) * 1000
     except (ValueError, TypeError, OverflowError, OSError):
         return None

@@ -21,7 +21,7 @@ from sentinel._enums import Algorithm, Environment, OrderType, Side, TimeInForce
 from sentinel.errors import OutcomeUnknown, VenueRefused
 from sentinel.order import Order, Place, Query
 from sentinel.sign import HttpRequest, ReceiptHandle, SignedOrder
-from sentinel.submit import ExecutionReport, Submitter
+from sentinel.submit import Clock, ExecutionReport, Submitter
 
 CLIENT_ID = "6e8bc4300000000100000000000000aa"
 HOSTS = {
@@ -223,11 +223,14 @@ def submit(
     order: Order | None = None,
     session: Any = None,
     deadline_s: float = 5.0,
+    clock: Clock | None = None,
     **request: Any,
 ) -> ExecutionReport:
     """Submits one order to a script; whatever comes of it, the order arrived at most once."""
     with Scripted(script) as server:
-        sender = Submitter(endpoints=endpoints(venue, server), timeout_s=2, deadline_s=deadline_s)
+        sender = Submitter(
+            endpoints=endpoints(venue, server), timeout_s=2, deadline_s=deadline_s, clock=clock
+        )
         signed = signed_order(venue, order, **request)
         try:
             with sender:
@@ -251,6 +254,17 @@ def asks(venue: Venue, reply: Reply, **request: Any) -> None:
     """After this answer the venue has to be asked."""
     with pytest.raises(OutcomeUnknown, match="may have place"):
         submit(venue, [reply], **request)
+
+
+class LateClock(Clock):
+    """Ours, until the order was sent; from then on so much later."""
+
+    def __init__(self, later_ms: int) -> None:
+        self.ahead_ms, self.later_ms = 0, later_ms
+
+    def now_ms(self) -> int:
+        now, self.ahead_ms = super().now_ms() + self.ahead_ms, self.later_ms
+        return now
 
 
 class FastClock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted import CLIENT_ID, Asker, Received, Reply, asks, now_ms, refused, submit
+from scripted import CLIENT_ID, Asker, LateClock, Received, Reply, asks, now_ms, refused, submit
 
 from sentinel._enums import Account, QueryWhat, Venue
 from sentinel._submit_bybit import ERRORS, REJECTS, STATUSES, UNKNOWN
@@ -168,7 +168,7 @@ def test_an_answer_with_several_orders_says_nothing() -> None:
     assert (report.asked, report.filled_quantity, report.average_price) == (2, "0.00", None)
 
 
-LATER_MS = 120_000  # the venue's clock says that no request of the test is usable any more
+LATER_MS = 120_000  # the venue's clock and ours say that no request of the test is usable any more
 FILL = {
     "orderId": "fd4300ae-7847-404e-b947-b46980a4d140",
     "orderLinkId": CLIENT_ID,
@@ -193,7 +193,7 @@ def test_an_order_that_only_its_fills_know_was_accepted(
 ) -> None:
     asker = Asker(BYBIT)
     script = [Reply(drop=True), ok({"list": []}, LATER_MS), ok({"list": rows})]
-    report = submit(BYBIT, script, session=asker)
+    report = submit(BYBIT, script, session=asker, clock=LateClock(LATER_MS))
     assert (report.status, report.asked) == (status, 2)
     assert report.filled_quantity == ("0.10" if status is ExecutionStatus.FILLED else "0.04")
     assert asker.queries[1].start_ms is not None
@@ -220,9 +220,10 @@ def test_without_its_fills_an_order_that_is_not_there_is_unknown(fills: Reply) -
         return fills if asker.queries[-1].what is QueryWhat.FILLS else gone
 
     with pytest.raises(OutcomeUnknown, match="may have place"):
-        submit(BYBIT, script, session=asker, deadline_s=2.5)
+        submit(BYBIT, script, session=asker, deadline_s=2.5, clock=LateClock(LATER_MS))
     assert len(asker.queries) > 2
 
     rows = [FILL | {"leavesQty": "0"}]
     again = [Reply(drop=True), gone, fills, gone, ok({"list": rows})]
-    assert submit(BYBIT, again, session=Asker(BYBIT)).status is ExecutionStatus.FILLED
+    report = submit(BYBIT, again, session=Asker(BYBIT), clock=LateClock(LATER_MS))
+    assert report.status is ExecutionStatus.FILLED

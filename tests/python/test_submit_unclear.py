@@ -6,6 +6,8 @@ Goal and method as in test_submit.py: each fault in turn, and how often the orde
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -14,10 +16,12 @@ from scripted import (
     CLIENT_ID,
     Asker,
     FastClock,
+    LateClock,
     Received,
     Reply,
     Scripted,
     endpoints,
+    now_ms,
     signed_order,
 )
 from scripted_bybit import ACK, BYBIT, nothing, orders, refused, state, submitter
@@ -35,7 +39,7 @@ from sentinel.errors import (
     VenueUnavailable,
 )
 from sentinel.order import Amend, Cancel, CancelAll, OrderType, Query, Withdraw
-from sentinel.sign import SignedOrder
+from sentinel.sign import HttpRequest, ReceiptHandle, SignedOrder
 from sentinel.submit import ExecutionStatus, Submitter
 
 # ---- Unclear: asks, and never sends again ---------------------------------------
@@ -194,6 +198,97 @@ def test_the_date_header_stands_for_the_venues_clock() -> None:
         assert orders(venue) == 1
     assert signed.usable_until_ms is not None
     assert 2_000 <= clock.ms - signed.usable_until_ms < 6_000
+
+
+AWRY = [10**4000, -(10**4000), 1 << 63, True, 1.5, "9" * 5000, "\u0661", [1], {}]
+
+
+@pytest.mark.parametrize("name", ["bybit", "okx", "deribit"])
+@pytest.mark.parametrize("awry", AWRY, ids=range(len(AWRY)))
+def test_a_clock_that_is_none_says_nothing(awry: Any, name: str) -> None:
+    answers = {
+        "bybit": nothing() | {"time": awry},
+        "okx": {"code": "0", "data": [], "outTime": awry},
+        "deribit": {"result": [], "usOut": awry},
+    }
+    which = Venue[name.upper()]
+    with Scripted([Reply(drop=True), Reply(answers[name])]) as venue:
+        sender = Submitter(endpoints=endpoints(which, venue), timeout_s=2, deadline_s=0.3)
+        with sender, pytest.raises(OutcomeUnknown):
+            sender.submit(signed_order(which), session=Asker(which))
+        assert orders(venue) == 1
+
+
+@pytest.mark.parametrize("date", ["{} GMT", "{} -0000", "{}", "{} GMT, {} GMT", "GMT"])
+def test_a_venues_clock_ahead_of_ours_ends_no_request_early(
+    date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway's clock may be wrong, and a time without its zone is none."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    clock = FastClock()
+
+    def script(request: Received, number: int) -> Reply:
+        if number == 0:
+            return Reply(drop=True)
+        shown = date.replace("{}", formatdate(clock.ms / 1000 + 3600, usegmt=True)[:-4])
+        return Reply({"code": -2013, "msg": "no"}, 400, (("Date", shown),))
+
+    spot = Venue.BINANCE_SPOT
+    try:
+        with Scripted(script) as venue:
+            sender = Submitter(endpoints=endpoints(spot, venue), clock=clock, timeout_s=0.3)
+            signed = signed_order(spot, usable_ms=5_000)
+            with sender, pytest.raises(NeverArrived):
+                sender.submit(signed, session=Asker(spot))
+            assert orders(venue) == 1
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert signed.usable_until_ms is not None
+    assert clock.ms >= signed.usable_until_ms + (0 if date == "{} GMT" else 10_000)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"account": "another key"},
+        {"client_order_id": "another order"},
+        {"handle": ReceiptHandle(b"f" * 32, 1, 1)},
+        {"venue": Venue.OKX},
+        {"request": HttpRequest("GET", "https://api-testnet.bybit.com/query?q=1", {}, "")},
+        {"request": HttpRequest("GET", "https://evil.example/query?q=1", {}, "")},
+    ],
+    ids=str,
+)
+def test_a_query_of_another_account_or_order_is_not_asked(other: dict[str, Any]) -> None:
+    """What another account does not have says nothing about this one."""
+
+    class Astray(Asker):
+        def sign(self, order: Query, *, now_ns: int | None = None) -> SignedOrder:
+            return replace(Asker.sign(self, order, now_ns=now_ns), **other)
+
+    clock = LateClock(120_000)
+    with Scripted([Reply(drop=True), Reply(nothing(now_ms() + 120_000))]) as venue:
+        with submitter(venue, clock=clock) as sender, pytest.raises(OutcomeUnknown) as caught:
+            sender.submit(signed_order(BYBIT), session=Astray(BYBIT))
+        assert len(venue.requests) == 1
+    assert "another account, venue or order" in caught.value.cause
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_code_that_no_table_has_counts_for_nothing_beside_a_5xx(status: int) -> None:
+    answers = {
+        Venue.BYBIT: refused(99_999),
+        Venue.OKX: {"code": "99999", "msg": "no", "data": []},
+        Venue.DERIBIT: {"error": {"code": -32603, "message": "internal error"}},
+        Venue.BINANCE_SPOT: {"code": -99_999, "msg": "no"},
+    }
+    for which, answer in answers.items():
+        with Scripted([Reply(answer, status)]) as venue:
+            sender = Submitter(endpoints=endpoints(which, venue), timeout_s=2)
+            with sender, pytest.raises(OutcomeUnknown):
+                sender.submit(signed_order(which))
 
 
 def test_unknown_names_everything_that_one_needs_to_find_it() -> None:
