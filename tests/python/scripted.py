@@ -91,6 +91,9 @@ class Scripted:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # To close it alone leaves the thread that accepts waiting for ever.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._listener.close()
         for connection in self._open:
             connection.close()

@@ -84,6 +84,10 @@ class Server:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.listener.getsockname()[1]}"
 
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
     def accept(self) -> None:
         while True:
             try:
@@ -133,7 +137,7 @@ def tls(tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext]]:
     server_context, client_context = certificate(tmp_path)
     server = Server(server_context)
     yield server, client_context
-    server.listener.close()
+    server.close()
 
 
 def test_orders_go_over_one_connection_of_http2(tls: tuple[Server, ssl.SSLContext]) -> None:

@@ -50,7 +50,7 @@ def test_no_secret_is_in_a_log(
     caplog.set_level(logging.DEBUG)
     with Submitter(endpoints={"bybit": server.url}, verify=tls[1]) as sender:
         sender.submit(signed_order(BYBIT, headers=HEADERS))
-    server.listener.close()
+    server.close()
     assert SECRET not in caplog.text
     assert not [record for record in caplog.records if record.name.startswith("hpack")]
 
@@ -100,7 +100,7 @@ def test_a_server_that_takes_fewer_streams_holds_no_thread_up(
         thread.start()
     for thread in threads:
         thread.join(6)
-    server.listener.close()
+    server.close()
     assert len(ended) == 6
     assert max(ended) < 4
 
@@ -126,7 +126,7 @@ def test_frames_that_are_none_are_no_crash(tls: tuple[ssl.SSLContext, ssl.SSLCon
     sender = Submitter(endpoints={"bybit": server.url}, verify=tls[1], timeout_s=1)
     with sender, pytest.raises(SubmitError, match="may have place"):
         sender.submit(signed_order(BYBIT))
-    server.listener.close()
+    server.close()
 
 
 def test_a_closed_submitter_sends_nothing() -> None:
