@@ -50,6 +50,8 @@ HOSTS = {
     "testnet.binancefuture.com",
     "demo-api.binance.com",
     "demo-fapi.binance.com",
+    "api.bybit.com",
+    "api-testnet.bybit.com",
     "json-schema.org",
     "keepachangelog.com",
     "semver.org",

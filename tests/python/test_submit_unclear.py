@@ -257,7 +257,7 @@ def test_a_venues_clock_ahead_of_ours_ends_no_request_early(
         {"handle": ReceiptHandle(b"f" * 32, 1, 1)},
         {"venue": Venue.OKX},
         {"request": HttpRequest("GET", "https://api-testnet.bybit.com/query?q=1", {}, "")},
-        {"request": HttpRequest("GET", "https://evil.example/query?q=1", {}, "")},
+        {"request": HttpRequest("GET", "https://localhost/query?q=1", {}, "")},
     ],
     ids=str,
 )
