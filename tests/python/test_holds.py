@@ -166,8 +166,10 @@ WORDS = {
     ("none", "message"): "usable for ever, again and again; no validity can be set; the signature"
     " covers the endpoint",
     ("binance_spot", "place"): "usable for up to 1min, again and again; a shorter validity is"
-    " signed; the signature does not cover the endpoint",
-    ("bybit", "place"): "usable for up to 1min, at most once; a shorter validity is signed; the"
+    " signed (relied on from 5s up); the signature does not cover the endpoint",
+    ("bybit", "place"): "usable for up to 1min, again and again; a shorter validity is signed; the"
+    " signature does not cover the endpoint",
+    ("bybit", "withdraw"): "usable for up to 1min, at most once; a shorter validity is signed; the"
     " signature does not cover the endpoint",
     ("okx", "place"): "usable for up to 30s, again and again; a shorter validity is sent, but not"
     " signed; the signature covers the endpoint",
