@@ -126,6 +126,10 @@ def test_the_command_shows_receipt_and_report(
         assert len(venue.requests) == 2
     for word in ("receipt", "accepted by binance_spot", "28"):
         assert word in text
+    # What the command sent itself it does not show: the API key, with OKX the passphrase too.
+    sent = {name.lower(): value for name, value in venue.requests[0].headers.items()}
+    assert sent["x-mbx-apikey"] not in text
+    assert data["request"]["headers"] == {"X-MBX-APIKEY": "(not shown)"}
     assert data["verdict"] == "allowed"
     assert data["execution"]["status"] == "accepted"
     assert data["execution"]["venue_order_id"] == "28"
@@ -202,6 +206,31 @@ def test_a_wrong_option_signs_nothing(
     assert says in err
     assert "next step:" in err
     assert decided() == before
+
+
+def test_options_of_submitting_need_it(
+    desk: Made, order: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (("--endpoint", "https:" + "//127.0.0.1"), ("--timeout", "1s")):
+        assert zcp(desk, tmp_path, "sign", order, "--agent", "maker", *words) == 2
+        assert "add --submit" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_the_outcome_unknown_and_says_so(
+    desk: Made,
+    order: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Submitter, "submit", interrupted)
+    assert zcp(desk, tmp_path, "sign", order, "--agent", "maker", "--submit") == 12
+    shown = capsys.readouterr()
+    assert "may have place" in shown.err
+    assert "receipt" in shown.out
 
 
 def test_a_message_is_not_submitted(

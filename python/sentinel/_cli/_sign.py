@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from .._enums import label
 from ..config import write_file
-from ..errors import OrderInvalid, SentinelError, UnitInvalid, UsageError
+from ..errors import OrderInvalid, OutcomeUnknown, SentinelError, UnitInvalid, UsageError
 from ..order import Message, Order, from_json
 from ..sign import Session, SignedOrder, Signer
 from ..units import parse_duration
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ..submit import ExecutionReport, Submitter
 
 
+_TIMEOUT: Final = "5s"
+_DEADLINE: Final = "30s"
 _SubmitOption = Annotated[
     bool, typer.Option("--submit", help="Send it to the venue, and say what became of it.")
 ]
@@ -69,8 +71,8 @@ def sign(
     durability: Annotated[str, typer.Option("--durability", help="write or fsync.")] = "fsync",
     submit: _SubmitOption = False,
     endpoint: _EndpointOption = "",
-    timeout: _TimeoutOption = "5s",
-    deadline: _DeadlineOption = "30s",
+    timeout: _TimeoutOption = _TIMEOUT,
+    deadline: _DeadlineOption = _DEADLINE,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -86,7 +88,7 @@ def sign(
     where order.json is such as
 
         {"action": "place", "instrument": "BTCUSDT", "side": "buy", "type": "limit",
-         "time_in_force": "gtc", "quantity": "0.010", "price": "65000.10"}
+        "time_in_force": "gtc", "quantity": "0.010", "price": "65000.10"}
 
         zcp sign order.json --agent maker --submit --deadline 20s
     """
@@ -97,7 +99,7 @@ def sign(
         raise UsageError(f"--durability: {durability!r} is none of write, fsync")
     if submit and message is not None:
         raise UsageError("--submit: a message goes to no venue", next_step="leave --submit out")
-    submitter = _submitter(endpoint, timeout, deadline) if submit else None
+    submitter = _submitter(submit, endpoint, timeout, deadline)
     cli.installed()
     fields = None if message is not None else read_order(file)
     with Signer.open(
@@ -111,14 +113,22 @@ def sign(
         made = signer.receipt(signed.handle)
         if receipt is not None:
             write_file(receipt, (json_module.dumps(made, indent=2) + "\n").encode(), mode=0o644)
-        data, text = _data(signed, session.path, made), _text(signed, session.path, made, receipt)
+        shown = signed if submitter is None else _without_headers(signed)
+        data, text = _data(shown, session.path, made), _text(shown, session.path, made, receipt)
         # The engine stays open: what became of an order is asked with signed queries.
         sent = _send(submitter, signed, session) if submitter is not None else None
     _show(cli, data, text, sent)
 
 
-def _submitter(endpoint: str, timeout: str, deadline: str) -> Submitter:
+def _submitter(submit: bool, endpoint: str, timeout: str, deadline: str) -> Submitter | None:
     """Made before anything is signed, so that a wrong option signs nothing."""
+    if not submit:
+        if endpoint or timeout != _TIMEOUT or deadline != _DEADLINE:
+            raise UsageError(
+                "--endpoint, --timeout and --deadline are of --submit, which is not there",
+                next_step="add --submit, or leave them out",
+            )
+        return None
     from ..submit import ADAPTERS, Submitter
 
     return Submitter(
@@ -126,6 +136,16 @@ def _submitter(endpoint: str, timeout: str, deadline: str) -> Submitter:
         timeout_s=_seconds(timeout, "--timeout"),
         deadline_s=_seconds(deadline, "--deadline"),
     )
+
+
+def _without_headers(signed: SignedOrder) -> SignedOrder:
+    """What is sent from here is sent by nobody else: its headers have the API key, of OKX the
+    passphrase, and need not end up in a terminal's history.
+    """
+    if signed.request is None:
+        return signed
+    hidden = dict.fromkeys(signed.request.headers, "(not shown)")
+    return replace(signed, request=replace(signed.request, headers=hidden))
 
 
 def _send(
@@ -137,6 +157,17 @@ def _send(
             return submitter.submit(signed, session=session)
     except SentinelError as error:
         return error
+    except KeyboardInterrupt:
+        return OutcomeUnknown(
+            f"interrupted: {label(signed.venue)} may have {label(signed.action)} {signed.action_id}"
+            f" (client order id {signed.client_order_id or 'none'})",
+            venue=label(signed.venue),
+            client_order_id=signed.client_order_id,
+            action_id=signed.action_id,
+            record=signed.handle.record,
+            usable_until_ms=signed.usable_until_ms,
+            next_step="query it by its action before anything like it is signed again",
+        )
 
 
 def _seconds(text: str, option: str) -> float:
