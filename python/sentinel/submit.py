@@ -79,6 +79,8 @@ _HTTP_DATE: Final = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT"
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_LONGEST_S: Final = 2.0
 _REMEMBERED_MAX: Final = 1 << 16
+_LIMIT_LONGEST_S: Final = 3 * 86_400.0
+"""Binance bans an address for three days at most; a longer wait is nonsense."""
 _ASKABLE: Final = (Action.PLACE, Action.AMEND, Action.CANCEL)
 _TRANSIENT: Final = (RateLimited, RequestExpired, VenueUnavailable)
 
@@ -488,7 +490,7 @@ class Submitter:
             self._sent.pop(_key(signed), None)
 
     def _limit(self, venue: Venue, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
+        until = self._clock.monotonic() + min(seconds, _LIMIT_LONGEST_S)
         with self._lock:
             self._limited[venue] = max(self._limited.get(venue, 0.0), until)
 

@@ -210,6 +210,23 @@ def test_a_rate_limit_is_remembered_and_kept(status: int) -> None:
         assert orders(venue) == 2
 
 
+def test_no_rate_limit_is_longer_than_three_days() -> None:
+    limited = Reply(b"slow down", 429, (("Retry-After", "999999"),))
+    with Scripted([limited, Reply(ACK)]) as venue:
+        clock = FastClock()
+        with submitter(venue, clock=clock) as sender:
+            with pytest.raises(RateLimited):
+                sender.submit(signed_order(BYBIT, usable_ms=None))
+            clock.ms += 3 * 86_400_000 - 100
+            with pytest.raises(RateLimited):
+                sender.submit(signed_order(BYBIT, usable_ms=None))
+            clock.ms += 101
+            assert (
+                sender.submit(signed_order(BYBIT, usable_ms=None)).status
+                is ExecutionStatus.ACCEPTED
+            )
+
+
 def test_asking_waits_for_a_rate_limit() -> None:
     clock = FastClock()
     limited = Reply(b"", 429, (("Retry-After", "3"),))
