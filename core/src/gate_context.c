@@ -1,5 +1,6 @@
 /* The context: its memory, the first records, snapshots, heads. */
 #include "gate_internal.h"
+#include "state_internal.h"
 
 #define CONTEXT_ALIGN 64u
 #define MEMORY_MAX (UINT64_C(1) << 40)
@@ -50,6 +51,7 @@ sentinel_status sentinel_context_init(sentinel_context **context, void *memory, 
     made->bare.version = SENTINEL_STATE_VERSION;
     made->bare.size_bytes = sizeof made->bare;
     memcpy(made->bare.engine_id32, engine_id32, 32);
+    state_name_venues(&made->bare);
     *context = made;
     return SENTINEL_OK;
 }

@@ -12,6 +12,10 @@
 #define GATE_AUTHORITY_BYTES_MAX \
     (sizeof(sentinel_authority) + SENTINEL_AUTHORITY_KEYS_MAX * sizeof(sentinel_authority_key))
 
+#define GATE_AUTHORITY_FRAME_BYTES_MAX                               \
+    (sizeof(sentinel_frame_header) + GATE_AUTHORITY_BYTES_MAX + 8u + \
+     SENTINEL_PROOFS_MAX * (sizeof(sentinel_proof) + SENTINEL_PROOF_BYTES_MAX))
+
 /* Before a policy says otherwise. */
 #define GATE_CLOCK_TOLERANCE_NS INT64_C(1000000000)
 #define GATE_ATTEMPT_LIMIT 100u

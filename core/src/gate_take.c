@@ -1,6 +1,7 @@
 /* Signed frames from outside: bundles, commands, feeds. What is taken becomes
  * a record before it takes effect. */
 #include "gate_internal.h"
+#include "state_internal.h"
 
 static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
                       const uint8_t hash32[32], uint64_t sequence) {
@@ -8,18 +9,7 @@ static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
      * change in every state is brought up to date. */
     const sentinel_state *old = gate_state(context);
     sentinel_state *state = fresh->state;
-    state->record_count = old->record_count;
-    state->epoch = old->epoch;
-    state->last_now_ns = old->last_now_ns;
-    state->halted = old->halted;
-    state->strangers = old->strangers;
-    memcpy(state->sequences, old->sequences, sizeof state->sequences);
-    memcpy(state->last_hash32, old->last_hash32, 32);
-    memcpy(state->engine_id32, old->engine_id32, 32);
-    memcpy(state->limit_hash32, old->limit_hash32, 32);
-    memcpy(state->authority_hash32, old->authority_hash32, 32);
-    memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
-    state->released = old->released;
+    state_carry_engine(state, old);
     memcpy(state->policy_hash32, hash32, 32);
     state->sequences[SENTINEL_FRAME_POLICY] = sequence;
     context->active ^= context->has_policy;
@@ -154,7 +144,7 @@ static sentinel_status take_policy(sentinel_context *context, const void *bytes,
 
 static sentinel_status command_check(const sentinel_command *command) {
     if (command->verb == 0 || command->verb >= SENTINEL_COMMAND_COUNT || command->scope == 0 ||
-        command->scope >= SENTINEL_SCOPE_COUNT || command->node == 0 || command->reason_size == 0 ||
+        command->scope >= SENTINEL_SCOPE_COUNT || command->reason_size == 0 ||
         command->severity > 3) {
         return SENTINEL_FORMAT_RANGE;
     }
@@ -182,7 +172,13 @@ static sentinel_status take_command(sentinel_context *context, const void *bytes
     if (view == NULL) {
         return SENTINEL_POLICY_ABSENT;
     }
-    uint32_t node = sentinel_bundle_node(&view->bundle, command->node);
+    /* The other verbs and scopes have their place in the layout alone, yet. */
+    if (command->verb > SENTINEL_COMMAND_RESUME || command->scope != SENTINEL_SCOPE_NODE ||
+        command->until_ns != 0 || command->record != 0 ||
+        !bytes_are_zero(command->record_hash32, sizeof command->record_hash32)) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    uint32_t node = sentinel_bundle_node(&view->bundle, command->target);
     if (node == SENTINEL_NODE_NONE) {
         return SENTINEL_POLICY_SCOPE;
     }
@@ -194,8 +190,15 @@ static sentinel_status take_command(sentinel_context *context, const void *bytes
     SENTINEL_TRY(record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
     state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
     int halt = command->verb == SENTINEL_COMMAND_HALT;
-    sentinel_policy_halt(view, node, halt, number, now_ns, command->severity,
-                         command->reason_digest32);
+    sentinel_stop_state stop = {
+        .mode = halt ? SENTINEL_HALTED : SENTINEL_RUNNING,
+        .severity = command->severity,
+        .cause = SENTINEL_CAUSE_OPERATOR,
+        .record = number,
+        .since_ns = now_ns,
+    };
+    memcpy(stop.reason_digest32, command->reason_digest32, 32);
+    sentinel_stop_set(sentinel_view_node(view, node), &stop);
     if (!halt && view->bundle.nodes[node].kind == SENTINEL_NODE_FIRM) {
         state->halted = 0; /* Resuming the firm lifts the engine's own halt too. */
     }
@@ -267,7 +270,11 @@ static uint16_t kind_of(const void *bytes, size_t size) {
 static sentinel_status take(sentinel_context *context, const void *bytes, size_t size,
                             int64_t now_ns, uint32_t flags, int commit) {
     uint16_t kind = kind_of(bytes, size);
-    if (kind != SENTINEL_FRAME_POLICY && size > SENTINEL_SUBJECT_BYTES_MAX) {
+    /* Bundles are kept beside the log; everything else is a record's subject. */
+    size_t most = kind == SENTINEL_FRAME_POLICY      ? SIZE_MAX
+                  : kind == SENTINEL_FRAME_AUTHORITY ? GATE_AUTHORITY_FRAME_BYTES_MAX
+                                                     : SENTINEL_SUBJECT_BYTES_MAX;
+    if (size > most) {
         return SENTINEL_FORMAT_LIMIT;
     }
     switch (kind) {

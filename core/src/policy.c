@@ -65,11 +65,11 @@ static unsigned chain_of(const sentinel_bundle *bundle, uint32_t agent,
 
 static void judge_kill_switch(const policy_turn *turn, const uint32_t *chain, unsigned length,
                               sentinel_decision *decision) {
-    const sentinel_node_state *states = sentinel_view_node(turn->view, 0);
+    const sentinel_stop_state *states = sentinel_view_node(turn->view, 0);
     int64_t halted = 0;
     unsigned first = length - 1;
     for (unsigned i = length; i > 0; i--) {
-        if (states[chain[i - 1]].halted != 0) {
+        if (sentinel_stop_mode(&states[chain[i - 1]], turn->now_ns) != SENTINEL_RUNNING) {
             halted++;
             first = i - 1;
         }

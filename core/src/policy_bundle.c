@@ -59,8 +59,10 @@ static sentinel_status policy_check(const sentinel_policy *policy) {
         (policy->book_entries & (policy->book_entries - 1)) != 0) {
         return SENTINEL_FORMAT_RANGE;
     }
-    return bytes_are_zero(policy->reserved, sizeof policy->reserved) ? SENTINEL_OK
-                                                                     : SENTINEL_FORMAT_RESERVED;
+    /* Later: neither is in force yet. */
+    return bytes_are_zero(policy->oversight, sizeof policy->oversight) && policy->lease_ns == 0
+               ? SENTINEL_OK
+               : SENTINEL_FORMAT_RESERVED;
 }
 
 static void point(sentinel_bundle *bundle, const sentinel_frame *frame) {

@@ -317,7 +317,7 @@ static sentinel_status fields_check(const policy_rule *rule, const sentinel_cons
                     unused(rule, POLICY_FIELD_BOUND_SCALE, row->bound_scale) &&
                     unused(rule, POLICY_FIELD_WINDOW, row->window_ns) &&
                     unused(rule, POLICY_FIELD_MAX_AGE, row->max_age_ns) &&
-                    unused(rule, POLICY_FIELD_EACH, row->each) && row->reserved0 == 0 &&
+                    unused(rule, POLICY_FIELD_EACH, row->each) && row->quorum == 0 &&
                     IS_ZERO(row->reserved1),
                 SENTINEL_FORMAT_RESERVED);
 }

@@ -1,11 +1,17 @@
 /* The state: made for a bundle, read by index, changed by feeds and halts. */
 #include "state_internal.h"
 
+void state_name_venues(sentinel_state *state) {
+    for (uint16_t i = SENTINEL_VENUE_NONE + 1; i < SENTINEL_VENUE_COUNT; i++) {
+        state->venues[i].id = i;
+    }
+}
+
 /* Every row that names what it belongs to. */
 static void name_rows(const sentinel_view *view) {
     const sentinel_bundle *bundle = &view->bundle;
     for (uint32_t i = 0; i < bundle->node_count; i++) {
-        sentinel_view_node(view, i)->node = bundle->nodes[i].id;
+        sentinel_view_node(view, i)->id = bundle->nodes[i].id;
         sentinel_agent_state *agent = sentinel_view_agent(view, i);
         if (agent != NULL) {
             agent->node = bundle->nodes[i].id;
@@ -13,8 +19,12 @@ static void name_rows(const sentinel_view *view) {
     }
     sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
     for (uint32_t i = 0; i < bundle->instrument_count; i++) {
-        marks[i].id = bundle->instruments[i].id;
+        const sentinel_instrument *row = &bundle->instruments[i];
+        marks[i].id = row->id;
+        sentinel_view_instrument(view, row)->id = row->id;
+        sentinel_view_position(view, row)->id = row->id;
     }
+    state_name_venues(view->state);
     marks = state_at(view, view->state->asset_marks);
     for (uint32_t i = 0; i < bundle->asset_count; i++) {
         marks[i].id = bundle->assets[i].id;
@@ -53,6 +63,8 @@ sentinel_status sentinel_state_make(sentinel_view *view, const sentinel_bundle *
     made->version = SENTINEL_STATE_VERSION;
     made->size_bytes = plan.size;
     made->nodes = plan.nodes;
+    made->instruments = plan.instruments;
+    made->positions = plan.positions;
     made->agents = plan.agents;
     made->instrument_marks = plan.instrument_marks;
     made->asset_marks = plan.asset_marks;
@@ -69,9 +81,27 @@ sentinel_status sentinel_state_make(sentinel_view *view, const sentinel_bundle *
     return old != NULL ? state_carry(view, old) : SENTINEL_OK;
 }
 
-sentinel_node_state *sentinel_view_node(const sentinel_view *view, uint32_t node) {
-    sentinel_node_state *nodes = state_at(view, view->state->nodes);
+sentinel_stop_state *sentinel_view_node(const sentinel_view *view, uint32_t node) {
+    sentinel_stop_state *nodes = state_at(view, view->state->nodes);
     return node < view->bundle.node_count ? &nodes[node] : NULL;
+}
+
+sentinel_stop_state *sentinel_view_venue(const sentinel_view *view, uint16_t venue) {
+    return venue != SENTINEL_VENUE_NONE && venue < SENTINEL_VENUE_COUNT
+               ? &view->state->venues[venue]
+               : NULL;
+}
+
+sentinel_stop_state *sentinel_view_instrument(const sentinel_view *view,
+                                              const sentinel_instrument *instrument) {
+    sentinel_stop_state *stops = state_at(view, view->state->instruments);
+    return &stops[instrument - view->bundle.instruments];
+}
+
+sentinel_position_state *sentinel_view_position(const sentinel_view *view,
+                                                const sentinel_instrument *instrument) {
+    sentinel_position_state *positions = state_at(view, view->state->positions);
+    return &positions[instrument - view->bundle.instruments];
 }
 
 sentinel_agent_state *sentinel_view_agent(const sentinel_view *view, uint32_t node) {
@@ -136,18 +166,20 @@ void sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, siz
     }
 }
 
-void sentinel_policy_halt(const sentinel_view *view, uint32_t node, int halted, uint64_t record,
-                          int64_t now_ns, uint8_t severity, const uint8_t reason_digest32[32]) {
-    sentinel_node_state *state = sentinel_view_node(view, node);
-    if (state == NULL) {
+void sentinel_stop_set(sentinel_stop_state *place, const sentinel_stop_state *stop) {
+    if (place == NULL) {
         return;
     }
-    *state = (sentinel_node_state){.node = state->node};
-    if (halted) {
-        state->halted = 1;
-        state->severity = severity;
-        state->record = record;
-        state->since_ns = now_ns;
-        memcpy(state->reason_digest32, reason_digest32, 32);
+    uint32_t id = place->id;
+    *place = (sentinel_stop_state){0};
+    if (stop->mode != SENTINEL_RUNNING) {
+        *place = *stop;
     }
+    place->id = id;
+}
+
+uint8_t sentinel_stop_mode(const sentinel_stop_state *stop, int64_t now_ns) {
+    int is_over =
+        stop->mode == SENTINEL_DRAINING && stop->until_ns != 0 && now_ns >= stop->until_ns;
+    return is_over ? SENTINEL_HALTED : stop->mode;
 }

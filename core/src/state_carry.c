@@ -3,7 +3,7 @@
 #include "state_internal.h"
 
 /* Everything that is the engine's, and not the policy's. */
-static void carry_engine(sentinel_state *state, const sentinel_state *old) {
+void state_carry_engine(sentinel_state *state, const sentinel_state *old) {
     state->halted = old->halted;
     state->record_count = old->record_count;
     state->epoch = old->epoch;
@@ -16,6 +16,10 @@ static void carry_engine(sentinel_state *state, const sentinel_state *old) {
     memcpy(state->authority_hash32, old->authority_hash32, 32);
     memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
     state->released = old->released;
+    state->lease_until_ns = old->lease_until_ns;
+    memcpy(state->venues, old->venues, sizeof state->venues);
+    memcpy(state->feeders, old->feeders, sizeof state->feeders);
+    memcpy(state->pending, old->pending, sizeof state->pending);
 }
 
 /* Entries are put in again; where two now meet, the higher action id stays. */
@@ -30,27 +34,36 @@ static void carry_book(const sentinel_view *view, uint32_t node, const sentinel_
     }
 }
 
-static int is_halted(const sentinel_view *view, uint32_t node) {
-    int halted = 0;
+/* The strictest mode of a node and those above it. */
+static uint8_t mode_of(const sentinel_view *view, uint32_t node) {
+    uint8_t mode = SENTINEL_RUNNING;
     for (unsigned i = view->bundle.nodes[node].depth + 1u; i > 0; i--) {
-        halted |= sentinel_view_node(view, node)->halted;
+        uint8_t own = sentinel_view_node(view, node)->mode;
+        mode = own > mode ? own : mode;
         node = view->bundle.nodes[node].parent;
     }
-    return halted;
+    return mode;
 }
 
-/* A halt is lifted by a command: not by leaving a node out, not by giving its
- * id to another kind, and not by moving an agent away from under it. */
+/* A halt or drain is lifted by a command: not by leaving a node or instrument
+ * out, not by giving its id to another kind, and not by moving an agent away
+ * from under it. */
 static sentinel_status halts_check(const sentinel_view *view, const sentinel_view *old) {
     for (uint32_t i = 0; i < old->bundle.node_count; i++) {
         const sentinel_node *from = &old->bundle.nodes[i];
         uint32_t node = state_find_node(view, from->id);
         int kept = node != SENTINEL_NODE_NONE && view->bundle.nodes[node].kind == from->kind;
-        if (sentinel_view_node(old, i)->halted != 0 && !kept) {
+        if (sentinel_view_node(old, i)->mode != SENTINEL_RUNNING && !kept) {
             return SENTINEL_FORMAT_REFERENCE;
         }
-        if (kept && from->kind == SENTINEL_NODE_AGENT && is_halted(old, i) &&
-            !is_halted(view, node)) {
+        if (kept && from->kind == SENTINEL_NODE_AGENT && mode_of(old, i) > mode_of(view, node)) {
+            return SENTINEL_FORMAT_REFERENCE;
+        }
+    }
+    for (uint32_t i = 0; i < old->bundle.instrument_count; i++) {
+        const sentinel_instrument *from = &old->bundle.instruments[i];
+        if (sentinel_view_instrument(old, from)->mode != SENTINEL_RUNNING &&
+            sentinel_bundle_instrument(&view->bundle, from->id) == NULL) {
             return SENTINEL_FORMAT_REFERENCE;
         }
     }
@@ -59,8 +72,8 @@ static sentinel_status halts_check(const sentinel_view *view, const sentinel_vie
 
 static void carry_nodes(const sentinel_view *view, const sentinel_view *old) {
     for (uint32_t i = 0; i < old->bundle.node_count; i++) {
-        const sentinel_node_state *from = sentinel_view_node(old, i);
-        uint32_t node = state_find_node(view, from->node);
+        const sentinel_stop_state *from = sentinel_view_node(old, i);
+        uint32_t node = state_find_node(view, from->id);
         if (node == SENTINEL_NODE_NONE) {
             continue;
         }
@@ -69,6 +82,17 @@ static void carry_nodes(const sentinel_view *view, const sentinel_view *old) {
         if (agent != NULL && sentinel_view_agent(view, node) != NULL) {
             *sentinel_view_agent(view, node) = *agent;
             carry_book(view, node, old, i);
+        }
+    }
+}
+
+static void carry_instruments(const sentinel_view *view, const sentinel_view *old) {
+    for (uint32_t i = 0; i < view->bundle.instrument_count; i++) {
+        const sentinel_instrument *row = &view->bundle.instruments[i];
+        const sentinel_instrument *from = sentinel_bundle_instrument(&old->bundle, row->id);
+        if (from != NULL) {
+            *sentinel_view_instrument(view, row) = *sentinel_view_instrument(old, from);
+            *sentinel_view_position(view, row) = *sentinel_view_position(old, from);
         }
     }
 }
@@ -148,9 +172,10 @@ static void carry_windows(const sentinel_view *view, const sentinel_view *old) {
 sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old) {
     sentinel_state *state = view->state;
     const sentinel_state *before = old->state;
-    carry_engine(state, before);
+    state_carry_engine(state, before);
     carry_nodes(view, old);
     SENTINEL_TRY(halts_check(view, old));
+    carry_instruments(view, old);
     carry_marks(state_at(view, state->instrument_marks), state->instrument_count,
                 state_at(old, before->instrument_marks), before->instrument_count);
     carry_marks(state_at(view, state->asset_marks), state->asset_count,

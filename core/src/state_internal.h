@@ -7,6 +7,8 @@
 /* Where the tables of a bundle's state begin. Windows come last. */
 typedef struct state_plan {
     uint64_t nodes;
+    uint64_t instruments;
+    uint64_t positions;
     uint64_t agents;
     uint64_t instrument_marks;
     uint64_t asset_marks;
@@ -57,6 +59,12 @@ static inline void *state_window(const sentinel_view *view, uint32_t row,
 
 /* How many windows a constraint has. */
 uint64_t state_window_count(const sentinel_view *view, uint32_t row, const policy_window *window);
+
+/* state.c: the rows of venues, which are the engine's: there before a policy is. */
+void state_name_venues(sentinel_state *state);
+
+/* state_carry.c: everything that is the engine's, and not the policy's. */
+void state_carry_engine(sentinel_state *state, const sentinel_state *old);
 
 /* state_carry.c: takes over what the version before held. */
 SENTINEL_MUST_USE sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old);

@@ -65,7 +65,9 @@ state_plan state_plan_of(const sentinel_bundle *bundle) {
             own += own_windows(bundle, i);
         }
     }
-    plan.agents = plan.nodes + bundle->node_count * sizeof(sentinel_node_state);
+    plan.instruments = plan.nodes + bundle->node_count * sizeof(sentinel_stop_state);
+    plan.positions = plan.instruments + bundle->instrument_count * sizeof(sentinel_stop_state);
+    plan.agents = plan.positions + bundle->instrument_count * sizeof(sentinel_position_state);
     plan.instrument_marks = plan.agents + plan.agent_count * sizeof(sentinel_agent_state);
     plan.asset_marks =
         plan.instrument_marks + bundle->instrument_count * sizeof(sentinel_mark_state);

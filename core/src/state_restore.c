@@ -17,16 +17,18 @@ static sentinel_status header_check(const sentinel_state *state, const sentinel_
     SENTINEL_TRY(need(state->size_bytes == size, SENTINEL_FORMAT_SIZE));
     SENTINEL_TRY(
         need(bytes_equal(state->policy_hash32, bundle->hash32, 32), SENTINEL_AUDIT_SNAPSHOT));
-    SENTINEL_TRY(
-        need(state->nodes == plan->nodes && state->agents == plan->agents &&
-                 state->instrument_marks == plan->instrument_marks &&
-                 state->asset_marks == plan->asset_marks && state->book == plan->book &&
-                 state->windows == plan->windows && state->node_count == bundle->node_count &&
-                 state->agent_count == plan->agent_count &&
-                 state->instrument_count == bundle->instrument_count &&
-                 state->asset_count == bundle->asset_count &&
-                 state->book_entries == bundle->policy->book_entries && state->last_now_ns >= 0,
-             SENTINEL_FORMAT_RANGE));
+    SENTINEL_TRY(need(state->nodes == plan->nodes && state->instruments == plan->instruments &&
+                          state->positions == plan->positions && state->agents == plan->agents &&
+                          state->instrument_marks == plan->instrument_marks &&
+                          state->asset_marks == plan->asset_marks && state->book == plan->book &&
+                          state->windows == plan->windows &&
+                          state->node_count == bundle->node_count &&
+                          state->agent_count == plan->agent_count &&
+                          state->instrument_count == bundle->instrument_count &&
+                          state->asset_count == bundle->asset_count &&
+                          state->book_entries == bundle->policy->book_entries &&
+                          state->last_now_ns >= 0 && state->lease_until_ns >= 0,
+                      SENTINEL_FORMAT_RANGE));
     for (uint32_t i = 0; i < SENTINEL_VENUES_MAX; i++) {
         int is_known = i > SENTINEL_VENUE_NONE && i < SENTINEL_VENUE_COUNT;
         int64_t until = state->released.usable_until_ms[i];
@@ -63,18 +65,71 @@ static sentinel_status agent_check(const sentinel_agent_state *agent, uint32_t i
                             IS_ZERO(agent->suppressed_reasons)
                       : agent->suppressed_first_ns >= 0 &&
                             agent->suppressed_last_ns >= agent->suppressed_first_ns;
-    return need(agent->node == id && seen && counted && agent->attempts_since_ns >= 0,
+    int beats = agent->beat_sequence != 0
+                    ? agent->beat_ns >= 0 && agent->running_since_ns >= 0
+                    : agent->beat_ns == 0 && agent->iterations == 0 && agent->running_since_ns == 0;
+    return need(agent->node == id && seen && counted && beats && agent->attempts_since_ns >= 0,
                 SENTINEL_FORMAT_RANGE);
 }
 
-static sentinel_status node_check(const sentinel_node_state *node, uint32_t id) {
-    SENTINEL_TRY(
-        need(node->node == id && node->halted <= 1 && node->severity <= 3 && node->since_ns >= 0,
-             SENTINEL_FORMAT_RANGE));
-    int is_clear = node->severity == 0 && node->record == 0 && node->since_ns == 0 &&
-                   IS_ZERO(node->reason_digest32);
-    return need(IS_ZERO(node->reserved) && (node->halted != 0 || is_clear),
+static sentinel_status stop_check(const sentinel_stop_state *stop, uint32_t id) {
+    SENTINEL_TRY(need(stop->id == id && stop->mode < SENTINEL_MODE_COUNT && stop->severity <= 3 &&
+                          stop->cause < SENTINEL_CAUSE_COUNT && stop->since_ns >= 0 &&
+                          stop->until_ns >= 0 &&
+                          (stop->until_ns == 0 || stop->mode == SENTINEL_DRAINING),
+                      SENTINEL_FORMAT_RANGE));
+    int is_clear = stop->severity == 0 && stop->cause == 0 && stop->record == 0 &&
+                   stop->since_ns == 0 && IS_ZERO(stop->reason_digest32);
+    return need(IS_ZERO(stop->reserved) &&
+                    (stop->mode != SENTINEL_RUNNING ? stop->cause != 0 : is_clear),
                 SENTINEL_FORMAT_RESERVED);
+}
+
+static sentinel_status venues_check(const sentinel_state *state) {
+    for (uint32_t i = 0; i < SENTINEL_VENUES_MAX; i++) {
+        int is_known = i > SENTINEL_VENUE_NONE && i < SENTINEL_VENUE_COUNT;
+        SENTINEL_TRY(is_known ? stop_check(&state->venues[i], i)
+                              : need(IS_ZERO(state->venues[i]), SENTINEL_FORMAT_RESERVED));
+    }
+    return SENTINEL_OK;
+}
+
+/* Feeders fill the table from its beginning, each once. */
+static sentinel_status feeders_check(const sentinel_state *state) {
+    const sentinel_feeder_state *feeders = state->feeders;
+    for (uint32_t i = 0; i < SENTINEL_FEEDERS_MAX; i++) {
+        SENTINEL_TRY(need(IS_ZERO(feeders[i].reserved), SENTINEL_FORMAT_RESERVED));
+        SENTINEL_TRY(need((feeders[i].key == 0) == (feeders[i].sequence == 0) &&
+                              (i == 0 || feeders[i].key == 0 || feeders[i - 1].key != 0),
+                          SENTINEL_FORMAT_RANGE));
+        for (uint32_t j = 0; j < i; j++) {
+            SENTINEL_TRY(need(feeders[i].key == 0 || feeders[j].key != feeders[i].key,
+                              SENTINEL_FORMAT_ORDER));
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status pending_check(const sentinel_state *state) {
+    for (uint32_t i = 0; i < SENTINEL_PENDING_MAX; i++) {
+        const sentinel_pending *row = &state->pending[i];
+        if (row->status == 0) {
+            SENTINEL_TRY(need(IS_ZERO(*row), SENTINEL_FORMAT_RESERVED));
+            continue;
+        }
+        SENTINEL_TRY(need(row->status <= SENTINEL_PENDING_REJECTED && row->quorum != 0 &&
+                              row->quorum <= SENTINEL_APPROVERS_MAX &&
+                              row->approver_count <= row->quorum && row->expires_ns > 0 &&
+                              row->agent != 0 && row->action_id != 0 &&
+                              row->record < state->record_count,
+                          SENTINEL_FORMAT_RANGE));
+        SENTINEL_TRY(need(IS_ZERO(row->reserved0), SENTINEL_FORMAT_RESERVED));
+        for (uint32_t k = 0; k < SENTINEL_APPROVERS_MAX; k++) {
+            SENTINEL_TRY(
+                need((row->approvers[k] != 0) == (k < row->approver_count), SENTINEL_FORMAT_RANGE));
+        }
+    }
+    return SENTINEL_OK;
 }
 
 static sentinel_status mark_check(const sentinel_mark_state *mark, uint32_t id, uint8_t kind) {
@@ -97,12 +152,18 @@ static sentinel_status book_check(const sentinel_view *view, uint32_t node) {
             SENTINEL_TRY(need(IS_ZERO(*entry), SENTINEL_FORMAT_RESERVED));
             continue;
         }
-        SENTINEL_TRY(need(sentinel_view_book(view, node, entry->action_id) == entry &&
-                              entry->instrument != 0 && entry->side != 0 &&
-                              entry->side < SENTINEL_SIDE_COUNT && entry->type != 0 &&
-                              entry->type < SENTINEL_TYPE_COUNT &&
-                              entry->time_in_force < SENTINEL_TIF_COUNT && entry->reduce_only <= 1,
-                          SENTINEL_FORMAT_RANGE));
+        SENTINEL_TRY(need(
+            sentinel_view_book(view, node, entry->action_id) == entry && entry->instrument != 0 &&
+                entry->side != 0 && entry->side < SENTINEL_SIDE_COUNT && entry->type != 0 &&
+                entry->type < SENTINEL_TYPE_COUNT && entry->time_in_force < SENTINEL_TIF_COUNT &&
+                entry->reduce_only <= 1 && entry->status < SENTINEL_ORDER_STATUS_COUNT &&
+                entry->reported_ns >= 0 && entry->quantity.mantissa >= 0 &&
+                entry->quantity.scale <= SENTINEL_SCALE_MAX && entry->filled.mantissa >= 0 &&
+                entry->filled.scale <= SENTINEL_SCALE_MAX,
+            SENTINEL_FORMAT_RANGE));
+        SENTINEL_TRY(need(IS_ZERO(entry->reserved) && IS_ZERO(entry->quantity.reserved) &&
+                              IS_ZERO(entry->filled.reserved),
+                          SENTINEL_FORMAT_RESERVED));
     }
     return SENTINEL_OK;
 }
@@ -110,7 +171,7 @@ static sentinel_status book_check(const sentinel_view *view, uint32_t node) {
 static sentinel_status nodes_check(const sentinel_view *view) {
     const sentinel_bundle *bundle = &view->bundle;
     for (uint32_t i = 0; i < bundle->node_count; i++) {
-        SENTINEL_TRY(node_check(sentinel_view_node(view, i), bundle->nodes[i].id));
+        SENTINEL_TRY(stop_check(sentinel_view_node(view, i), bundle->nodes[i].id));
         const sentinel_agent_state *agent = sentinel_view_agent(view, i);
         if (agent != NULL) {
             SENTINEL_TRY(agent_check(agent, bundle->nodes[i].id));
@@ -120,11 +181,21 @@ static sentinel_status nodes_check(const sentinel_view *view) {
     return SENTINEL_OK;
 }
 
+static sentinel_status position_check(const sentinel_position_state *position, uint32_t id) {
+    SENTINEL_TRY(need(position->id == id && position->scale <= SENTINEL_SCALE_MAX &&
+                          position->time_ns >= 0 && position->mantissa != INT64_MIN,
+                      SENTINEL_FORMAT_RANGE));
+    return need(IS_ZERO(position->reserved), SENTINEL_FORMAT_RESERVED);
+}
+
 static sentinel_status marks_check(const sentinel_view *view) {
     const sentinel_bundle *bundle = &view->bundle;
     const sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
     for (uint32_t i = 0; i < bundle->instrument_count; i++) {
-        SENTINEL_TRY(mark_check(&marks[i], bundle->instruments[i].id, SENTINEL_MARK_INSTRUMENT));
+        const sentinel_instrument *row = &bundle->instruments[i];
+        SENTINEL_TRY(mark_check(&marks[i], row->id, SENTINEL_MARK_INSTRUMENT));
+        SENTINEL_TRY(stop_check(sentinel_view_instrument(view, row), row->id));
+        SENTINEL_TRY(position_check(sentinel_view_position(view, row), row->id));
     }
     marks = state_at(view, view->state->asset_marks);
     for (uint32_t i = 0; i < bundle->asset_count; i++) {
@@ -160,6 +231,9 @@ sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundl
     SENTINEL_TRY(need(state_size == plan.size, SENTINEL_FORMAT_SIZE));
     SENTINEL_TRY(header_check(view->state, bundle, &plan, state_size));
     SENTINEL_TRY(counters_check(view->state));
+    SENTINEL_TRY(venues_check(view->state));
+    SENTINEL_TRY(feeders_check(view->state));
+    SENTINEL_TRY(pending_check(view->state));
     SENTINEL_TRY(agent_check(&view->state->strangers, 0));
     SENTINEL_TRY(nodes_check(view));
     SENTINEL_TRY(marks_check(view));

@@ -129,9 +129,9 @@ cdef extern from "sentinel/state.h" nogil:
         SENTINEL_SEQUENCES
         SENTINEL_VENUES_MAX
 
-    ctypedef struct sentinel_node_state:
-        uint32_t node
-        uint8_t halted
+    ctypedef struct sentinel_stop_state:
+        uint32_t id
+        uint8_t mode
         uint8_t severity
         uint64_t record
         int64_t since_ns

@@ -425,15 +425,15 @@ cdef _outcome(const sentinel_outcome *o):
 
 cdef _state(const sentinel_state *s):
     cdef const uint8_t *base = <const uint8_t *>s
-    cdef const sentinel_node_state *nodes = <const sentinel_node_state *>(base + s.nodes)
+    cdef const sentinel_stop_state *nodes = <const sentinel_stop_state *>(base + s.nodes)
     cdef const sentinel_agent_state *agents = <const sentinel_agent_state *>(base + s.agents)
     cdef const sentinel_mark_state *marks
     cdef uint32_t i, table, count
     cdef list halted = [], agent_rows = [], mark_rows = []
     for i in range(s.node_count):
-        if nodes[i].halted:
+        if nodes[i].mode:
             halted.append(_types.NodeState(
-                nodes[i].node, nodes[i].severity, nodes[i].record, nodes[i].since_ns,
+                nodes[i].id, nodes[i].severity, nodes[i].record, nodes[i].since_ns,
                 _copy(nodes[i].reason_digest32, 32)))
     for i in range(s.agent_count):
         agent_rows.append(_types.AgentState(agents[i].node, agents[i].id_highest,

@@ -289,6 +289,10 @@ class Command(IntEnum):
 
     HALT = 1
     RESUME = 2
+    DRAIN = 3
+    APPROVE = 4
+    REJECT = 5
+    LEASE = 6
 
 
 class MarkKind(IntEnum):

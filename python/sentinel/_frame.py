@@ -19,7 +19,7 @@ from ._enums import Power
 from .errors import PolicyInvalid, VerificationFailed
 
 _HEADER = struct.Struct("<8sHHB3sI4s32sQqq16s")
-_KEY = struct.Struct("<IIIH2sq32s8s")
+_KEY = struct.Struct("<IIIH2sq32s72s")
 _GENESIS = struct.Struct("<8sHBBB3sq32s32s256s8s")
 _ROOT_KEYS_MAX: Final = 8
 _PROOFS_MAX: Final = 16

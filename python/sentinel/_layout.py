@@ -117,8 +117,8 @@ FRAME_HEADER: Final = Layout(
 PROOF: Final = Layout("proof", 8, "key:I scheme:H size:H")
 AUTHORITY_KEY: Final = Layout(
     "authority_key",
-    64,
-    "id:I powers:I node:I scheme:H _:2 expires_ns:q public_key32:32s _:8",
+    128,
+    "id:I powers:I node:I scheme:H _:2 expires_ns:q public_key32:32s _:72",
 )
 AUTHORITY: Final = Layout("authority", 24, "key_count:I _:4 threshold:16s")
 GENESIS: Final = Layout(
@@ -129,17 +129,23 @@ GENESIS: Final = Layout(
 )
 COMMAND: Final = Layout(
     "command",
-    64,
-    "verb:H scope:H node:I reason_size:H severity:B _:5 reason_digest32:32s _:16",
+    128,
+    "verb:H scope:H target:I reason_size:H severity:B _:5 until_ns:q record:Q record_hash32:32s"
+    " reason_digest32:32s _:32",
 )
 FEED: Final = Layout("feed", 8, "kind:H count:H _:4")
+REPORT: Final = Layout(
+    "report", 64, "agent:I status:B _:3 action_id:Q filled:D price:D time_ns:q _:8"
+)
+HEARTBEAT: Final = Layout("heartbeat", 32, "agent:I _:4 iterations:Q running_since_ns:q _:8")
 MARK: Final = Layout("mark", 32, "kind:H _:2 id:I price:D time_ns:q")
 
 POLICY: Final = Layout(
     "policy",
     176,
     "semantics_version:I attempt_limit:I attempt_interval_ns:q clock_tolerance_ns:q"
-    " mark_max_age_ns:q market_band_ppm:I book_entries:I source_digest32:32s sections:20I _:24",
+    " mark_max_age_ns:q market_band_ppm:I book_entries:I source_digest32:32s sections:20I"
+    " oversight:16s lease_ns:q",
 )
 NODE: Final = Layout(
     "node",
@@ -167,7 +173,7 @@ KEY: Final = Layout(
 CONSTRAINT: Final = Layout(
     "constraint",
     96,
-    "id:I node:I kind:B each:B bound_scale:B _:1 actions:I venues:I instrument:I mask:I"
+    "id:I node:I kind:B each:B bound_scale:B quorum:B actions:I venues:I instrument:I mask:I"
     " list_first:I list_count:I name:I bound:q window_ns:q max_age_ns:q name_size:H _:30",
 )
 
@@ -306,7 +312,7 @@ def command(
     payload = COMMAND.pack(
         verb=verb,
         scope=1,
-        node=node,
+        target=node,
         reason_size=len(text),
         severity=severity,
         reason_digest32=hashlib.sha256(text).digest(),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ._enums import Action, Command, Environment, MarkKind, Rule, label
 from ._frame import FrameKind, unsafe_parse_frame
+from ._layout import COMMAND
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
@@ -20,7 +21,6 @@ from .receipt import iso_time
 
 __all__ = ["describe_record", "trace_record"]
 
-_COMMAND: Final = struct.Struct("<HHIHB5s32s16s")
 _MARK: Final = struct.Struct("<H2sIqB7sq")
 
 
@@ -139,11 +139,12 @@ def _result(policy: Policy | None, result: Any) -> dict[str, Any]:
 
 def _command(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
     frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
-    verb, _, node, _, severity, _, digest, _ = _COMMAND.unpack(frame.payload)
+    command = COMMAND.unpack(frame.payload)
+    digest = command["reason_digest32"]
     return {
-        "verb": label(Command(verb)),
-        "node": names.node(names.policy(record.policy_hash), node),
-        "severity": severity,
+        "verb": label(Command(command["verb"])),
+        "node": names.node(names.policy(record.policy_hash), command["target"]),
+        "severity": command["severity"],
         "stated_reason": find_text(installed.directory, digest) or f"not kept here: {digest.hex()}",
         "signed_by": [proof.key for proof in frame.proofs],
         "sequence": frame.sequence,
@@ -366,7 +367,7 @@ def _commands(
     for record in before:
         if record.type is RecordType.COMMAND:
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
-            if struct.unpack_from("<I", frame.payload, 4)[0] in chain:
+            if COMMAND.unpack(frame.payload)["target"] in chain:
                 found.append(_describe(names, installed, record))
     return found[-10:]
 

@@ -34,6 +34,22 @@ static inline sentinel_decimal decimal(int64_t mantissa, unsigned scale) {
     return (sentinel_decimal){.mantissa = mantissa, .scale = (uint8_t)scale};
 }
 
+/* An operator's halt of a node by index, or the end of one. */
+static inline void test_halt(const sentinel_view *view, uint32_t node, int halted, uint64_t record,
+                             int64_t now_ns, uint8_t severity, const uint8_t reason_digest32[32]) {
+    sentinel_stop_state stop = {
+        .mode = halted ? SENTINEL_HALTED : SENTINEL_RUNNING,
+        .severity = severity,
+        .cause = SENTINEL_CAUSE_OPERATOR,
+        .record = record,
+        .since_ns = now_ns,
+    };
+    if (halted) {
+        memcpy(stop.reason_digest32, reason_digest32, 32);
+    }
+    sentinel_stop_set(sentinel_view_node(view, node), &stop);
+}
+
 /* ---- Rows -------------------------------------------------------------------- */
 
 /* Adds a node below a parent's index; gives its own. The firm is made by

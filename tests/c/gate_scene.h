@@ -170,7 +170,7 @@ static sentinel_status scene_load(gate_scene *s) {
 
 static void scene_command(gate_scene *s, uint16_t verb, uint32_t node) {
     sentinel_command command = {
-        .verb = verb, .scope = SENTINEL_SCOPE_NODE, .node = node, .reason_size = 4};
+        .verb = verb, .scope = SENTINEL_SCOPE_NODE, .target = node, .reason_size = 4};
     hash_bytes(command.reason_digest32, "test", 4);
     frame_begin(s, SENTINEL_FRAME_COMMAND, &command, sizeof command,
                 ++s->sequences[SENTINEL_FRAME_COMMAND]);

@@ -94,7 +94,7 @@ static void test_the_first_reason_in_precedence_is_the_reason(void) {
         }
         scene_load();
         uint8_t digest32[32] = {0};
-        sentinel_policy_halt(&S.world.view, FIRM, dropped == 0, 1, NOW, 0, digest32);
+        test_halt(&S.world.view, FIRM, dropped == 0, 1, NOW, 0, digest32);
         buy_worth(3);
         judge_at(NOW);
         CHECK_EQ(S.decision.reason, dropped < count ? order[dropped] : SENTINEL_REASON_NONE);

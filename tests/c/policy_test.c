@@ -17,7 +17,7 @@ static sentinel_constraint *scene_with(uint8_t kind, int64_t bound) {
 
 static void halt(uint32_t node) {
     uint8_t digest32[32] = {1};
-    sentinel_policy_halt(&S.world.view, node, 1, 5, NOW, 2, digest32);
+    test_halt(&S.world.view, node, 1, 5, NOW, 2, digest32);
 }
 
 static void halts(uint32_t node, int64_t count, unsigned level) {
@@ -43,7 +43,7 @@ static void test_kill_switch_edge(void) {
     order_of(SENTINEL_ACTION_MESSAGE, 0);
     passes(SENTINEL_RULE_KILL_SWITCH, 0, 0);
     halts(AGENT, 1, 2);
-    sentinel_policy_halt(&S.world.view, AGENT, 0, 0, 0, 0, NULL);
+    test_halt(&S.world.view, AGENT, 0, 0, 0, 0, NULL);
     passes(SENTINEL_RULE_KILL_SWITCH, 0, 0);
 }
 

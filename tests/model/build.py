@@ -347,7 +347,7 @@ def authority_payload(
     """keys: id, powers, public key; thresholds: k by power."""
     limits = bytes(thresholds.get(power, 0) for power in range(16))
     rows = [
-        struct.pack("<IIIH2xq32s8x", key, powers, 0, 1, expires_ns, public)
+        struct.pack("<IIIH2xq32s72x", key, powers, 0, 1, expires_ns, public)
         for key, powers, public in keys
     ]
     return struct.pack("<I4x16s", len(rows), limits) + b"".join(rows)
@@ -355,7 +355,8 @@ def authority_payload(
 
 def command_payload(verb: int, node: int, reason: str) -> bytes:
     digest = hashlib.sha256(reason.encode()).digest()
-    return struct.pack("<HHIHB5x32s16x", verb, 1, node, len(reason.encode()), 1, digest)
+    head = struct.pack("<HHIHB5x", verb, 1, node, len(reason.encode()), 1)
+    return head + bytes(48) + digest + bytes(32)
 
 
 def feed_payload(marks: Sequence[tuple[int, int, Decimal, int]]) -> bytes:

@@ -128,6 +128,9 @@ class PolicyCore:
         lib.sentinel_policy_feed(self.view, ffi.cast("uint8_t *", words), len(payload))
 
     def halt(self, node: int, halted: bool, now: int) -> None:
-        digest = bytes(32)
-        index = self.policy.index_of[node]
-        lib.sentinel_policy_halt(self.view, index, int(halted), 1, now, 0, digest)
+        stop = ffi.new("sentinel_stop_state *")
+        stop.mode = lib.SENTINEL_HALTED if halted else lib.SENTINEL_RUNNING
+        stop.cause = lib.SENTINEL_CAUSE_OPERATOR
+        stop.record, stop.since_ns = 1, now
+        place = lib.sentinel_view_node(self.view, self.policy.index_of[node])
+        lib.sentinel_stop_set(place, stop)

@@ -60,7 +60,7 @@ def authority(threshold: int = 2, expires: int = NOW + 1) -> bytes:
     ]
     data = struct.pack("<I4x16s", len(rows), bytes(thresholds))
     for id_, powers, key in rows:
-        data += struct.pack("<IIIH2xq32s8x", id_, powers, 0, 1, expires, key)
+        data += struct.pack("<IIIH2xq32s72x", id_, powers, 0, 1, expires, key)
     return data
 
 

@@ -68,6 +68,7 @@ def test_layouts_have_the_sizes_and_offsets_of_the_headers(layout: Layout) -> No
 def test_there_are_layouts() -> None:
     assert {layout.name for layout in LAYOUTS} >= {
         *("frame_header", "proof", "authority", "authority_key", "genesis", "command", "feed"),
+        *("report", "heartbeat"),
         *("mark", "policy", "node", "asset", "network", "instrument", "key", "constraint"),
     }
 
@@ -252,7 +253,7 @@ def test_the_core_reads_the_fields_of_commands_and_feeds() -> None:
     command = _layout.command(_enums.Command.RESUME, 42, "Test complete", TERMS, severity=3)
     frame, memory = parsed(_layout.attach_proofs(command, []), FrameKind.COMMAND)
     row = ffi.cast("sentinel_command *", frame.payload)
-    assert (row.verb, row.scope, row.node, row.severity) == (2, 1, 42, 3)
+    assert (row.verb, row.scope, row.target, row.severity) == (2, 1, 42, 3)
     assert row.reason_size == len("Test complete")
     assert bytes(row.reason_digest32) == hashlib.sha256(b"Test complete").digest()
     assert (frame.header.sequence, frame.header.issued_ns) == (7, NOW)

@@ -96,9 +96,9 @@ typedef struct sentinel_authority_key {
     uint8_t reserved0[2];
     int64_t expires_ns; /* a proof at or after this time does not count */
     uint8_t public_key32[32];
-    uint8_t reserved1[8];
+    uint8_t reserved1[72]; /* room for passkeys: P-256 key, hash of the rpId */
 } sentinel_authority_key;
-SENTINEL_SIZE(sentinel_authority_key, 64);
+SENTINEL_SIZE(sentinel_authority_key, 128);
 
 /* Payload of an authority bundle: this, then key_count rows. */
 typedef struct sentinel_authority {
@@ -130,29 +130,44 @@ SENTINEL_AT(sentinel_genesis, root_keys, 88);
 enum {
     SENTINEL_COMMAND_HALT = 1, /* any one operator */
     SENTINEL_COMMAND_RESUME = 2, /* k of n operators */
-    SENTINEL_COMMAND_COUNT = 3
+    SENTINEL_COMMAND_DRAIN = 3, /* any one operator: only what lowers risk */
+    SENTINEL_COMMAND_APPROVE = 4, /* approvers, each for itself: a pending record */
+    SENTINEL_COMMAND_REJECT = 5, /* any one approver */
+    SENTINEL_COMMAND_LEASE = 6, /* any one operator: the engine may go on */
+    SENTINEL_COMMAND_COUNT = 7
 };
 enum {
-    SENTINEL_SCOPE_NODE = 1, /* node: a firm's, group's or agent's id */
-    SENTINEL_SCOPE_COUNT = 2 /* venue and instrument are later scopes */
+    SENTINEL_SCOPE_NODE = 1, /* target: a firm's, group's or agent's id */
+    SENTINEL_SCOPE_VENUE = 2, /* target: the venue's number */
+    SENTINEL_SCOPE_INSTRUMENT = 3, /* target: the instrument's id */
+    SENTINEL_SCOPE_RECORD = 4, /* APPROVE, REJECT: record and its hash */
+    SENTINEL_SCOPE_ENGINE = 5, /* LEASE */
+    SENTINEL_SCOPE_COUNT = 6
 };
 
 /* Payload of a command. The reason's text is kept beside the log. */
 typedef struct sentinel_command {
     uint16_t verb;
     uint16_t scope;
-    uint32_t node; /* id */
+    uint32_t target; /* id or number by the scope; else 0 */
     uint16_t reason_size; /* bytes of UTF-8; not 0 */
     uint8_t severity; /* 0 to 3 */
     uint8_t reserved0[5];
+    int64_t until_ns; /* DRAIN: then it is a halt, 0 never; LEASE: its end; else 0 */
+    uint64_t record; /* APPROVE, REJECT: number of the pending record; else 0 */
+    uint8_t record_hash32[32]; /* and its hash; else zero */
     uint8_t reason_digest32[32]; /* SHA-256 of the text */
-    uint8_t reserved1[16];
+    uint8_t reserved1[32];
 } sentinel_command;
-SENTINEL_SIZE(sentinel_command, 64);
-SENTINEL_AT(sentinel_command, reason_digest32, 16);
+SENTINEL_SIZE(sentinel_command, 128);
+SENTINEL_AT(sentinel_command, until_ns, 16);
+SENTINEL_AT(sentinel_command, record_hash32, 32);
+SENTINEL_AT(sentinel_command, reason_digest32, 64);
 
 enum {
     SENTINEL_FEED_MARK = 1,
+    SENTINEL_FEED_EXECUTION = 2, /* sequences per feeder, without gaps */
+    SENTINEL_FEED_HEARTBEAT = 3, /* by agents; sequences per agent */
     SENTINEL_FEED_COUNT = 4
 };
 enum {
@@ -179,6 +194,40 @@ typedef struct sentinel_feed {
     uint8_t reserved[4];
 } sentinel_feed;
 SENTINEL_SIZE(sentinel_feed, 8);
+
+/* What a venue said of an order that was signed. */
+enum {
+    SENTINEL_ORDER_SIGNED = 0, /* nothing was reported yet */
+    SENTINEL_ORDER_ACKNOWLEDGED = 1,
+    SENTINEL_ORDER_PARTLY_FILLED = 2,
+    SENTINEL_ORDER_FILLED = 3,
+    SENTINEL_ORDER_CANCELLED = 4,
+    SENTINEL_ORDER_REJECTED = 5,
+    SENTINEL_ORDER_EXPIRED = 6,
+    SENTINEL_ORDER_STATUS_COUNT = 7
+};
+#define SENTINEL_FEED_REPORTS_MAX 64u
+typedef struct sentinel_report {
+    uint32_t agent; /* node id */
+    uint8_t status; /* SENTINEL_ORDER_*, not SIGNED */
+    uint8_t reserved0[3];
+    uint64_t action_id; /* of the place, or of its last amend */
+    sentinel_decimal filled; /* in all, in the instrument's unit; may be zero */
+    sentinel_decimal price; /* average; zero: not known */
+    int64_t time_ns; /* by the venue, not after the frame's issued_ns */
+    uint8_t reserved1[8];
+} sentinel_report;
+SENTINEL_SIZE(sentinel_report, 64);
+
+/* Payload of a heartbeat: the feed's header with count 1, then this. */
+typedef struct sentinel_heartbeat {
+    uint32_t agent; /* node id; the proof is by its AGENT key */
+    uint8_t reserved0[4];
+    uint64_t iterations; /* done; never falls */
+    int64_t running_since_ns; /* when the running one began; 0: none runs */
+    uint8_t reserved1[8];
+} sentinel_heartbeat;
+SENTINEL_SIZE(sentinel_heartbeat, 32);
 
 /* What a frame must name. */
 typedef struct sentinel_frame_expect {

@@ -64,12 +64,21 @@ typedef struct sentinel_policy {
     uint32_t book_entries; /* per agent; a power of two */
     uint8_t source_digest32[32]; /* SHA-256 of the text it was compiled from */
     sentinel_section sections[SENTINEL_SECTION_COUNT];
-    uint8_t reserved[24];
+    uint8_t oversight[16]; /* by action: SENTINEL_OVERSIGHT_* */
+    int64_t lease_ns; /* the longest operator lease; 0: none is needed */
 } sentinel_policy;
 SENTINEL_SIZE(sentinel_policy, 176);
 SENTINEL_AT(sentinel_policy, market_band_ppm, 32);
 SENTINEL_AT(sentinel_policy, source_digest32, 40);
 SENTINEL_AT(sentinel_policy, sections, 72);
+
+/* How far humans are in the loop, per action. */
+enum {
+    SENTINEL_OVERSIGHT_AUTONOMOUS = 0,
+    SENTINEL_OVERSIGHT_NOTIFY = 1, /* signed; the record carries the mark */
+    SENTINEL_OVERSIGHT_APPROVE = 2, /* every one waits for approvers */
+    SENTINEL_OVERSIGHT_COUNT = 3
+};
 
 enum {
     SENTINEL_NODE_FIRM = 1,
@@ -202,7 +211,7 @@ typedef struct sentinel_constraint {
     uint8_t kind;
     uint8_t each; /* SENTINEL_SHARED or SENTINEL_EACH_AGENT */
     uint8_t bound_scale; /* quantity cap: decimals of the bound */
-    uint8_t reserved0;
+    uint8_t quorum; /* approval: how many approvers */
     uint32_t actions; /* bit n: applies to action n; not 0 */
     uint32_t venues; /* bit n: applies to venue n; not 0 */
     uint32_t instrument; /* id; 0: any */

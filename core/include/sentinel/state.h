@@ -17,17 +17,33 @@ extern "C" {
 #define SENTINEL_ID_WINDOW 64u
 #define SENTINEL_STATE_BYTES_MAX (UINT64_C(1) << 40)
 
-/* Whether a node is halted, and by what. */
-typedef struct sentinel_node_state {
-    uint32_t node; /* id */
-    uint8_t halted; /* 1: yes */
+/* Whether a node, venue or instrument may go on, and if not, why. */
+enum {
+    SENTINEL_RUNNING = 0,
+    SENTINEL_DRAINING = 1, /* only what lowers risk */
+    SENTINEL_HALTED = 2, /* nothing */
+    SENTINEL_MODE_COUNT = 3
+};
+enum {
+    SENTINEL_CAUSE_NONE = 0, /* it runs */
+    SENTINEL_CAUSE_OPERATOR = 1,
+    SENTINEL_CAUSE_HEARTBEAT = 2, /* no heartbeat in time */
+    SENTINEL_CAUSE_PROGRESS = 3, /* an iteration ran for too long */
+    SENTINEL_CAUSE_REPORT = 4, /* a report contradicts what was signed, or one is missing */
+    SENTINEL_CAUSE_COUNT = 5
+};
+typedef struct sentinel_stop_state {
+    uint32_t id; /* of the node or instrument; number of the venue */
+    uint8_t mode;
     uint8_t severity;
-    uint8_t reserved[2];
-    uint64_t record; /* of the command that halted it */
+    uint8_t cause;
+    uint8_t reserved[1];
+    uint64_t record; /* that did it */
     int64_t since_ns;
-    uint8_t reason_digest32[32];
-} sentinel_node_state;
-SENTINEL_SIZE(sentinel_node_state, 56);
+    int64_t until_ns; /* DRAINING: then it is halted; 0: no such time */
+    uint8_t reason_digest32[32]; /* of the command; else zero */
+} sentinel_stop_state;
+SENTINEL_SIZE(sentinel_stop_state, 64);
 
 typedef struct sentinel_agent_state {
     uint64_t id_highest; /* highest action id signed; 0: none */
@@ -40,8 +56,12 @@ typedef struct sentinel_agent_state {
     int64_t suppressed_first_ns;
     int64_t suppressed_last_ns;
     uint64_t suppressed_reasons[2];
+    uint64_t beat_sequence; /* of the last heartbeat; 0: none */
+    int64_t beat_ns; /* when it was taken */
+    uint64_t iterations; /* that it told of */
+    int64_t running_since_ns; /* as it told; 0: none runs */
 } sentinel_agent_state;
-SENTINEL_SIZE(sentinel_agent_state, 584);
+SENTINEL_SIZE(sentinel_agent_state, 616);
 
 typedef struct sentinel_mark_state {
     uint32_t id;
@@ -67,8 +87,56 @@ typedef struct sentinel_book_entry {
      * even after amends. */
     uint64_t client_record;
     uint64_t client_epoch;
+    sentinel_decimal quantity; /* as ordered, in the instrument's unit; zero: in quote currency */
+    sentinel_decimal filled; /* as reported, in all */
+    int64_t reported_ns; /* when the last report was taken; 0: none */
+    uint8_t status; /* SENTINEL_ORDER_* */
+    uint8_t reserved[7];
 } sentinel_book_entry;
-SENTINEL_SIZE(sentinel_book_entry, 48);
+SENTINEL_SIZE(sentinel_book_entry, 96);
+
+/* What is held of an instrument, as far as reports of this engine's orders
+ * tell: buys less sells, in the instrument's unit. */
+typedef struct sentinel_position_state {
+    uint32_t id; /* of the instrument */
+    uint8_t scale;
+    uint8_t reserved[3];
+    int64_t mantissa; /* below 0: short */
+    int64_t time_ns; /* when the last report was taken; 0: none */
+} sentinel_position_state;
+SENTINEL_SIZE(sentinel_position_state, 24);
+
+/* An order that waits for approvers. A free row is zero. */
+#define SENTINEL_PENDING_MAX 64u
+#define SENTINEL_APPROVERS_MAX 8u
+enum {
+    SENTINEL_PENDING_OPEN = 1,
+    SENTINEL_PENDING_APPROVED = 2, /* may be asked for again, once */
+    SENTINEL_PENDING_REJECTED = 3
+};
+typedef struct sentinel_pending {
+    uint64_t record; /* of verdict PENDING */
+    uint8_t record_hash32[32];
+    int64_t expires_ns;
+    uint64_t action_id;
+    uint32_t agent; /* node id */
+    uint8_t status; /* 0: free */
+    uint8_t quorum; /* approvers needed */
+    uint8_t approver_count;
+    uint8_t reserved0[1];
+    uint32_t approvers[SENTINEL_APPROVERS_MAX]; /* ids of their keys */
+    uint8_t order_digest32[32]; /* SHA-256 of the order's struct */
+} sentinel_pending;
+SENTINEL_SIZE(sentinel_pending, 128);
+
+/* The last sequence of each feeder whose frames must not have gaps. */
+#define SENTINEL_FEEDERS_MAX 32u
+typedef struct sentinel_feeder_state {
+    uint32_t key; /* id; 0: free */
+    uint8_t reserved[4];
+    uint64_t sequence;
+} sentinel_feeder_state;
+SENTINEL_SIZE(sentinel_feeder_state, 16);
 
 /* DAILY_LIMIT */
 typedef struct sentinel_daily_state {
@@ -131,7 +199,9 @@ typedef struct sentinel_state {
     uint8_t policy_hash32[32];
     uint8_t limit_hash32[32];
     uint8_t authority_hash32[32];
-    uint64_t nodes; /* offset: sentinel_node_state[node_count] */
+    uint64_t nodes; /* offset: sentinel_stop_state[node_count] */
+    uint64_t instruments; /* offset: sentinel_stop_state[instrument_count] */
+    uint64_t positions; /* offset: sentinel_position_state[instrument_count] */
     uint64_t agents; /* offset: sentinel_agent_state[agent_count] */
     uint64_t instrument_marks; /* offset: sentinel_mark_state[instrument_count] */
     uint64_t asset_marks; /* offset: sentinel_mark_state[asset_count] */
@@ -145,9 +215,13 @@ typedef struct sentinel_state {
     uint8_t reserved[4];
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
     sentinel_released released;
+    int64_t lease_until_ns; /* of the operators; 0: none was given */
+    sentinel_stop_state venues[SENTINEL_VENUES_MAX]; /* by number */
+    sentinel_feeder_state feeders[SENTINEL_FEEDERS_MAX];
+    sentinel_pending pending[SENTINEL_PENDING_MAX];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 5216);
+SENTINEL_SIZE(sentinel_state, 14936);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
@@ -237,15 +311,26 @@ sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *subject
 SENTINEL_API void
 sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, size_t size);
 
-/* Halts (1) or releases (0) a node by index. */
+/* Stops something, or lets it run again: `stop` says all but the id, which
+ * stays. Null place is allowed (nothing happens). */
 SENTINEL_API void
-sentinel_policy_halt(const sentinel_view *view, uint32_t node, int halted, uint64_t record,
-                     int64_t now_ns, uint8_t severity, const uint8_t reason_digest32[32]);
+sentinel_stop_set(sentinel_stop_state *place, const sentinel_stop_state *stop);
+
+/* The mode that counts at a time: a drain past its end is a halt. */
+SENTINEL_API uint8_t
+sentinel_stop_mode(const sentinel_stop_state *stop, int64_t now_ns);
 
 /* Tables of the state, by index of the node (of an agent: null for others).
  * The book's entry is the place of an action id, whatever it holds. */
-SENTINEL_API sentinel_node_state *
+SENTINEL_API sentinel_stop_state *
 sentinel_view_node(const sentinel_view *view, uint32_t node);
+/* The same of a venue by number, and of an instrument by its row. */
+SENTINEL_API sentinel_stop_state *
+sentinel_view_venue(const sentinel_view *view, uint16_t venue);
+SENTINEL_API sentinel_stop_state *
+sentinel_view_instrument(const sentinel_view *view, const sentinel_instrument *instrument);
+SENTINEL_API sentinel_position_state *
+sentinel_view_position(const sentinel_view *view, const sentinel_instrument *instrument);
 SENTINEL_API sentinel_agent_state *
 sentinel_view_agent(const sentinel_view *view, uint32_t node);
 SENTINEL_API sentinel_book_entry *
