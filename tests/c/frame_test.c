@@ -264,8 +264,11 @@ static void test_authority_rows_are_checked(void) {
     p.rows[1].expires_ns = 0;
     CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
     p = good_authority();
-    p.rows[1].reserved1[7] = 1;
-    CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
+    for (size_t i = 0; i < sizeof p.rows[1].reserved1; i++) {
+        p = good_authority();
+        p.rows[1].reserved1[i] = 1;
+        CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
+    }
     p = good_authority();
     p.rows[1].reserved0[1] = 1;
     CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
@@ -276,6 +279,36 @@ static void check_command(gate_scene *s, size_t offset, uint8_t value, sentinel_
     s->frame[sizeof(sentinel_frame_header) + offset] = value;
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now), expected);
+}
+
+/* What has its place in the layout alone, yet, is refused whole. */
+static void test_commands_of_later_verbs_and_scopes_are_refused(void) {
+    static const struct {
+        size_t offset, size;
+    } later[] = {
+        {offsetof(sentinel_command, until_ns), 8},
+        {offsetof(sentinel_command, record), 8},
+        {offsetof(sentinel_command, record_hash32), 32},
+    };
+    gate_scene *s = &scene;
+    scene_begin(s);
+    check_command(s, offsetof(sentinel_command, verb), SENTINEL_COMMAND_HALT, SENTINEL_OK);
+    for (uint16_t verb = SENTINEL_COMMAND_DRAIN; verb < SENTINEL_COMMAND_COUNT; verb++) {
+        scene_command(s, verb, FIRM_ID);
+        frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+        frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+        CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
+                 SENTINEL_FORMAT_RANGE);
+    }
+    for (uint8_t scope = SENTINEL_SCOPE_VENUE; scope < SENTINEL_SCOPE_COUNT; scope++) {
+        check_command(s, offsetof(sentinel_command, scope), scope, SENTINEL_FORMAT_RANGE);
+    }
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        for (size_t k = 0; k < later[i].size; k++) {
+            check_command(s, later[i].offset + k, 1, SENTINEL_FORMAT_RANGE);
+        }
+    }
+    scene_end(s);
 }
 
 static void test_commands_are_checked(void) {
@@ -290,11 +323,15 @@ static void test_commands_are_checked(void) {
     check_command(s, offsetof(sentinel_command, reason_size), 0, SENTINEL_FORMAT_RANGE);
     check_command(s, offsetof(sentinel_command, severity), 3, SENTINEL_OK);
     check_command(s, offsetof(sentinel_command, severity), 4, SENTINEL_FORMAT_RANGE);
-    check_command(s, offsetof(sentinel_command, node), 1, SENTINEL_POLICY_SCOPE);
+    check_command(s, offsetof(sentinel_command, target), 1, SENTINEL_POLICY_SCOPE);
+    scene_command(s, SENTINEL_COMMAND_HALT, 0);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
+             SENTINEL_POLICY_SCOPE);
     for (size_t i = 0; i < 5; i++) {
         check_command(s, offsetof(sentinel_command, reserved0) + i, 1, SENTINEL_FORMAT_RESERVED);
     }
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 32; i++) {
         check_command(s, offsetof(sentinel_command, reserved1) + i, 1, SENTINEL_FORMAT_RESERVED);
     }
     scene_end(s);
@@ -344,6 +381,26 @@ static void test_marks_are_checked(void) {
     mark = good;
     mark.price.reserved[6] = 1;
     check_mark(s, mark, SENTINEL_FORMAT_RESERVED);
+    scene_end(s);
+}
+
+static void test_feeds_of_later_kinds_are_refused(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    struct {
+        sentinel_feed feed;
+        sentinel_report report;
+    } payload = {
+        .feed = {.count = 1},
+        .report = {.agent = 1110, .status = SENTINEL_ORDER_ACKNOWLEDGED, .action_id = 1},
+    };
+    for (uint16_t kind = SENTINEL_FEED_EXECUTION; kind <= SENTINEL_FEED_COUNT; kind++) {
+        payload.feed.kind = kind;
+        frame_begin(s, SENTINEL_FRAME_FEED, &payload, sizeof payload, 1000);
+        frame_sign(s, KEY_FEEDER, KEY_FEEDER);
+        CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
+                 SENTINEL_FORMAT_RANGE);
+    }
     scene_end(s);
 }
 
@@ -439,7 +496,9 @@ int main(int argc, char **argv) {
     RUN(test_authority_is_signed_by_the_root_alone);
     RUN(test_authority_rows_are_checked);
     RUN(test_commands_are_checked);
+    RUN(test_commands_of_later_verbs_and_scopes_are_refused);
     RUN(test_marks_are_checked);
+    RUN(test_feeds_of_later_kinds_are_refused);
     RUN(test_feeds_have_a_limit);
     RUN(test_genesis_is_checked);
     return test_end();

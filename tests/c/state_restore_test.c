@@ -9,6 +9,47 @@ static uint8_t *copy; /* of the busy state; changed and restored by each test */
 static sentinel_view restored;
 static void *layout;
 
+/* What commands, reports and heartbeats leave. */
+static void busy_stops(const sentinel_view *view, const uint8_t digest32[32]) {
+    sentinel_state *state = view->state;
+    sentinel_stop_state drain = {
+        .mode = SENTINEL_DRAINING,
+        .severity = 1,
+        .cause = SENTINEL_CAUSE_OPERATOR,
+        .record = 6,
+        .since_ns = NOW,
+        .until_ns = NOW + 1,
+    };
+    memcpy(drain.reason_digest32, digest32, 32);
+    sentinel_stop_set(&state->venues[SENTINEL_VENUE_COUNT - 1], &drain);
+    sentinel_stop_set(sentinel_view_instrument(view, &view->bundle.instruments[1]), &drain);
+    sentinel_position_state *held = sentinel_view_position(view, &view->bundle.instruments[1]);
+    held->mantissa = -5;
+    held->scale = 1;
+    held->time_ns = NOW;
+    sentinel_agent_state *agent = sentinel_view_agent(view, AGENT);
+    agent->beat_sequence = 4;
+    agent->beat_ns = NOW;
+    agent->iterations = 2;
+    agent->running_since_ns = NOW - 1;
+    state->lease_until_ns = NOW + 1;
+    state->feeders[0] = (sentinel_feeder_state){.key = 9, .sequence = 3};
+    state->feeders[1] = (sentinel_feeder_state){.key = 4, .sequence = 1};
+    state->record_count = 10;
+    state->pending[2] = (sentinel_pending){
+        .record = 9,
+        .record_hash32 = {1},
+        .expires_ns = NOW,
+        .action_id = 6,
+        .agent = 1110,
+        .status = SENTINEL_PENDING_OPEN,
+        .quorum = 2,
+        .approver_count = 1,
+        .approvers = {7},
+        .order_digest32 = {2},
+    };
+}
+
 /* A state in which every table holds something. */
 static void busy(void) {
     scene_begin();
@@ -24,7 +65,7 @@ static void busy(void) {
     }
     sentinel_view *view = &S.world.view;
     uint8_t digest32[32] = {7};
-    sentinel_policy_halt(view, OTHER, 1, 5, NOW, 2, digest32);
+    test_halt(view, OTHER, 1, 5, NOW, 2, digest32);
     mark_instrument(SPOT, decimal(5, 1), NOW);
     mark_asset(BTC, decimal(6, 0), NOW);
     sentinel_agent_state *agent = sentinel_view_agent(view, AGENT);
@@ -36,6 +77,7 @@ static void busy(void) {
     agent->suppressed_last_ns = 11;
     *sentinel_view_book(view, AGENT, 3) = (sentinel_book_entry){
         .action_id = 3, .record = 9, .instrument = SPOT, .side = 1, .type = 1};
+    busy_stops(view, digest32);
     view->state->key_counters[0] = (sentinel_key_counter){.key = 61, .uses = 3};
     view->state->key_counters[1] = (sentinel_key_counter){.key = 62, .uses = 1};
     view->state->last_now_ns = NOW;
@@ -60,8 +102,20 @@ static void *copied(const void *place) {
     return copy + ((const uint8_t *)place - (const uint8_t *)S.world.state);
 }
 
-static sentinel_node_state *node(uint32_t index) {
+static sentinel_stop_state *node(uint32_t index) {
     return copied(sentinel_view_node(&S.world.view, index));
+}
+
+static sentinel_stop_state *venue(uint32_t number) {
+    return &head()->venues[number];
+}
+
+static sentinel_stop_state *instrument(uint32_t index) {
+    return (sentinel_stop_state *)(copy + head()->instruments) + index;
+}
+
+static sentinel_position_state *position(uint32_t index) {
+    return (sentinel_position_state *)(copy + head()->positions) + index;
 }
 
 static sentinel_agent_state *agent(uint32_t index) {
@@ -70,6 +124,11 @@ static sentinel_agent_state *agent(uint32_t index) {
 
 static sentinel_book_entry *entry(uint64_t action_id) {
     return copied(sentinel_view_book(&S.world.view, AGENT, action_id));
+}
+
+/* The quantity of entry 3, or what of it is filled. */
+static sentinel_decimal *part(int filled) {
+    return filled ? &entry(3)->filled : &entry(3)->quantity;
 }
 
 static sentinel_mark_state *instrument_mark(uint32_t index) {
@@ -138,6 +197,8 @@ static void test_refuses_a_state_of_another_bundle_or_form(void) {
     EXPECT(FORMAT_SIZE, head()->size_bytes += 8);
     EXPECT(AUDIT_SNAPSHOT, head()->policy_hash32[31] ^= 1);
     EXPECT(FORMAT_RANGE, head()->nodes += 8);
+    EXPECT(FORMAT_RANGE, head()->instruments += 8);
+    EXPECT(FORMAT_RANGE, head()->positions -= 8);
     EXPECT(FORMAT_RANGE, head()->agents += 8);
     EXPECT(FORMAT_RANGE, head()->instrument_marks -= 8);
     EXPECT(FORMAT_RANGE, head()->asset_marks = 0);
@@ -149,6 +210,8 @@ static void test_refuses_a_state_of_another_bundle_or_form(void) {
     EXPECT(FORMAT_RANGE, head()->asset_count--);
     EXPECT(FORMAT_RANGE, head()->book_entries = 32);
     EXPECT(FORMAT_RANGE, head()->last_now_ns = -1);
+    EXPECT(OK, head()->lease_until_ns = 0);
+    EXPECT(FORMAT_RANGE, head()->lease_until_ns = -1);
     for (int i = 0; i < 4; i++) {
         EXPECT(FORMAT_RESERVED, head()->reserved[i] = 1);
     }
@@ -208,18 +271,135 @@ static void test_refuses_agents_that_no_gate_leaves(void) {
     EXPECT(FORMAT_RANGE, agent(AGENT)->suppressed = 0);
     EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_last_ns = 1);
     EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_reasons[1] = 1);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->beat_sequence = 0);
+    EXPECT(OK, agent(AGENT)->beat_sequence = UINT64_MAX);
+    EXPECT(OK, agent(AGENT)->beat_ns = 0);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->beat_ns = -1);
+    EXPECT(OK, agent(AGENT)->running_since_ns = 0);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->running_since_ns = -1);
+    EXPECT(OK, agent(AGENT)->iterations = UINT64_MAX);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->beat_ns = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->iterations = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->running_since_ns = 1);
     EXPECT(FORMAT_RANGE, head()->strangers.node = 1);
     EXPECT(FORMAT_RANGE, head()->strangers.id_seen = 1);
 }
 
-static void test_refuses_nodes_marks_and_books_out_of_range(void) {
-    EXPECT(FORMAT_RANGE, node(FIRM)->node = 1001);
-    EXPECT(FORMAT_RANGE, node(FIRM)->halted = 2);
+/* A stop is alike wherever it stands: here one that drains, and one that runs. */
+#define EXPECT_STOP(drains, runs, number)                                                   \
+    do {                                                                                    \
+        EXPECT(FORMAT_RANGE, (drains)->id = (number) + 1);                                  \
+        EXPECT(FORMAT_RANGE, (drains)->mode = SENTINEL_MODE_COUNT);                         \
+        EXPECT(FORMAT_RANGE, (drains)->mode = SENTINEL_HALTED);                             \
+        EXPECT(OK, (drains)->mode = SENTINEL_HALTED; (drains)->until_ns = 0);               \
+        EXPECT(FORMAT_RANGE, (drains)->mode = SENTINEL_RUNNING);                            \
+        EXPECT(FORMAT_RESERVED, (drains)->mode = SENTINEL_RUNNING; (drains)->until_ns = 0); \
+        EXPECT(OK, (drains)->severity = 3);                                                 \
+        EXPECT(FORMAT_RANGE, (drains)->severity = 4);                                       \
+        EXPECT(OK, (drains)->cause = SENTINEL_CAUSE_COUNT - 1);                             \
+        EXPECT(FORMAT_RANGE, (drains)->cause = SENTINEL_CAUSE_COUNT);                       \
+        EXPECT(FORMAT_RESERVED, (drains)->cause = 0);                                       \
+        EXPECT(OK, (drains)->since_ns = 0);                                                 \
+        EXPECT(FORMAT_RANGE, (drains)->since_ns = -1);                                      \
+        EXPECT(OK, (drains)->until_ns = 0);                                                 \
+        EXPECT(OK, (drains)->until_ns = INT64_MAX);                                         \
+        EXPECT(FORMAT_RANGE, (drains)->until_ns = -1);                                      \
+        EXPECT(FORMAT_RESERVED, (drains)->reserved[0] = 1);                                 \
+        EXPECT(FORMAT_RANGE, (runs)->until_ns = 1);                                         \
+        EXPECT(FORMAT_RESERVED, (runs)->severity = 1);                                      \
+        EXPECT(FORMAT_RESERVED, (runs)->cause = 1);                                         \
+        EXPECT(FORMAT_RESERVED, (runs)->record = 1);                                        \
+        EXPECT(FORMAT_RESERVED, (runs)->since_ns = 1);                                      \
+        EXPECT(FORMAT_RESERVED, (runs)->reason_digest32[31] = 1);                           \
+        EXPECT(FORMAT_RESERVED, (runs)->reserved[0] = 1);                                   \
+    } while (0)
+
+static void test_refuses_stops_that_no_command_leaves(void) {
+    unsigned last = SENTINEL_VENUE_COUNT - 1;
+    EXPECT_STOP(venue(last), venue(last - 1), last);
+    EXPECT_STOP(instrument(1), instrument(0), S.world.bundle.instruments[1].id);
+    for (unsigned i = 0; i < SENTINEL_VENUES_MAX; i++) {
+        if (i == SENTINEL_VENUE_NONE || i > last) {
+            EXPECT(FORMAT_RESERVED, venue(i)->id = i + 1);
+            EXPECT(FORMAT_RESERVED, venue(i)->mode = SENTINEL_HALTED);
+        } else {
+            EXPECT(FORMAT_RANGE, venue(i)->id = 0);
+        }
+    }
+    EXPECT(FORMAT_RANGE, node(FIRM)->id = 1001);
+    EXPECT(FORMAT_RANGE, node(FIRM)->mode = SENTINEL_MODE_COUNT);
     EXPECT(FORMAT_RANGE, node(OTHER)->severity = 4);
     EXPECT(OK, node(OTHER)->severity = 3);
     EXPECT(FORMAT_RANGE, node(OTHER)->since_ns = -1);
-    EXPECT(FORMAT_RESERVED, node(OTHER)->reserved[1] = 1);
-    EXPECT(FORMAT_RESERVED, node(OTHER)->halted = 0);
+    EXPECT(FORMAT_RANGE, node(OTHER)->until_ns = 1); /* halted is for good */
+    EXPECT(FORMAT_RESERVED, node(OTHER)->reserved[0] = 1);
+    EXPECT(FORMAT_RESERVED, node(OTHER)->cause = 0);
+    EXPECT(FORMAT_RESERVED, node(OTHER)->mode = SENTINEL_RUNNING);
+}
+
+static void test_refuses_positions_out_of_range(void) {
+    EXPECT(FORMAT_RANGE, position(1)->id++);
+    EXPECT(OK, position(1)->scale = SENTINEL_SCALE_MAX);
+    EXPECT(FORMAT_RANGE, position(1)->scale = SENTINEL_SCALE_MAX + 1);
+    EXPECT(OK, position(1)->mantissa = INT64_MAX);
+    EXPECT(OK, position(1)->mantissa = -INT64_MAX);
+    EXPECT(FORMAT_RANGE, position(1)->mantissa = INT64_MIN);
+    EXPECT(OK, position(1)->time_ns = 0);
+    EXPECT(FORMAT_RANGE, position(1)->time_ns = -1);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(FORMAT_RESERVED, position(1)->reserved[i] = 1);
+    }
+}
+
+static void feeders_fill(uint32_t first, uint32_t end) {
+    for (uint32_t i = first; i < end; i++) {
+        head()->feeders[i] = (sentinel_feeder_state){.key = 100 + i, .sequence = 1};
+    }
+}
+
+static void test_refuses_feeders_that_are_no_table(void) {
+    EXPECT(OK, head()->feeders[0].sequence = UINT64_MAX);
+    EXPECT(FORMAT_RANGE, head()->feeders[0].sequence = 0);
+    EXPECT(FORMAT_RANGE, head()->feeders[1].key = 0);
+    EXPECT(FORMAT_RANGE, head()->feeders[2].sequence = 1);
+    EXPECT(FORMAT_ORDER, head()->feeders[1].key = 9);
+    EXPECT(FORMAT_RANGE, head()->feeders[0] = (sentinel_feeder_state){0});
+    EXPECT(FORMAT_RANGE, feeders_fill(3, 4));
+    EXPECT(FORMAT_RESERVED, head()->feeders[31].reserved[3] = 1);
+    EXPECT(OK, feeders_fill(2, SENTINEL_FEEDERS_MAX));
+}
+
+static sentinel_pending *pending(void) {
+    return &head()->pending[2];
+}
+
+static void test_refuses_pending_orders_that_no_gate_leaves(void) {
+    EXPECT(OK, memset(pending(), 0, sizeof *pending()));
+    EXPECT(OK, pending()->status = SENTINEL_PENDING_APPROVED; pending()->quorum = 1);
+    EXPECT(OK, pending()->status = SENTINEL_PENDING_REJECTED);
+    EXPECT(FORMAT_RANGE, pending()->status = SENTINEL_PENDING_REJECTED + 1);
+    EXPECT(FORMAT_RESERVED, pending()->status = 0);
+    EXPECT(FORMAT_RANGE, pending()->quorum = 0; pending()->approver_count = 0;
+           pending()->approvers[0] = 0);
+    EXPECT(OK, pending()->quorum = SENTINEL_APPROVERS_MAX);
+    EXPECT(FORMAT_RANGE, pending()->quorum = SENTINEL_APPROVERS_MAX + 1);
+    EXPECT(OK, pending()->approver_count = 2; pending()->approvers[1] = 8);
+    EXPECT(FORMAT_RANGE, pending()->approver_count = 3; pending()->approvers[1] = 8;
+           pending()->approvers[2] = 9);
+    EXPECT(FORMAT_RANGE, pending()->approver_count = 0);
+    EXPECT(FORMAT_RANGE, pending()->approver_count = 2);
+    EXPECT(FORMAT_RANGE, pending()->approvers[7] = 1);
+    EXPECT(OK, pending()->expires_ns = 1);
+    EXPECT(FORMAT_RANGE, pending()->expires_ns = 0);
+    EXPECT(FORMAT_RANGE, pending()->agent = 0);
+    EXPECT(FORMAT_RANGE, pending()->action_id = 0);
+    EXPECT(FORMAT_RANGE, pending()->record = 10); /* which is still to come */
+    EXPECT(FORMAT_RESERVED, pending()->reserved0[0] = 1);
+    EXPECT(FORMAT_RESERVED, head()->pending[0].order_digest32[31] = 1);
+    EXPECT(FORMAT_RESERVED, head()->pending[63].record = 1);
+}
+
+static void test_refuses_marks_and_books_out_of_range(void) {
     EXPECT(FORMAT_RANGE, instrument_mark(0)->id = LINEAR);
     EXPECT(FORMAT_RANGE, instrument_mark(0)->kind = SENTINEL_MARK_ASSET);
     EXPECT(FORMAT_RANGE, asset_mark(1)->kind = SENTINEL_MARK_INSTRUMENT);
@@ -242,6 +422,19 @@ static void test_refuses_nodes_marks_and_books_out_of_range(void) {
     EXPECT(FORMAT_RANGE, entry(3)->reduce_only = 2);
     EXPECT(OK, entry(3)->reduce_only = 1);
     EXPECT(FORMAT_RESERVED, entry(4)->record = 1);
+    EXPECT(OK, entry(3)->status = SENTINEL_ORDER_EXPIRED);
+    EXPECT(FORMAT_RANGE, entry(3)->status = SENTINEL_ORDER_STATUS_COUNT);
+    EXPECT(OK, entry(3)->reported_ns = INT64_MAX);
+    EXPECT(FORMAT_RANGE, entry(3)->reported_ns = -1);
+    EXPECT(FORMAT_RESERVED, entry(3)->reserved[6] = 1);
+    EXPECT(FORMAT_RESERVED, entry(4)->status = 1);
+    for (int filled = 0; filled < 2; filled++) {
+        EXPECT(OK, part(filled)->mantissa = INT64_MAX);
+        EXPECT(FORMAT_RANGE, part(filled)->mantissa = -1);
+        EXPECT(OK, part(filled)->scale = SENTINEL_SCALE_MAX);
+        EXPECT(FORMAT_RANGE, part(filled)->scale = SENTINEL_SCALE_MAX + 1);
+        EXPECT(FORMAT_RESERVED, part(filled)->reserved[6] = 1);
+    }
 }
 
 static void test_refuses_sums_that_do_not_add_up(void) {
@@ -308,7 +501,11 @@ int main(int argc, char **argv) {
     RUN(test_refuses_memory_that_does_not_fit);
     RUN(test_refuses_counters_of_keys_that_are_no_table);
     RUN(test_refuses_agents_that_no_gate_leaves);
-    RUN(test_refuses_nodes_marks_and_books_out_of_range);
+    RUN(test_refuses_stops_that_no_command_leaves);
+    RUN(test_refuses_positions_out_of_range);
+    RUN(test_refuses_feeders_that_are_no_table);
+    RUN(test_refuses_pending_orders_that_no_gate_leaves);
+    RUN(test_refuses_marks_and_books_out_of_range);
     RUN(test_refuses_sums_that_do_not_add_up);
     RUN(test_refuses_rings_that_debits_do_not_leave);
     RUN(test_any_changed_byte_is_refused_or_harmless);

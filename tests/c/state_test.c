@@ -43,7 +43,7 @@ static void test_a_fresh_state_names_its_rows_and_nothing_else(void) {
     CHECK_EQ(state->size_bytes, S.world.state_size);
     CHECK_BYTES(state->policy_hash32, S.world.bundle.hash32, 32);
     CHECK_EQ(state->agent_count, 2);
-    CHECK_EQ(sentinel_view_node(&S.world.view, GROUP)->node, 1100);
+    CHECK_EQ(sentinel_view_node(&S.world.view, GROUP)->id, 1100);
     CHECK_EQ(sentinel_view_agent(&S.world.view, OTHER)->node, 1120);
     CHECK_EQ(mark_of_instrument(2)->id, INVERSE);
     CHECK_EQ(mark_of_asset(3)->id, ETH);
@@ -123,7 +123,7 @@ static uint64_t bytes_for_agents(uint32_t agents, uint32_t book_entries, uint8_t
 }
 
 static void test_a_hundred_thousand_agents_fit(void) {
-    uint64_t fixed = sizeof(sentinel_state) + 100001 * sizeof(sentinel_node_state) +
+    uint64_t fixed = sizeof(sentinel_state) + 100001 * sizeof(sentinel_stop_state) +
                      100000 * sizeof(sentinel_agent_state);
     uint64_t window = sizeof(sentinel_rate_state) + 8000;
     CHECK_EQ(bytes_for_agents(100000, 1, SENTINEL_SHARED, 1000, 1),
@@ -200,17 +200,17 @@ static void test_a_feed_takes_all_its_marks(void) {
 static void test_a_halt_says_why_and_a_release_leaves_nothing(void) {
     load();
     uint8_t digest32[32] = {9};
-    sentinel_policy_halt(&S.world.view, GROUP, 1, 77, NOW, 3, digest32);
-    const sentinel_node_state *node = sentinel_view_node(&S.world.view, GROUP);
-    CHECK_EQ(node->halted, 1);
+    test_halt(&S.world.view, GROUP, 1, 77, NOW, 3, digest32);
+    const sentinel_stop_state *node = sentinel_view_node(&S.world.view, GROUP);
+    CHECK_EQ(node->mode, SENTINEL_HALTED);
     CHECK_EQ(node->record, 77);
     CHECK_EQ(node->since_ns, NOW);
     CHECK_EQ(node->severity, 3);
     CHECK_BYTES(node->reason_digest32, digest32, 32);
-    sentinel_policy_halt(&S.world.view, GROUP, 0, 78, NOW, 3, digest32);
-    sentinel_node_state clear = {.node = 1100};
+    test_halt(&S.world.view, GROUP, 0, 78, NOW, 3, digest32);
+    sentinel_stop_state clear = {.id = 1100};
     CHECK_BYTES(node, &clear, sizeof clear);
-    sentinel_policy_halt(&S.world.view, 4, 1, 77, NOW, 3, digest32); /* no such node */
+    test_halt(&S.world.view, 4, 1, 77, NOW, 3, digest32); /* no such node */
 }
 
 /* ---- A new version ---------------------------------------------------------------- */
@@ -229,6 +229,11 @@ static void test_what_is_the_engines_is_carried_over(void) {
     state->authority_hash32[0] = 12;
     state->key_counters[0] = (sentinel_key_counter){.key = 13, .uses = 14};
     state->strangers.attempts = 15;
+    state->lease_until_ns = 16;
+    sentinel_view_venue(&S.world.view, SENTINEL_VENUE_OKX)->record = 17;
+    state->feeders[31].sequence = 18;
+    state->pending[63].record = 19;
+    state->released.nonce_next = 20;
     CHECK_OK(scene_reload());
     state = S.world.view.state;
     CHECK_EQ(state->halted, 0x0801);
@@ -240,13 +245,19 @@ static void test_what_is_the_engines_is_carried_over(void) {
     CHECK(state->limit_hash32[0] == 11 && state->authority_hash32[0] == 12);
     CHECK(state->key_counters[0].key == 13 && state->key_counters[0].uses == 14);
     CHECK_EQ(state->strangers.attempts, 15);
+    CHECK_EQ(state->lease_until_ns, 16);
+    CHECK_EQ(sentinel_view_venue(&S.world.view, SENTINEL_VENUE_OKX)->record, 17);
+    CHECK_EQ(sentinel_view_venue(&S.world.view, SENTINEL_VENUE_OKX)->id, SENTINEL_VENUE_OKX);
+    CHECK_EQ(state->feeders[31].sequence, 18);
+    CHECK_EQ(state->pending[63].record, 19);
+    CHECK_EQ(state->released.nonce_next, 20);
     CHECK_BYTES(state->policy_hash32, S.world.bundle.hash32, 32);
 }
 
 static void test_nodes_agents_and_marks_are_carried_over_by_id(void) {
     load();
     uint8_t digest32[32] = {1};
-    sentinel_policy_halt(&S.world.view, AGENT, 1, 7, NOW, 2, digest32);
+    test_halt(&S.world.view, AGENT, 1, 7, NOW, 2, digest32);
     sentinel_view_agent(&S.world.view, OTHER)->id_highest = 55;
     mark_instrument(INVERSE, decimal(5, 0), NOW);
     mark_asset(WBTC, decimal(6, 0), NOW);
@@ -256,9 +267,9 @@ static void test_nodes_agents_and_marks_are_carried_over_by_id(void) {
     S.build.instruments[0].id = 9;
     S.build.assets[3].id = 5;
     CHECK_OK(scene_reload());
-    CHECK_EQ(sentinel_view_node(&S.world.view, OTHER)->halted, 1);
+    CHECK_EQ(sentinel_view_node(&S.world.view, OTHER)->mode, SENTINEL_HALTED);
     CHECK_EQ(sentinel_view_node(&S.world.view, OTHER)->record, 7);
-    CHECK_EQ(sentinel_view_node(&S.world.view, AGENT)->halted, 0);
+    CHECK_EQ(sentinel_view_node(&S.world.view, AGENT)->mode, SENTINEL_RUNNING);
     CHECK_EQ(sentinel_view_agent(&S.world.view, AGENT)->id_highest, 55);
     CHECK_EQ(sentinel_view_agent(&S.world.view, AGENT)->node, 1120);
     CHECK_EQ(mark_of_instrument(2)->mantissa, 5);
@@ -274,10 +285,10 @@ static void test_a_halted_node_may_not_be_left_out(void) {
     build_world next;
     CHECK_OK(world_make(&next, &S.build, &S.world));
     world_free(&next);
-    sentinel_policy_halt(&S.world.view, OTHER, 1, 7, NOW, 2, digest32);
+    test_halt(&S.world.view, OTHER, 1, 7, NOW, 2, digest32);
     CHECK_EQ(world_make(&next, &S.build, &S.world), SENTINEL_FORMAT_REFERENCE);
     world_free(&next);
-    sentinel_policy_halt(&S.world.view, OTHER, 0, 8, NOW, 0, digest32);
+    test_halt(&S.world.view, OTHER, 0, 8, NOW, 0, digest32);
     CHECK_OK(world_make(&next, &S.build, &S.world));
     world_free(&next);
 }
@@ -286,7 +297,7 @@ static void test_an_agent_that_becomes_a_group_loses_its_ids_and_may_not_be_halt
     for (int halted = 0; halted < 2; halted++) {
         load();
         uint8_t digest32[32] = {1};
-        sentinel_policy_halt(&S.world.view, OTHER, halted, 7, NOW, 2, digest32);
+        test_halt(&S.world.view, OTHER, halted, 7, NOW, 2, digest32);
         S.build.nodes[OTHER].kind = SENTINEL_NODE_GROUP;
         build_world next;
         CHECK_EQ(world_make(&next, &S.build, &S.world),
@@ -307,10 +318,82 @@ static void test_an_agent_may_not_move_away_from_under_a_halt(void) {
         build_world next;
         CHECK_OK(world_make(&next, &S.build, &S.world));
         world_free(&next);
-        sentinel_policy_halt(&S.world.view, halts[i], 1, 7, NOW, 2, digest32);
+        test_halt(&S.world.view, halts[i], 1, 7, NOW, 2, digest32);
         CHECK_EQ(world_make(&next, &S.build, &S.world),
                  halts[i] == GROUP ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
         world_free(&next);
+    }
+}
+
+static void stop(sentinel_stop_state *place, uint8_t mode) {
+    sentinel_stop_state how = {
+        .mode = mode, .cause = SENTINEL_CAUSE_OPERATOR, .record = 7, .since_ns = NOW};
+    sentinel_stop_set(place, &how);
+}
+
+/* From under a group that does one thing to one that does another. */
+static void test_an_agent_may_not_move_to_where_less_is_stopped(void) {
+    for (uint8_t from = 0; from < SENTINEL_MODE_COUNT; from++) {
+        for (uint8_t to = 0; to < SENTINEL_MODE_COUNT; to++) {
+            scene_begin();
+            uint32_t other = add_node(&S.build, 1200, SENTINEL_NODE_GROUP, FIRM);
+            uint32_t mover = add_node(&S.build, 1210, SENTINEL_NODE_AGENT, GROUP);
+            scene_load();
+            stop(sentinel_view_node(&S.world.view, GROUP), from);
+            stop(sentinel_view_node(&S.world.view, other), to);
+            S.build.nodes[mover].parent = other;
+            build_world next;
+            CHECK_EQ(world_make(&next, &S.build, &S.world),
+                     from > to ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
+            world_free(&next);
+        }
+    }
+}
+
+static const sentinel_instrument *instrument_at(const build_world *world, uint32_t id) {
+    return sentinel_bundle_instrument(&world->bundle, id);
+}
+
+static void test_instruments_keep_their_stop_and_position_by_id(void) {
+    load();
+    sentinel_view *view = &S.world.view;
+    stop(sentinel_view_instrument(view, instrument_at(&S.world, INVERSE)), SENTINEL_HALTED);
+    sentinel_view_position(view, instrument_at(&S.world, INVERSE))->mantissa = -5;
+    S.build.instruments[0].id = 9;
+    CHECK_OK(scene_reload());
+    CHECK_EQ(sentinel_view_instrument(view, instrument_at(&S.world, INVERSE))->mode,
+             SENTINEL_HALTED);
+    CHECK_EQ(sentinel_view_position(view, instrument_at(&S.world, INVERSE))->mantissa, -5);
+    CHECK_EQ(sentinel_view_instrument(view, instrument_at(&S.world, 9))->id, 9);
+    CHECK_EQ(sentinel_view_position(view, instrument_at(&S.world, 9))->id, 9);
+    for (int mode = SENTINEL_HALTED; mode >= SENTINEL_RUNNING; mode--) {
+        stop(sentinel_view_instrument(view, instrument_at(&S.world, 9)), (uint8_t)mode);
+        S.build.instruments[0].id = 8; /* 9 is left out */
+        build_world next;
+        CHECK_EQ(world_make(&next, &S.build, &S.world),
+                 mode != SENTINEL_RUNNING ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
+        world_free(&next);
+    }
+}
+
+static void test_a_drain_past_its_end_is_a_halt(void) {
+    sentinel_stop_state how = {.mode = SENTINEL_DRAINING, .until_ns = NOW};
+    CHECK_EQ(sentinel_stop_mode(&how, NOW - 1), SENTINEL_DRAINING);
+    CHECK_EQ(sentinel_stop_mode(&how, NOW), SENTINEL_HALTED);
+    how.until_ns = 0;
+    CHECK_EQ(sentinel_stop_mode(&how, INT64_MAX), SENTINEL_DRAINING);
+    how.mode = SENTINEL_RUNNING;
+    CHECK_EQ(sentinel_stop_mode(&how, NOW), SENTINEL_RUNNING);
+    how.mode = SENTINEL_HALTED;
+    CHECK_EQ(sentinel_stop_mode(&how, NOW), SENTINEL_HALTED);
+}
+
+static void test_venues_that_do_not_exist_have_no_stop(void) {
+    load();
+    CHECK(sentinel_view_venue(&S.world.view, SENTINEL_VENUE_NONE) == NULL);
+    CHECK(sentinel_view_venue(&S.world.view, SENTINEL_VENUE_COUNT) == NULL);
+    for (uint16_t venue = 1; venue < SENTINEL_VENUE_COUNT; venue++) {
+        CHECK_EQ(sentinel_view_venue(&S.world.view, venue)->id, venue);
     }
 }
 
@@ -463,6 +546,10 @@ int main(int argc, char **argv) {
     RUN(test_a_halted_node_may_not_be_left_out);
     RUN(test_an_agent_that_becomes_a_group_loses_its_ids_and_may_not_be_halted);
     RUN(test_an_agent_may_not_move_away_from_under_a_halt);
+    RUN(test_an_agent_may_not_move_to_where_less_is_stopped);
+    RUN(test_instruments_keep_their_stop_and_position_by_id);
+    RUN(test_a_drain_past_its_end_is_a_halt);
+    RUN(test_venues_that_do_not_exist_have_no_stop);
     RUN(test_books_of_another_size_keep_the_higher_action_ids);
     RUN(test_windows_are_carried_over_as_they_are);
     RUN(test_windows_of_each_agent_are_carried_over_by_agent);
