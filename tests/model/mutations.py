@@ -182,8 +182,8 @@ POLICY = (
     policy(
         "the kill switch of the firm is missed",
         "policy.c",
-        "    for (unsigned i = length; i > 0; i--) {\n        if (states",
-        "    for (unsigned i = length; i > 1; i--) {\n        if (states",
+        "    for (unsigned i = length; i > 0; i--) {\n        if (sentinel_stop_mode",
+        "    for (unsigned i = length; i > 1; i--) {\n        if (sentinel_stop_mode",
     ),
     policy(
         "the kill switch names the deepest halted node",
