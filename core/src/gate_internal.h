@@ -120,6 +120,23 @@ SENTINEL_MUST_USE sentinel_status gate_take_at(sentinel_context *context, uint64
                                                const void *frame, size_t size, int64_t now_ns,
                                                uint32_t flags);
 
+/* gate_take.c: what all frames have in common. Engine, sequence and times; k of
+ * n keys of a power (threshold 0: the authority's own); the record. */
+SENTINEL_MUST_USE sentinel_status gate_expects(const sentinel_context *context,
+                                               const sentinel_frame *frame, uint32_t sequence_index,
+                                               int64_t now_ns);
+SENTINEL_MUST_USE sentinel_status gate_verify_power(const sentinel_context *context,
+                                                    const sentinel_frame *frame, unsigned power,
+                                                    unsigned threshold, int64_t now_ns);
+SENTINEL_MUST_USE sentinel_status gate_record_frame(sentinel_context *context, uint16_t type,
+                                                    const void *subject, size_t size,
+                                                    int64_t now_ns, uint32_t flags);
+
+/* gate_command.c: a command; `commit` 0 only checks. */
+SENTINEL_MUST_USE sentinel_status gate_take_command(sentinel_context *context, const void *bytes,
+                                                    size_t size, int64_t now_ns, uint32_t flags,
+                                                    int commit);
+
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);
 

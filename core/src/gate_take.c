@@ -1,5 +1,5 @@
-/* Signed frames from outside: bundles, commands, feeds. What is taken becomes
- * a record before it takes effect. */
+/* Signed frames from outside: bundles, feeds (commands: gate_command.c). What
+ * is taken becomes a record before it takes effect. */
 #include "gate_internal.h"
 #include "state_internal.h"
 
@@ -54,8 +54,8 @@ static sentinel_status lay_out(sentinel_context *context, sentinel_view *fresh,
                                gate_view(context));
 }
 
-static sentinel_status expects(const sentinel_context *context, const sentinel_frame *frame,
-                               uint32_t sequence_index, int64_t now_ns) {
+sentinel_status gate_expects(const sentinel_context *context, const sentinel_frame *frame,
+                             uint32_t sequence_index, int64_t now_ns) {
     sentinel_frame_expect expect = {
         .sequence_above = gate_state(context)->sequences[sequence_index],
         .now_ns = now_ns,
@@ -65,8 +65,8 @@ static sentinel_status expects(const sentinel_context *context, const sentinel_f
     return sentinel_frame_expects(frame, &expect);
 }
 
-static sentinel_status verify_power(const sentinel_context *context, const sentinel_frame *frame,
-                                    unsigned power, unsigned threshold, int64_t now_ns) {
+sentinel_status gate_verify_power(const sentinel_context *context, const sentinel_frame *frame,
+                                  unsigned power, unsigned threshold, int64_t now_ns) {
     if (!context->has_authority) {
         return SENTINEL_POLICY_SIGNATURE;
     }
@@ -74,8 +74,8 @@ static sentinel_status verify_power(const sentinel_context *context, const senti
                                  threshold, now_ns);
 }
 
-static sentinel_status record_frame(sentinel_context *context, uint16_t type, const void *subject,
-                                    size_t size, int64_t now_ns, uint32_t flags) {
+sentinel_status gate_record_frame(sentinel_context *context, uint16_t type, const void *subject,
+                                  size_t size, int64_t now_ns, uint32_t flags) {
     gate_entry entry = {
         .type = type,
         .subject_size = (uint16_t)size,
@@ -95,7 +95,7 @@ static sentinel_status record_bundle(sentinel_context *context, const sentinel_f
         .size_bytes = size,
     };
     memcpy(ref.hash32, frame->hash32, 32);
-    return record_frame(context, SENTINEL_RECORD_BUNDLE, &ref, sizeof ref, now_ns, flags);
+    return gate_record_frame(context, SENTINEL_RECORD_BUNDLE, &ref, sizeof ref, now_ns, flags);
 }
 
 /* `commit` 0 only checks. */
@@ -103,7 +103,7 @@ static sentinel_status take_authority(sentinel_context *context, const void *byt
                                       int64_t now_ns, uint32_t flags, int commit) {
     sentinel_frame frame;
     SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_AUTHORITY));
-    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_AUTHORITY, now_ns));
+    SENTINEL_TRY(gate_expects(context, &frame, SENTINEL_FRAME_AUTHORITY, now_ns));
     SENTINEL_TRY(sentinel_authority_check(frame.payload, frame.payload_size));
     SENTINEL_TRY(sentinel_frame_verify_root(&frame, &context->config.genesis));
     if (!commit) {
@@ -124,8 +124,8 @@ static sentinel_status take_policy(sentinel_context *context, const void *bytes,
     sentinel_frame frame;
     sentinel_view fresh;
     SENTINEL_TRY(lay_out(context, &fresh, &frame, bytes, size));
-    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_POLICY, now_ns));
-    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_POLICY, 0, now_ns));
+    SENTINEL_TRY(gate_expects(context, &frame, SENTINEL_FRAME_POLICY, now_ns));
+    SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_POLICY, 0, now_ns));
     /* Lab instruments and keys load nowhere else, and no others load there. */
     for (uint32_t i = 0; i < fresh.bundle.instrument_count; i++) {
         if (fresh.bundle.instruments[i].environment != context->config.genesis.environment) {
@@ -139,69 +139,6 @@ static sentinel_status take_policy(sentinel_context *context, const void *bytes,
     uint32_t slot = context->active ^ context->has_policy;
     context->views[slot] = fresh;
     put_fresh(context, &fresh, frame.hash32, frame.header->sequence);
-    return SENTINEL_OK;
-}
-
-static sentinel_status command_check(const sentinel_command *command) {
-    if (command->verb == 0 || command->verb >= SENTINEL_COMMAND_COUNT || command->scope == 0 ||
-        command->scope >= SENTINEL_SCOPE_COUNT || command->reason_size == 0 ||
-        command->severity > 3) {
-        return SENTINEL_FORMAT_RANGE;
-    }
-    if (!bytes_are_zero(command->reserved0, sizeof command->reserved0) ||
-        !bytes_are_zero(command->reserved1, sizeof command->reserved1)) {
-        return SENTINEL_FORMAT_RESERVED;
-    }
-    return SENTINEL_OK;
-}
-
-static sentinel_status take_command(sentinel_context *context, const void *bytes, size_t size,
-                                    int64_t now_ns, uint32_t flags, int commit) {
-    sentinel_frame frame;
-    SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_COMMAND));
-    if (frame.payload_size != sizeof(sentinel_command)) {
-        return SENTINEL_FORMAT_SIZE;
-    }
-    const sentinel_command *command = (const sentinel_command *)frame.payload;
-    SENTINEL_TRY(command_check(command));
-    SENTINEL_TRY(expects(context, &frame, SENTINEL_FRAME_COMMAND, now_ns));
-    /* Any one operator may stop; lifting takes as many as the authority says. */
-    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_OPERATOR,
-                              command->verb == SENTINEL_COMMAND_HALT ? 1 : 0, now_ns));
-    const sentinel_view *view = gate_view(context);
-    if (view == NULL) {
-        return SENTINEL_POLICY_ABSENT;
-    }
-    /* The other verbs and scopes have their place in the layout alone, yet. */
-    if (command->verb > SENTINEL_COMMAND_RESUME || command->scope != SENTINEL_SCOPE_NODE ||
-        command->until_ns != 0 || command->record != 0 ||
-        !bytes_are_zero(command->record_hash32, sizeof command->record_hash32)) {
-        return SENTINEL_FORMAT_RANGE;
-    }
-    uint32_t node = sentinel_bundle_node(&view->bundle, command->target);
-    if (node == SENTINEL_NODE_NONE) {
-        return SENTINEL_POLICY_SCOPE;
-    }
-    if (!commit) {
-        return SENTINEL_OK;
-    }
-    sentinel_state *state = gate_state(context);
-    uint64_t number = state->record_count;
-    SENTINEL_TRY(record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
-    state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
-    int halt = command->verb == SENTINEL_COMMAND_HALT;
-    sentinel_stop_state stop = {
-        .mode = halt ? SENTINEL_HALTED : SENTINEL_RUNNING,
-        .severity = command->severity,
-        .cause = SENTINEL_CAUSE_OPERATOR,
-        .record = number,
-        .since_ns = now_ns,
-    };
-    memcpy(stop.reason_digest32, command->reason_digest32, 32);
-    sentinel_stop_set(sentinel_view_node(view, node), &stop);
-    if (!halt && view->bundle.nodes[node].kind == SENTINEL_NODE_FIRM) {
-        state->halted = 0; /* Resuming the firm lifts the engine's own halt too. */
-    }
     return SENTINEL_OK;
 }
 
@@ -244,8 +181,8 @@ static sentinel_status take_feed(sentinel_context *context, const void *bytes, s
     SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_FEED));
     SENTINEL_TRY(feed_check(&frame));
     uint32_t sequence = SENTINEL_SEQUENCE_FEED + ((const sentinel_feed *)frame.payload)->kind;
-    SENTINEL_TRY(expects(context, &frame, sequence, now_ns));
-    SENTINEL_TRY(verify_power(context, &frame, SENTINEL_POWER_FEED_MARK, 0, now_ns));
+    SENTINEL_TRY(gate_expects(context, &frame, sequence, now_ns));
+    SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_FEED_MARK, 0, now_ns));
     const sentinel_view *view = gate_view(context);
     if (view == NULL) {
         return SENTINEL_POLICY_ABSENT;
@@ -253,7 +190,7 @@ static sentinel_status take_feed(sentinel_context *context, const void *bytes, s
     if (!commit) {
         return SENTINEL_OK;
     }
-    SENTINEL_TRY(record_frame(context, SENTINEL_RECORD_FEED, bytes, size, now_ns, flags));
+    SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_FEED, bytes, size, now_ns, flags));
     gate_state(context)->sequences[sequence] = frame.header->sequence;
     sentinel_policy_feed(view, frame.payload, frame.payload_size);
     return SENTINEL_OK;
@@ -283,7 +220,7 @@ static sentinel_status take(sentinel_context *context, const void *bytes, size_t
     case SENTINEL_FRAME_POLICY:
         return take_policy(context, bytes, size, now_ns, flags, commit);
     case SENTINEL_FRAME_COMMAND:
-        return take_command(context, bytes, size, now_ns, flags, commit);
+        return gate_take_command(context, bytes, size, now_ns, flags, commit);
     case SENTINEL_FRAME_FEED:
         return take_feed(context, bytes, size, now_ns, flags, commit);
     default:
@@ -316,8 +253,8 @@ static void record_refusal(sentinel_context *context, sentinel_status why, const
                sizeof refused.sequence);
     }
     hash_bytes(refused.digest32, frame, size);
-    if (record_frame(context, SENTINEL_RECORD_REFUSED, &refused, sizeof refused, now_ns, flags) !=
-        SENTINEL_OK) {
+    if (gate_record_frame(context, SENTINEL_RECORD_REFUSED, &refused, sizeof refused, now_ns,
+                          flags) != SENTINEL_OK) {
         sentinel_gate_halt(context, SENTINEL_IO_WRITE, now_ns);
     }
 }

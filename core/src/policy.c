@@ -63,26 +63,6 @@ static unsigned chain_of(const sentinel_bundle *bundle, uint32_t agent,
     return length;
 }
 
-static void judge_kill_switch(const policy_turn *turn, const uint32_t *chain, unsigned length,
-                              sentinel_decision *decision) {
-    const sentinel_stop_state *states = sentinel_view_node(turn->view, 0);
-    int64_t halted = 0;
-    unsigned first = length - 1;
-    for (unsigned i = length; i > 0; i--) {
-        if (sentinel_stop_mode(&states[chain[i - 1]], turn->now_ns) != SENTINEL_RUNNING) {
-            halted++;
-            first = i - 1;
-        }
-    }
-    sentinel_result *result =
-        add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_KILL_SWITCH, (uint8_t)first);
-    result->value = halted;
-    result->result = halted == 0 ? SENTINEL_PASS : SENTINEL_FAIL;
-    if (halted != 0) {
-        sentinel_decision_refuse(decision, SENTINEL_REASON_KILL_SWITCH);
-    }
-}
-
 static void judge(policy_turn *turn, uint32_t row, sentinel_decision *decision) {
     const sentinel_constraint *constraint = &turn->view->bundle.constraints[row];
     const policy_rule *rule = rules[constraint->kind];
@@ -185,7 +165,8 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
     find_destination(&turn);
     uint32_t chain[SENTINEL_DEPTH_MAX];
     unsigned length = chain_of(&view->bundle, subject->node, chain);
-    judge_kill_switch(&turn, chain, length, decision);
+    policy_judge_stops(&turn, chain, length, decision,
+                       add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_KILL_SWITCH, 0));
     for (unsigned i = 0; i < length; i++) {
         const sentinel_node *node = &view->bundle.nodes[chain[i]];
         turn.depth = node->depth;

@@ -98,6 +98,11 @@ extern const policy_rule policy_rule_actions, policy_rule_venues, policy_rule_in
 /* policy.c: the row of a kind; null when there is none. */
 const policy_rule *policy_rule_of(uint8_t kind);
 
+/* policy_stop.c: the kill switch: halts and drains of the chain's nodes, the
+ * venue and the instrument. Fills in level, value and result. */
+void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
+                        sentinel_decision *decision, sentinel_result *result);
+
 /* policy_value.c: the mark of an instrument in its quote asset.
  * NONE, MARK_ABSENT or MARK_STALE. */
 sentinel_reason policy_mark(sentinel_decimal *mark, const sentinel_view *view,

@@ -183,3 +183,16 @@ uint8_t sentinel_stop_mode(const sentinel_stop_state *stop, int64_t now_ns) {
         stop->mode == SENTINEL_DRAINING && stop->until_ns != 0 && now_ns >= stop->until_ns;
     return is_over ? SENTINEL_HALTED : stop->mode;
 }
+
+/* From when on it counts as a halt; INT64_MAX: never. */
+static int64_t halts_from(const sentinel_stop_state *stop, int64_t now_ns) {
+    uint8_t mode = sentinel_stop_mode(stop, now_ns);
+    int never = mode == SENTINEL_RUNNING || (mode == SENTINEL_DRAINING && stop->until_ns == 0);
+    return mode == SENTINEL_HALTED ? now_ns : never ? INT64_MAX : stop->until_ns;
+}
+
+int sentinel_stop_loosens(const sentinel_stop_state *before, const sentinel_stop_state *after,
+                          int64_t now_ns) {
+    return sentinel_stop_mode(after, now_ns) < sentinel_stop_mode(before, now_ns) ||
+           halts_from(after, now_ns) > halts_from(before, now_ns);
+}

@@ -34,21 +34,23 @@ static void carry_book(const sentinel_view *view, uint32_t node, const sentinel_
     }
 }
 
-/* The strictest mode of a node and those above it. */
-static uint8_t mode_of(const sentinel_view *view, uint32_t node) {
-    uint8_t mode = SENTINEL_RUNNING;
+/* The strictest stop of a node and those above it. */
+static sentinel_stop_state strictest(const sentinel_view *view, uint32_t node, int64_t now_ns) {
+    sentinel_stop_state strict = {.mode = SENTINEL_RUNNING};
     for (unsigned i = view->bundle.nodes[node].depth + 1u; i > 0; i--) {
-        uint8_t own = sentinel_view_node(view, node)->mode;
-        mode = own > mode ? own : mode;
+        const sentinel_stop_state *own = sentinel_view_node(view, node);
+        if (sentinel_stop_loosens(own, &strict, now_ns)) {
+            strict = *own;
+        }
         node = view->bundle.nodes[node].parent;
     }
-    return mode;
+    return strict;
 }
 
-/* A halt or drain is lifted by a command: not by leaving a node or instrument
- * out, not by giving its id to another kind, and not by moving an agent away
- * from under it. */
-static sentinel_status halts_check(const sentinel_view *view, const sentinel_view *old) {
+/* A halt or drain is lifted by a command: not by leaving a node out, not by
+ * giving its id to another kind, and not by moving an agent away from under it. */
+static sentinel_status nodes_keep_stops(const sentinel_view *view, const sentinel_view *old) {
+    int64_t now_ns = old->state->last_now_ns;
     for (uint32_t i = 0; i < old->bundle.node_count; i++) {
         const sentinel_node *from = &old->bundle.nodes[i];
         uint32_t node = state_find_node(view, from->id);
@@ -56,15 +58,40 @@ static sentinel_status halts_check(const sentinel_view *view, const sentinel_vie
         if (sentinel_view_node(old, i)->mode != SENTINEL_RUNNING && !kept) {
             return SENTINEL_FORMAT_REFERENCE;
         }
-        if (kept && from->kind == SENTINEL_NODE_AGENT && mode_of(old, i) > mode_of(view, node)) {
+        if (!kept || from->kind != SENTINEL_NODE_AGENT) {
+            continue;
+        }
+        sentinel_stop_state before = strictest(old, i, now_ns);
+        sentinel_stop_state after = strictest(view, node, now_ns);
+        if (sentinel_stop_loosens(&before, &after, now_ns)) {
             return SENTINEL_FORMAT_REFERENCE;
         }
     }
+    return SENTINEL_OK;
+}
+
+static int is_same_market(const sentinel_instrument *a, const sentinel_instrument *b) {
+    return a != NULL && b != NULL && a->venue == b->venue && a->contract == b->contract &&
+           a->symbol_size == b->symbol_size && memcmp(a->symbol, b->symbol, a->symbol_size) == 0;
+}
+
+/* Nor by leaving an instrument out, by giving its id to another, or by
+ * trading the same under a new id. */
+static sentinel_status instruments_keep_stops(const sentinel_view *view, const sentinel_view *old) {
     for (uint32_t i = 0; i < old->bundle.instrument_count; i++) {
         const sentinel_instrument *from = &old->bundle.instruments[i];
-        if (sentinel_view_instrument(old, from)->mode != SENTINEL_RUNNING &&
-            sentinel_bundle_instrument(&view->bundle, from->id) == NULL) {
+        if (sentinel_view_instrument(old, from)->mode == SENTINEL_RUNNING) {
+            continue;
+        }
+        if (!is_same_market(from, sentinel_bundle_instrument(&view->bundle, from->id))) {
             return SENTINEL_FORMAT_REFERENCE;
+        }
+        for (uint32_t k = 0; k < view->bundle.instrument_count; k++) {
+            const sentinel_instrument *row = &view->bundle.instruments[k];
+            const sentinel_instrument *was = sentinel_bundle_instrument(&old->bundle, row->id);
+            if (is_same_market(from, row) && !is_same_market(from, was)) {
+                return SENTINEL_FORMAT_REFERENCE;
+            }
         }
     }
     return SENTINEL_OK;
@@ -174,7 +201,8 @@ sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old)
     const sentinel_state *before = old->state;
     state_carry_engine(state, before);
     carry_nodes(view, old);
-    SENTINEL_TRY(halts_check(view, old));
+    SENTINEL_TRY(nodes_keep_stops(view, old));
+    SENTINEL_TRY(instruments_keep_stops(view, old));
     carry_instruments(view, old);
     carry_marks(state_at(view, state->instrument_marks), state->instrument_count,
                 state_at(old, before->instrument_marks), before->instrument_count);

@@ -85,13 +85,17 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "open the engine again with more room, or make limits and tables smaller",
         ),
         "POLICY_SCOPE": Advice(
-            "the firm, group or agent is not in the loaded policy",
+            "the node, venue or instrument is not in the loaded policy",
             "check the name: zcp policy status lists all",
         ),
         "POLICY_ENDPOINT": Advice(
             "signatures of this venue do not cover the endpoint, and the key is good for several"
             " products",
             "give each product a key of its own, or write `endpoint: granted`",
+        ),
+        "POLICY_STOPPED": Advice(
+            "somebody halted it, or its drain has ended, which is a halt",
+            "zcp status shows who and why; k of n operators lift it: zcp resume --reason TEXT",
         ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"
@@ -209,6 +213,9 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "UNSUPPORTED": "use an action that this venue has",
         "NONCE": "leave the nonce to the engine",
         "EXPIRY": "set an expiry that is still to come, and within what the venue takes",
+        "VENUE_HALTED": "operators resume the venue: zcp resume --venue VENUE --reason TEXT",
+        "INSTRUMENT_HALTED": "operators resume it: zcp resume --instrument NAME --reason TEXT",
+        "DRAINING": "until operators resume, send only cancels, queries and reduce-only orders",
         "KILL_SWITCH": "operators resume it: zcp kill-switch deactivate --reason TEXT",
         "NO_GRANT": "have the action (or destination) added to an allowlist of the policy",
         "ACTION_NOT_ALLOWED": _LIST,

@@ -35,6 +35,7 @@ class Status(IntEnum):
     POLICY_ARENA = 0x0308
     POLICY_SCOPE = 0x0309
     POLICY_ENDPOINT = 0x030A
+    POLICY_STOPPED = 0x030B
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -101,6 +102,9 @@ class Reason(IntEnum):
     UNSUPPORTED = 42
     NONCE = 43
     EXPIRY = 44
+    VENUE_HALTED = 47
+    INSTRUMENT_HALTED = 48
+    DRAINING = 49
     KILL_SWITCH = 50
     NO_GRANT = 51
     ACTION_NOT_ALLOWED = 52
@@ -150,8 +154,9 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0306: "no policy is loaded",
         0x0307: "the bundle needs another semantics version",
         0x0308: "the bundle and its state do not fit into the arena",
-        0x0309: "the command names a node that does not exist",
+        0x0309: "the command names a node, venue or instrument that does not exist",
         0x030A: "a key for several products leaves the endpoint open, and that is not granted",
+        0x030B: "what is halted is not drained; resume it first",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",
@@ -217,6 +222,9 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         42: "unsupported",
         43: "nonce",
         44: "expiry",
+        47: "venue_halted",
+        48: "instrument_halted",
+        49: "draining",
         50: "kill_switch",
         51: "no_grant",
         52: "action_not_allowed",
@@ -279,6 +287,9 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         42: "the venue has no such action, or its rendering is not supported",
         43: "the nonce is not above the last one, or too far ahead of the time",
         44: "the expiry has passed, or is further away than the venue takes",
+        47: "the venue is halted",
+        48: "the instrument is halted",
+        49: "a node, the venue or the instrument drains: only what lowers risk is signed",
         50: "a node is halted",
         51: "nothing in the policy allows this action to this agent",
         52: "the action is not on the allowlist",

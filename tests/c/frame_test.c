@@ -286,21 +286,22 @@ static void test_commands_of_later_verbs_and_scopes_are_refused(void) {
     static const struct {
         size_t offset, size;
     } later[] = {
-        {offsetof(sentinel_command, until_ns), 8},
+        {offsetof(sentinel_command, until_ns), 8}, /* of a drain alone */
         {offsetof(sentinel_command, record), 8},
         {offsetof(sentinel_command, record_hash32), 32},
     };
     gate_scene *s = &scene;
     scene_begin(s);
     check_command(s, offsetof(sentinel_command, verb), SENTINEL_COMMAND_HALT, SENTINEL_OK);
-    for (uint16_t verb = SENTINEL_COMMAND_DRAIN; verb < SENTINEL_COMMAND_COUNT; verb++) {
+    check_command(s, offsetof(sentinel_command, verb), SENTINEL_COMMAND_DRAIN, SENTINEL_OK);
+    for (uint16_t verb = SENTINEL_COMMAND_DRAIN + 1; verb < SENTINEL_COMMAND_COUNT; verb++) {
         scene_command(s, verb, FIRM_ID);
         frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
         frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
         CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
                  SENTINEL_FORMAT_RANGE);
     }
-    for (uint8_t scope = SENTINEL_SCOPE_VENUE; scope < SENTINEL_SCOPE_COUNT; scope++) {
+    for (uint8_t scope = SENTINEL_SCOPE_RECORD; scope < SENTINEL_SCOPE_COUNT; scope++) {
         check_command(s, offsetof(sentinel_command, scope), scope, SENTINEL_FORMAT_RANGE);
     }
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {

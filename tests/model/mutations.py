@@ -181,15 +181,15 @@ POLICY = (
     # Who is judged, and by what.
     policy(
         "the kill switch of the firm is missed",
-        "policy.c",
-        "    for (unsigned i = length; i > 0; i--) {\n        if (sentinel_stop_mode",
-        "    for (unsigned i = length; i > 1; i--) {\n        if (sentinel_stop_mode",
+        "policy_stop.c",
+        "    for (unsigned i = length; i > 0; i--) {\n        if (refuses",
+        "    for (unsigned i = length; i > 1; i--) {\n        if (refuses",
     ),
     policy(
         "the kill switch names the deepest halted node",
-        "policy.c",
+        "policy_stop.c",
         "            first = i - 1;\n",
-        "            first = halted == 1 ? i - 1 : first;\n",
+        "            first = count.refused == 1 ? i - 1 : first;\n",
     ),
     policy(
         "a node's last constraint is skipped",
@@ -425,15 +425,15 @@ GATE = (
     ),
     gate(
         "one operator resumes",
-        "gate_take.c",
-        "command->verb == SENTINEL_COMMAND_HALT ? 1 : 0",
+        "gate_command.c",
+        "tightens ? 1 : 0",
         "1",
     ),
     gate(
         "a resume halts",
-        "gate_take.c",
-        "int halt = command->verb == SENTINEL_COMMAND_HALT;",
-        "int halt = 1;",
+        "gate_command.c",
+        "[SENTINEL_COMMAND_RESUME] = SENTINEL_RUNNING",
+        "[SENTINEL_COMMAND_RESUME] = SENTINEL_HALTED",
     ),
     gate(
         "instruments of another environment load",
@@ -455,7 +455,7 @@ GATE = (
     ),
     gate(
         "a resume of the firm leaves the engine halted",
-        "gate_take.c",
+        "gate_command.c",
         "        state->halted = 0; /*",
         "        /*",
     ),

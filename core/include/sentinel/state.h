@@ -320,6 +320,12 @@ sentinel_stop_set(sentinel_stop_state *place, const sentinel_stop_state *stop);
 SENTINEL_API uint8_t
 sentinel_stop_mode(const sentinel_stop_state *stop, int64_t now_ns);
 
+/* True (1) when at this time, or at any later one, `after` lets more through
+ * than `before` does. */
+SENTINEL_API int
+sentinel_stop_loosens(const sentinel_stop_state *before, const sentinel_stop_state *after,
+                      int64_t now_ns);
+
 /* Tables of the state, by index of the node (of an agent: null for others).
  * The book's entry is the place of an action id, whatever it holds. */
 SENTINEL_API sentinel_stop_state *

@@ -1,0 +1,115 @@
+/* Commands: what operators say. Any one of them may tighten a stop; lifting or
+ * loosening one takes as many as the authority says (docs/2-policy.md,
+ * "Who stops, and who lifts"). */
+#include "gate_internal.h"
+
+static sentinel_status command_check(const sentinel_command *command) {
+    if (command->verb == 0 || command->verb >= SENTINEL_COMMAND_COUNT || command->scope == 0 ||
+        command->scope >= SENTINEL_SCOPE_COUNT || command->reason_size == 0 ||
+        command->severity > 3) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    if (!bytes_are_zero(command->reserved0, sizeof command->reserved0) ||
+        !bytes_are_zero(command->reserved1, sizeof command->reserved1)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    return SENTINEL_OK;
+}
+
+/* The other verbs and scopes have their place in the layout alone, yet. */
+static sentinel_status stop_check(const sentinel_command *command) {
+    int drains = command->verb == SENTINEL_COMMAND_DRAIN;
+    if (command->verb > SENTINEL_COMMAND_DRAIN || command->scope > SENTINEL_SCOPE_INSTRUMENT ||
+        command->until_ns < 0 || (command->until_ns != 0 && !drains) || command->record != 0 ||
+        !bytes_are_zero(command->record_hash32, sizeof command->record_hash32)) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    return SENTINEL_OK;
+}
+
+/* The stop that a command is about; null when there is no such thing. */
+static sentinel_stop_state *place_of(const sentinel_view *view, const sentinel_command *command) {
+    const sentinel_instrument *instrument;
+    if (command->target == 0) {
+        return NULL;
+    }
+    switch (command->scope) {
+    case SENTINEL_SCOPE_NODE:
+        return sentinel_view_node(view, sentinel_bundle_node(&view->bundle, command->target));
+    case SENTINEL_SCOPE_VENUE: /* its number has 16 bits, the target 32 */
+        return command->target < SENTINEL_VENUE_COUNT
+                   ? sentinel_view_venue(view, (uint16_t)command->target)
+                   : NULL;
+    case SENTINEL_SCOPE_INSTRUMENT:
+        instrument = sentinel_bundle_instrument(&view->bundle, command->target);
+        return instrument != NULL ? sentinel_view_instrument(view, instrument) : NULL;
+    default:
+        return NULL;
+    }
+}
+
+static sentinel_stop_state stop_of(const sentinel_command *command, uint64_t record,
+                                   int64_t now_ns) {
+    static const uint8_t modes[] = {
+        [SENTINEL_COMMAND_HALT] = SENTINEL_HALTED,
+        [SENTINEL_COMMAND_RESUME] = SENTINEL_RUNNING,
+        [SENTINEL_COMMAND_DRAIN] = SENTINEL_DRAINING,
+    };
+    sentinel_stop_state stop = {
+        .mode = modes[command->verb],
+        .severity = command->severity,
+        .cause = SENTINEL_CAUSE_OPERATOR,
+        .record = record,
+        .since_ns = now_ns,
+        .until_ns = command->until_ns,
+    };
+    memcpy(stop.reason_digest32, command->reason_digest32, 32);
+    return stop;
+}
+
+sentinel_status gate_take_command(sentinel_context *context, const void *bytes, size_t size,
+                                  int64_t now_ns, uint32_t flags, int commit) {
+    sentinel_frame frame;
+    SENTINEL_TRY(sentinel_frame_parse(&frame, bytes, size, SENTINEL_FRAME_COMMAND));
+    if (frame.payload_size != sizeof(sentinel_command)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    const sentinel_command *command = (const sentinel_command *)frame.payload;
+    int tightens =
+        command->verb == SENTINEL_COMMAND_HALT || command->verb == SENTINEL_COMMAND_DRAIN;
+    SENTINEL_TRY(command_check(command));
+    SENTINEL_TRY(gate_expects(context, &frame, SENTINEL_FRAME_COMMAND, now_ns));
+    SENTINEL_TRY(
+        gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR, tightens ? 1 : 0, now_ns));
+    const sentinel_view *view = gate_view(context);
+    if (view == NULL) {
+        return SENTINEL_POLICY_ABSENT;
+    }
+    SENTINEL_TRY(stop_check(command));
+    sentinel_stop_state *place = place_of(view, command);
+    if (place == NULL) {
+        return SENTINEL_POLICY_SCOPE;
+    }
+    sentinel_state *state = gate_state(context);
+    sentinel_stop_state stop = stop_of(command, state->record_count, now_ns);
+    /* Who signed a drain may not have known of a halt since. */
+    if (command->verb == SENTINEL_COMMAND_DRAIN &&
+        sentinel_stop_mode(place, now_ns) == SENTINEL_HALTED) {
+        return SENTINEL_POLICY_STOPPED;
+    }
+    if (tightens && sentinel_stop_loosens(place, &stop, now_ns)) {
+        SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR, 0, now_ns));
+    }
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+    state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
+    sentinel_stop_set(place, &stop);
+    if (!tightens && command->scope == SENTINEL_SCOPE_NODE &&
+        view->bundle.nodes[sentinel_bundle_node(&view->bundle, command->target)].kind ==
+            SENTINEL_NODE_FIRM) {
+        state->halted = 0; /* Resuming the firm lifts the engine's own halt too. */
+    }
+    return SENTINEL_OK;
+}

@@ -1,0 +1,73 @@
+/* What stops an order before any constraint: halts and drains of the nodes
+ * above it, of its venue and of its instrument (docs/2-policy.md, "Stops"). */
+#include "state_internal.h"
+
+/* What a drain lets through cannot add to what is at risk. Unknown is no: an
+ * amend may enlarge, a timer may be disarmed, a spot order or an option has
+ * nothing that every venue holds it to, and where long and short are kept
+ * apart, a venue may not heed that an order only reduces. */
+static int lowers_risk(const sentinel_subject *subject) {
+    if (subject->action != SENTINEL_ACTION_PLACE) {
+        return subject->action == SENTINEL_ACTION_CANCEL ||
+               subject->action == SENTINEL_ACTION_CANCEL_ALL ||
+               subject->action == SENTINEL_ACTION_QUERY;
+    }
+    if (subject->order == NULL || subject->instrument == NULL) {
+        return 0;
+    }
+    const sentinel_order_place *place = &subject->order->place;
+    uint8_t contract = subject->instrument->contract;
+    return (subject->present & SENTINEL_PRESENT_REDUCE_ONLY) != 0 && place->reduce_only == 1 &&
+           (contract == SENTINEL_CONTRACT_LINEAR || contract == SENTINEL_CONTRACT_INVERSE) &&
+           (place->position_side == 0 || place->position_side == SENTINEL_POSITION_BOTH);
+}
+
+/* How many of the things that the order touches refuse it. */
+typedef struct stop_count {
+    int64_t now_ns;
+    int drains_too; /* 1: a drain refuses it as well */
+    int64_t refused;
+    int64_t drained; /* of those: by a drain */
+} stop_count;
+
+static int refuses(stop_count *count, const sentinel_stop_state *stop, sentinel_reason reason,
+                   sentinel_decision *decision) {
+    uint8_t mode = sentinel_stop_mode(stop, count->now_ns);
+    if (mode == SENTINEL_RUNNING || (mode == SENTINEL_DRAINING && !count->drains_too)) {
+        return 0;
+    }
+    count->refused++;
+    if (mode == SENTINEL_DRAINING) {
+        count->drained++;
+    } else {
+        sentinel_decision_refuse(decision, reason);
+    }
+    return 1;
+}
+
+void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
+                        sentinel_decision *decision, sentinel_result *result) {
+    const sentinel_subject *subject = turn->subject;
+    const sentinel_stop_state *nodes = sentinel_view_node(turn->view, 0);
+    const sentinel_stop_state *venue = sentinel_view_venue(turn->view, subject->venue);
+    stop_count count = {.now_ns = turn->now_ns, .drains_too = !lowers_risk(subject)};
+    unsigned first = length - 1;
+    for (unsigned i = length; i > 0; i--) {
+        if (refuses(&count, &nodes[chain[i - 1]], SENTINEL_REASON_KILL_SWITCH, decision)) {
+            first = i - 1;
+        }
+    }
+    if (venue != NULL) {
+        (void)refuses(&count, venue, SENTINEL_REASON_VENUE_HALTED, decision);
+    }
+    if (subject->instrument != NULL) {
+        (void)refuses(&count, sentinel_view_instrument(turn->view, subject->instrument),
+                      SENTINEL_REASON_INSTRUMENT_HALTED, decision);
+    }
+    if (count.refused != 0 && count.refused == count.drained) { /* nothing is halted */
+        sentinel_decision_refuse(decision, SENTINEL_REASON_DRAINING);
+    }
+    result->level = (uint8_t)first;
+    result->value = count.refused;
+    result->result = count.refused == 0 ? SENTINEL_PASS : SENTINEL_FAIL;
+}
