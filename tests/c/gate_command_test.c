@@ -12,15 +12,7 @@ enum { VENUE = SENTINEL_SCOPE_VENUE, INSTRUMENT = SENTINEL_SCOPE_INSTRUMENT };
 static sentinel_status command(uint16_t verb, uint16_t scope, uint32_t target, int64_t until_ns,
                                unsigned operators) {
     gate_scene *s = &scene;
-    sentinel_command payload = {.verb = verb,
-                                .scope = scope,
-                                .target = target,
-                                .reason_size = 4,
-                                .severity = 2,
-                                .until_ns = until_ns};
-    hash_bytes(payload.reason_digest32, "test", 4);
-    frame_begin(s, SENTINEL_FRAME_COMMAND, &payload, sizeof payload,
-                ++s->sequences[SENTINEL_FRAME_COMMAND]);
+    scene_command_at(s, verb, scope, target, until_ns);
     frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
     if (operators > 1) {
         frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);

@@ -168,12 +168,21 @@ static sentinel_status scene_load(gate_scene *s) {
     return scene_take(s);
 }
 
-static void scene_command(gate_scene *s, uint16_t verb, uint32_t node) {
-    sentinel_command command = {
-        .verb = verb, .scope = SENTINEL_SCOPE_NODE, .target = node, .reason_size = 4};
+static void scene_command_at(gate_scene *s, uint16_t verb, uint16_t scope, uint32_t target,
+                             int64_t until_ns) {
+    sentinel_command command = {.verb = verb,
+                                .scope = scope,
+                                .target = target,
+                                .reason_size = 4,
+                                .severity = 2,
+                                .until_ns = until_ns};
     hash_bytes(command.reason_digest32, "test", 4);
     frame_begin(s, SENTINEL_FRAME_COMMAND, &command, sizeof command,
                 ++s->sequences[SENTINEL_FRAME_COMMAND]);
+}
+
+static void scene_command(gate_scene *s, uint16_t verb, uint32_t node) {
+    scene_command_at(s, verb, SENTINEL_SCOPE_NODE, node, 0);
 }
 
 static sentinel_status scene_halt(gate_scene *s, uint32_t node) {

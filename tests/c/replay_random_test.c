@@ -1,8 +1,8 @@
 /* Replay of whatever happens. Goal: every record that the engine makes is
  * decided again alike, with keys and without, from the beginning and from any
  * snapshot. Method: random steps from a seed (orders of all kinds at venues
- * with nonces and without, retries, floods, halts, feeds, new policies, clocks
- * that jump), then a replay.
+ * with nonces and without, retries, floods, stops of every scope, feeds, new
+ * policies, clocks that jump), then a replay.
  * SENTINEL_SEED=n repeats one. */
 #include "gate_scene.h"
 
@@ -103,6 +103,14 @@ static void new_policy(void) {
     }
 }
 
+/* What a drain lets through. */
+static void reduce_perhaps(sentinel_order *order) {
+    if (draw(2) != 0) {
+        order->header.present |= SENTINEL_PRESENT_REDUCE_ONLY;
+        order->place.reduce_only = 1;
+    }
+}
+
 static void some_order(void) {
     static sentinel_order last;
     sentinel_order order = scene_place(&scene);
@@ -112,6 +120,7 @@ static void some_order(void) {
     case 13:
         order.place.instrument = DERIBIT_PERP;
         order.place.quantity = decimal(10, 0);
+        reduce_perhaps(&order);
         break;
     case 14:
     case 15:
@@ -184,6 +193,27 @@ static void some_snapshot(void) {
         sentinel_gate_snapshot(scene.context, &kept->record, kept->bytes, kept->size, scene.now));
 }
 
+/* Any verb on anything, with an end or without, by one operator or two. */
+static void some_stop(void) {
+    static const uint32_t targets[][4] = {
+        [SENTINEL_SCOPE_NODE] = {FIRM_ID, AGENT_A, AGENT_B, 9},
+        [SENTINEL_SCOPE_VENUE] = {SENTINEL_VENUE_BINANCE_SPOT, SENTINEL_VENUE_DERIBIT,
+                                  SENTINEL_VENUE_HYPERLIQUID, SENTINEL_VENUE_COUNT},
+        [SENTINEL_SCOPE_INSTRUMENT] = {BTCUSDT, DERIBIT_PERP, HL_PERP, 0},
+    };
+    uint16_t verb = (uint16_t)(SENTINEL_COMMAND_HALT + draw(3));
+    uint16_t scope = (uint16_t)(SENTINEL_SCOPE_NODE + draw(3));
+    int64_t until_ns = verb == SENTINEL_COMMAND_DRAIN && draw(2) != 0
+                           ? scene.now + (int64_t)draw(4) * SECOND_NS / 2
+                           : 0;
+    scene_command_at(&scene, verb, scope, targets[scope][draw(4)], until_ns);
+    frame_sign(&scene, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    if (verb == SENTINEL_COMMAND_RESUME || draw(3) == 0) {
+        frame_sign(&scene, KEY_OPERATOR_B, KEY_OPERATOR_B);
+    }
+    (void)scene_take(&scene);
+}
+
 static void one_step(void) {
     static const uint32_t nodes[] = {FIRM_ID, AGENT_A, AGENT_B, 9};
     scene.now += (int64_t)draw(4) * SECOND_NS / 4;
@@ -223,6 +253,11 @@ static void one_step(void) {
         break;
     case 12:
         scene.control.stop = (uint32_t)draw(2);
+        break;
+    case 13:
+    case 14:
+    case 15:
+        some_stop();
         break;
     default:
         some_order();

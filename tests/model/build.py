@@ -73,8 +73,8 @@ def order_bytes(order: Order) -> bytes:
 
 def _place(order: Order) -> bytes:
     head = struct.pack(
-        "<IBBB4xBx3xq",
-        *(order.instrument, order.side, order.type, order.tif),
+        "<IBBBB3xBx3xq",
+        *(order.instrument, order.side, order.type, order.tif, order.position_side),
         *(order.reduce_only or 0, order.expire_ms or 0),
     )
     terms = (order.quantity, order.quote_quantity, order.price, order.trigger_price)
@@ -353,10 +353,10 @@ def authority_payload(
     return struct.pack("<I4x16s", len(rows), limits) + b"".join(rows)
 
 
-def command_payload(verb: int, node: int, reason: str) -> bytes:
+def command_payload(verb: int, scope: int, target: int, until: int, reason: str) -> bytes:
     digest = hashlib.sha256(reason.encode()).digest()
-    head = struct.pack("<HHIHB5x", verb, 1, node, len(reason.encode()), 1)
-    return head + bytes(48) + digest + bytes(32)
+    head = struct.pack("<HHIHB5xq", verb, scope, target, len(reason.encode()), 1, until)
+    return head + bytes(40) + digest + bytes(32)
 
 
 def feed_payload(marks: Sequence[tuple[int, int, Decimal, int]]) -> bytes:

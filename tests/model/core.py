@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tests.model import build, model, value
-from tests.model.names import Environment, FrameKind
+from tests.model import build, model, stops, value
+from tests.model.names import Environment, FrameKind, Scope
 from tests.model.tables import Decimal, Order, Policy
 from tests.python.core_abi import ffi, lib, status_name
 
@@ -18,6 +18,17 @@ def aligned(data: bytes) -> Any:
     words = ffi.new("uint64_t[]", -(-len(data) // 8))
     ffi.memmove(words, data, len(data))
     return words
+
+
+def stop_at(view: Any, policy: Policy, place: stops.Place) -> Any:
+    """The sentinel_stop_state of a node or instrument by id, or of a venue."""
+    scope, number = place
+    if scope == Scope.NODE:
+        return lib.sentinel_view_node(view, policy.index_of[number])
+    if scope == Scope.VENUE:
+        return lib.sentinel_view_venue(view, number)
+    row = lib.sentinel_bundle_instrument(ffi.addressof(view.bundle), number)
+    return lib.sentinel_view_instrument(view, row)
 
 
 class Refused(Exception):
@@ -127,10 +138,9 @@ class PolicyCore:
         words = aligned(payload)
         lib.sentinel_policy_feed(self.view, ffi.cast("uint8_t *", words), len(payload))
 
-    def halt(self, node: int, halted: bool, now: int) -> None:
+    def stop(self, place: stops.Place, how: stops.Stop) -> None:
         stop = ffi.new("sentinel_stop_state *")
-        stop.mode = lib.SENTINEL_HALTED if halted else lib.SENTINEL_RUNNING
+        stop.mode, stop.until_ns = how.mode, how.until
         stop.cause = lib.SENTINEL_CAUSE_OPERATOR
-        stop.record, stop.since_ns = 1, now
-        place = lib.sentinel_view_node(self.view, self.policy.index_of[node])
-        lib.sentinel_stop_set(place, stop)
+        stop.record, stop.since_ns = how.record, how.since
+        lib.sentinel_stop_set(stop_at(self.view, self.policy, place), stop)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.model import build, model
-from tests.model.core import aligned, decision_of, must
+from tests.model import build, model, stops
+from tests.model.core import aligned, decision_of, must, stop_at
 from tests.model.names import (
     INT64_MAX,
     Algorithm,
@@ -157,8 +157,10 @@ class GateCore:
     def take_policy(self, policy: Policy, now: int) -> int:
         return self.take(FrameKind.POLICY, build.policy_payload(policy), now)
 
-    def take_command(self, verb: int, node: int, now: int, operators: int) -> int:
-        payload = build.command_payload(verb, node, "a reason")
+    def take_command(
+        self, verb: int, place: stops.Place, until: int, operators: int, now: int
+    ) -> int:
+        payload = build.command_payload(verb, *place, until, "a reason")
         return self.take(FrameKind.COMMAND, payload, now, operators=operators)
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
@@ -200,6 +202,10 @@ class GateCore:
     def agent(self, index: int) -> Any:
         """sentinel_agent_state of a node."""
         return lib.sentinel_view_agent(lib.sentinel_gate_view(self.context), index)
+
+    def stop(self, policy: Policy, place: stops.Place) -> stops.Stop:
+        row = stop_at(lib.sentinel_gate_view(self.context), policy, place)
+        return stops.Stop(stops.Mode(row.mode), row.until_ns, row.record, row.since_ns)
 
     def book(self, index: int, action_id: int) -> Any:
         """The sentinel_book_entry where an action of a node would stand."""

@@ -39,7 +39,7 @@ def explain(
         lines.append(brief(policy.instrument_of[order.instrument]))
     lines.append(
         f"chain {[policy.nodes[row].id for row in policy.chains[order.agent]]}, "
-        f"halted {sorted(state.halted)}, band {policy.market_band_ppm}, "
+        f"stops {state.stops}, band {policy.market_band_ppm}, "
         f"mark age {policy.mark_max_age_ns}"
     )
     lines += [f"mark of {kind}/{row}: {mark}" for (kind, row), mark in sorted(state.marks.items())]

@@ -19,21 +19,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import model, value
+from tests.model import model, stops, value
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
+    FORMAT_RANGE,
     ID_WINDOW,
+    POLICY_SCOPE,
+    POLICY_SIGNATURE,
+    POLICY_STOPPED,
     USAGE_STATE,
     WALLET,
     Action,
     By,
     Purpose,
     Reason,
+    Scope,
     Venue,
     Verb,
     Verdict,
 )
+from tests.model.stops import Mode, Stop
 from tests.model.tables import Asset, Decimal, Instrument, Key, Order, Policy
 
 # Whose signatures do not cover the endpoint.
@@ -138,7 +144,7 @@ class Gate:
         return max(now, self.state.last_now)
 
     def take_policy(self, policy: Policy, now: int) -> None:
-        """Raises OpenEndpoint, ForeignInstrument and model.HaltedNodeMissing (also recorded)."""
+        """Raises OpenEndpoint, ForeignInstrument and model.StopLost (also recorded)."""
         now = self.clock(now)
         self.flush(now)  # agents that are to go leave no denial only counted
         before, state = self.policy, self.state
@@ -158,19 +164,32 @@ class Gate:
             kept.book = {entry.action_id % policy.book_entries: entry for entry in entries}
         self.policy = policy
 
-    def take_command(self, verb: int, node: int, now: int) -> bool:
-        """False: refused, the node does not exist."""
+    def take_command(
+        self, verb: int, place: stops.Place, until: int, operators: int, now: int
+    ) -> int:
+        """The status: 0, or why it is refused. K is 2."""
+        assert self.policy is not None
         now = self.clock(now)
-        self.record(now)
-        if self.policy is None or node not in self.policy.index_of:
-            return False
-        if verb == Verb.HALT:
-            self.state.halted.add(node)
-        else:
-            self.state.halted.discard(node)
-            if node == self.policy.nodes[0].id:
-                self.halted = 0  # the firm's resume lifts the engine's own halt too
-        return True
+        number = self.record(now)
+        if verb == Verb.RESUME and operators < 2:
+            return POLICY_SIGNATURE
+        if until < 0 or (until and verb != Verb.DRAIN):
+            return FORMAT_RANGE
+        if not stops.exists(self.policy, place):
+            return POLICY_SCOPE
+        mode = {Verb.HALT: Mode.HALTED, Verb.DRAIN: Mode.DRAINING, Verb.RESUME: Mode.RUNNING}
+        before = self.state.stops.get(place, stops.RUNNING)
+        after = Stop(mode[Verb(verb)], until, number, now)
+        if verb == Verb.DRAIN:
+            if stops.mode_at(before, now) == Mode.HALTED:
+                return POLICY_STOPPED
+            loosens = stops.strictness(after, now) < stops.strictness(before, now)
+            if loosens and operators < 2:
+                return POLICY_SIGNATURE
+        stops.put(self.state.stops, place, after)
+        if verb == Verb.RESUME and place == (Scope.NODE, self.policy.nodes[0].id):
+            self.halted = 0  # the firm's resume lifts the engine's own halt too
+        return 0
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
         self.record(self.clock(now))
@@ -394,6 +413,8 @@ class Gate:
             trigger_price=order.trigger_price,
             amount=order.amount,
             destination=(order.network, order.address, order.memo) if order.address else None,
+            reduce_only=order.reduce_only,
+            position_side=order.position_side,
         )
 
     def remember(self, order: Order, found: Found, number: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.model import build, model, orders, policies, value
+from tests.model import build, model, orders, policies, stops, value
 from tests.model.core_gate import GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
 from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
@@ -21,14 +21,13 @@ from tests.model.names import (
     PASS,
     POLICY_ENDPOINT,
     POLICY_ENVIRONMENT,
-    POLICY_SCOPE,
-    POLICY_SIGNATURE,
     Action,
     By,
     Environment,
     Purpose,
     Query,
     Reason,
+    Scope,
     Type,
     Venue,
     Verb,
@@ -140,7 +139,7 @@ class GateRun:
         if draw < 10:
             count = rng.choice((1, 3))
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
-        elif draw < (40 if self.model.state.halted else 12):
+        elif draw < (32 if self.model.state.stops else 14):
             self.command()
         elif draw < 42 and chance(rng, 8):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
@@ -165,8 +164,8 @@ class GateRun:
         except ForeignInstrument:
             self.expect("status of a version of two environments", POLICY_ENVIRONMENT, status)
             return
-        except model.HaltedNodeMissing:
-            self.expect("status of a version without a halted node", FORMAT_REFERENCE, status)
+        except model.StopLost:
+            self.expect("status of a version that lifts a stop", FORMAT_REFERENCE, status)
             return
         self.expect("status of a policy", 0, status)
         self.world.policy = policy
@@ -184,23 +183,36 @@ class GateRun:
         self.counts["marks"] += len(marks)
 
     def command(self) -> None:
-        """Any one operator halts; two resume; a node that does not exist is refused."""
-        halted = sorted(self.model.state.halted)
-        if self.model.halted and chance(self.rng, 30):
-            halted = [self.world.policy.nodes[0].id]
-        verb = Verb.RESUME if halted else Verb.HALT
-        node = self.rng.choice(halted or [row.id for row in self.world.policy.nodes])
-        if chance(self.rng, 4):
-            node = 9999
-        operators = self.rng.choice((1, 1, 2)) if verb == Verb.HALT or chance(self.rng, 10) else 2
-        status = self.core.take_command(verb, node, self.now, operators)
-        if verb == Verb.RESUME and operators < 2:
-            self.model.record(self.model.clock(self.now))
-            self.expect("status of a resume by one operator", POLICY_SIGNATURE, status)
-            return
-        known = self.model.take_command(verb, node, self.now)
-        self.expect("status of a command", 0 if known else POLICY_SCOPE, status)
+        """Any one operator tightens; two loosen; what does not exist is refused."""
+        rng, held = self.rng, sorted(self.model.state.stops)
+        place = orders.some_place(rng, self.world)
+        if held and chance(rng, 80):
+            place = rng.choice(held)
+        if self.model.halted and chance(rng, 50):
+            place = (Scope.NODE, self.world.policy.nodes[0].id)
+        verb = rng.choice((Verb.HALT, Verb.DRAIN, Verb.DRAIN))
+        if self.model.halted or (held and chance(rng, 60)):
+            verb = Verb.RESUME
+        until = orders.some_stop(rng, self.now).until if verb == Verb.DRAIN else 0
+        if chance(rng, 4):
+            place = place[0], rng.choice((0, 9999, 0x10001))
+        if chance(rng, 2):
+            until = rng.choice((-1, 1))
+        operators = rng.choice((1, 1, 2)) if verb != Verb.RESUME or chance(rng, 10) else 2
+        status = self.core.take_command(verb, place, until, operators, self.now)
+        expected = self.model.take_command(verb, place, until, operators, self.now)
+        self.expect("status of a command", expected, status)
         self.counts["halts and resumes"] += 1
+        self.compare_stops()
+
+    def compare_stops(self) -> None:
+        policy, held = self.world.policy, self.model.state.stops
+        places = [(Scope.NODE, node.id) for node in policy.nodes]
+        places += [(Scope.VENUE, venue) for venue in Venue if venue]
+        places += [(Scope.INSTRUMENT, row.id) for row in policy.instruments]
+        for place in places:
+            ours = held.get(place, stops.RUNNING)
+            self.expect(f"stop of {place}", ours, self.core.stop(policy, place))
 
     # ---- Orders
 
@@ -408,6 +420,8 @@ class GateRun:
         self.expect("records", ours.records, core.record_count)
         self.expect("last now", ours.state.last_now, core.last_now_ns)
         self.expect("engine's halt", ours.halted, core.halted)
+        if everything:
+            self.compare_stops()
         for index, node in enumerate(self.world.policy.nodes):
             if node.id not in ours.agents or not (everything or node.id == self.last_agent):
                 continue
@@ -465,5 +479,6 @@ class GateRun:
             return False
         if order.action == Action.PLACE:
             plain = order.type == Type.LIMIT or (order.type == Type.MARKET and order.price is None)
-            return plain and order.quantity is not None and order.reduce_only is None
+            plain = plain and order.reduce_only is None and order.position_side == 0
+            return plain and order.quantity is not None
         return order.action == Action.CANCEL

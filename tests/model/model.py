@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.model import stops
 from tests.model.names import (
     DAY_NS,
     FAIL,
@@ -284,14 +285,6 @@ def window_key(constraint: Constraint, agent: int) -> WindowKey:
     return constraint.id, agent if constraint.each_agent else 0
 
 
-def kill_switch(policy: Policy, state: State, agent: int) -> tuple[Result, bool]:
-    chain = [policy.nodes[index].id for index in policy.chains[agent]]
-    halted = [depth for depth, node in enumerate(chain) if node in state.halted]
-    level = halted[0] if halted else len(chain) - 1
-    verdict = FAIL if halted else PASS
-    return Result(IMPLICIT, Kind.KILL_SWITCH, verdict, 0, level, len(halted), 0), bool(halted)
-
-
 def no_grant(policy: Policy, subject: Subject, kinds: set[Kind]) -> Result | None:
     depth = len(policy.chains[subject.agent]) - 1
     if Kind.ACTIONS not in kinds:
@@ -304,11 +297,10 @@ def no_grant(policy: Policy, subject: Subject, kinds: set[Kind]) -> Result | Non
 def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decision:
     """Evaluates every constraint that applies; changes nothing."""
     rows = list(applicable(policy, subject))
-    reasons: set[int] = set()
-    switch, halted = kill_switch(policy, state, subject.agent)
-    results, retry_at = [switch], [0]
-    if halted:
-        reasons.add(Reason.KILL_SWITCH)
+    count, level, why = stops.judge(policy, state.stops, subject, now)
+    reasons: set[int] = {*why}
+    passed = FAIL if count else PASS
+    results, retry_at = [Result(IMPLICIT, Kind.KILL_SWITCH, passed, 0, level, count, 0)], [0]
 
     value: int | Reason = -1
     if any(constraint.kind in NEEDS_VALUE for _, _, constraint in rows):
@@ -375,27 +367,15 @@ def feed(policy: Policy, state: State, kind: int, row: int, price: Decimal, time
         state.marks[kind, row] = Mark(price.normalised(), time)
 
 
-class HaltedNodeMissing(Exception):
-    """A bundle leaves out a node that is halted, or frees an agent from a halt."""
-
-
-def is_stopped(policy: Policy, state: State, agent: int) -> bool:
-    return any(policy.nodes[row].id in state.halted for row in policy.chains[agent])
-
-
-def keeps_halts(old: Policy, state: State, new: Policy) -> bool:
-    kinds = {node.id: node.kind for node in new.nodes}
-    if any(kinds.get(node.id) != node.kind for node in old.nodes if node.id in state.halted):
-        return False
-    both = old.chains.keys() & new.chains.keys()
-    return all(is_stopped(new, state, each) for each in both if is_stopped(old, state, each))
+class StopLost(Exception):
+    """A bundle would lift or loosen a stop."""
 
 
 def migrate(old: Policy, state: State, new: Policy) -> State:
-    """The state under a new version; raises HaltedNodeMissing."""
-    if not keeps_halts(old, state, new):
-        raise HaltedNodeMissing
-    fresh_state = State(halted=set(state.halted), last_now=state.last_now)
+    """The state under a new version; raises StopLost."""
+    if not stops.are_kept(old, state.stops, new, state.last_now):
+        raise StopLost
+    fresh_state = State(stops=dict(state.stops), last_now=state.last_now)
     for (kind, row), mark in state.marks.items():
         if row in (new.instrument_of if kind == MarkKind.INSTRUMENT else new.asset_of):
             fresh_state.marks[kind, row] = mark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.model.mutation import Mutation, gate, policy
+from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
 
 POLICY = (
@@ -473,4 +474,4 @@ GATE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *GATE)
+MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *GATE)

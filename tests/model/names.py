@@ -136,6 +136,19 @@ class FrameKind(IntEnum):
 class Verb(IntEnum):
     HALT = 1
     RESUME = 2
+    DRAIN = 3
+
+
+class Scope(IntEnum):
+    NODE = 1
+    VENUE = 2
+    INSTRUMENT = 3
+
+
+class Position(IntEnum):
+    LONG = 1
+    SHORT = 2
+    BOTH = 3
 
 
 class Kind(IntEnum):
@@ -194,6 +207,9 @@ class Reason(IntEnum):
     UNSUPPORTED = 42
     NONCE = 43
     EXPIRY = 44
+    VENUE_HALTED = 47
+    INSTRUMENT_HALTED = 48
+    DRAINING = 49
     KILL_SWITCH = 50
     NO_GRANT = 51
     ACTION_NOT_ALLOWED = 52
@@ -231,11 +247,13 @@ DAY_NS = 86_400 * 10**9
 ID_WINDOW = 64
 
 USAGE_STATE = 0x0102  # statuses that the model needs
+FORMAT_RANGE = 0x0205
 FORMAT_REFERENCE = 0x0207
 POLICY_ENVIRONMENT = 0x0302
 POLICY_SIGNATURE = 0x0305
 POLICY_SCOPE = 0x0309
 POLICY_ENDPOINT = 0x030A
+POLICY_STOPPED = 0x030B
 
 WALLET = 1 << 0  # a key's products: bit n for contract kind n, this one for funds
 ALL_PRODUCTS = 0x3F

@@ -12,7 +12,7 @@ from math import prod
 from random import Random
 from typing import Any
 
-from tests.model import model, value
+from tests.model import model, stops, value
 from tests.model.names import (
     DAY_NS,
     INT64_MAX,
@@ -22,6 +22,7 @@ from tests.model.names import (
     Kind,
     MarkKind,
     Query,
+    Scope,
     Side,
     Tif,
     Type,
@@ -123,7 +124,8 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
         quote_quantity=quantity if in_quote else None,
         price=some_price(rng, world, instrument.id) if priced else None,
         trigger_price=some_price(rng, world, instrument.id) if kind in TRIGGERED else None,
-        reduce_only=rng.choice((None, None, None, None, 0, 1)),
+        reduce_only=rng.choice((None, None, None, None, 0, 1, 1)),
+        position_side=rng.randint(1, 3) if order.action == Action.PLACE and chance(rng, 8) else 0,
     )
     if order.action == Action.AMEND:
         order = replace(order, target=Target(By.VENUE_ID, text="9"))
@@ -278,6 +280,27 @@ def at_collar(
     return replace(order, **moved)
 
 
+def some_place(rng: Random, world: World) -> stops.Place:
+    """A node, venue or instrument that exists."""
+    policy = world.policy
+    match rng.choice(list(Scope)):
+        case Scope.NODE:
+            return Scope.NODE, rng.choice(policy.nodes).id
+        case Scope.VENUE:
+            venues = [row.venue for row in policy.instruments]
+            return Scope.VENUE, int(rng.choice((*venues, *world.style.venues, 6)))
+        case _:
+            return Scope.INSTRUMENT, rng.choice(policy.instruments).id
+
+
+def some_stop(rng: Random, now: int, *, halts: int = 40) -> stops.Stop:
+    """A halt, or a drain that has ended, ends just now, ends soon, or does not."""
+    if chance(rng, halts):
+        return stops.Stop(stops.Mode.HALTED, 0, 1, now)
+    until = rng.choice((0, 0, now - 1, now, now + 1, now + 2, now + rng.randint(1, 10**10)))
+    return stops.Stop(stops.Mode.DRAINING, max(until, 0), 1, now)
+
+
 def next_time(rng: Random, world: World, state: value.State, now: int) -> int:
     """Mostly a little later; sometimes exactly where something ends, or one nanosecond off."""
     if chance(rng, 70):
@@ -294,6 +317,7 @@ def next_time(rng: Random, world: World, state: value.State, now: int) -> int:
         if row.kind == Kind.ROLLING_CAP:
             width = model.bucket_width(row.window_ns)
             edges += [(time // width + 1) * width + row.window_ns - 1, (time // width + 1) * width]
+    edges += [stop.until for stop in state.stops.values() if stop.until]
     for mark in state.marks.values():
         edges.append(mark.time + world.policy.mark_max_age_ns + 1)
         edges += [

@@ -15,6 +15,7 @@ from tests.model.names import (
     Kind,
     MarkKind,
     NodeKind,
+    Scope,
     Type,
     Unit,
     Venue,
@@ -323,8 +324,14 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
     policy = world.policy
     nodes, constraints = list(policy.nodes), list(policy.constraints)
     instruments = policy.instruments
+    held = [i for i, n in enumerate(nodes) if i and (Scope.NODE, n.id) in state.stops]
+    groups = [i for i in held if nodes[i].kind == NodeKind.GROUP]
+    below = [i for i, n in enumerate(nodes) if n.kind == NodeKind.AGENT and n.parent in groups]
+    if len(groups) > 1 and below and chance(rng, 70):  # from one stop to another
+        at = rng.choice(below)
+        nodes[at] = replace(nodes[at], parent=rng.choice(groups))
     for _ in range(rng.randint(1, 3)):
-        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 7)):
+        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 6, 7, 8)):
             case 0 if constraints and (row := rng.choice(constraints)).kind not in GRANTS:
                 constraints.remove(row)
             case 1:
@@ -351,6 +358,11 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
                 at = rng.randrange(len(constraints))
                 if constraints[at].kind not in GRANTS:
                     constraints[at] = replace(constraints[at], node=rng.randrange(len(nodes)))
+            case 8 if chance(rng, 50):  # the same id for another market
+                stopped = [row for row in instruments if (Scope.INSTRUMENT, row.id) in state.stops]
+                other = rng.choice(stopped if stopped and chance(rng, 80) else instruments)
+                renamed = replace(other, symbol=(other.symbol + "9")[-20:])
+                instruments = tuple(renamed if row is other else row for row in instruments)
             case _:
                 pass
     for gone in set(policy.instruments) - set(instruments):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from tests.model import model, orders, policies, value
+from tests.model import model, orders, policies, stops, value
 from tests.model.core import PolicyCore, Refused
 from tests.model.differ import Disagreement, explain
 from tests.model.names import (
@@ -14,6 +14,8 @@ from tests.model.names import (
     PASS,
     Action,
     MarkKind,
+    NodeKind,
+    Scope,
     Venue,
     Verdict,
 )
@@ -43,6 +45,8 @@ def subject_of(policy: Policy, order: Order, venue: int) -> value.Subject:
         trigger_price=order.trigger_price,
         amount=order.amount,
         destination=(order.network, order.address, order.memo) if order.address else None,
+        reduce_only=order.reduce_only,
+        position_side=order.position_side,
     )
 
 
@@ -78,9 +82,9 @@ class PolicyRun:
         if draw < 14:
             count = rng.choice((1, 3))
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
-        elif draw < (40 if self.state.halted else 16):
+        elif draw < (30 if self.state.stops else 18):
             self.halt_or_resume()
-        elif draw < 42 and chance(rng, 12):
+        elif draw < 42 and chance(rng, 60 if len(self.state.stops) > 1 else 12):
             self.load_next_version()
         else:
             self.decide()
@@ -96,32 +100,40 @@ class PolicyRun:
         self.counts["marks"] += len(marks)
 
     def halt_or_resume(self) -> None:
-        if self.state.halted:
-            node = self.rng.choice(sorted(self.state.halted))
-            self.state.halted.discard(node)
+        rng, held = self.rng, self.state.stops
+        if held and not chance(rng, 15):
+            self.put(rng.choice(sorted(held)), stops.RUNNING)
         else:
-            node = self.rng.choice(self.world.policy.nodes).id
-            self.state.halted.add(node)
-            if chance(self.rng, 30):  # a second one, so that two levels are halted
-                self.core.halt(node, True, self.now)
-                node = self.rng.choice(self.world.policy.nodes).id
-                self.state.halted.add(node)
-        self.core.halt(node, node in self.state.halted, self.now)
+            places = [orders.some_place(rng, self.world) for _ in range(rng.choice((1, 1, 2, 3)))]
+            if chance(rng, 30):  # groups that stop unalike, for agents that move
+                nodes = self.world.policy.nodes
+                places = [(Scope.NODE, n.id) for n in nodes if n.kind == NodeKind.GROUP]
+                for place in places:
+                    self.put(place, orders.some_stop(rng, self.now, halts=10))
+                if len(places) > 1 and chance(rng, 70):
+                    self.load_next_version()
+                return
+            for place in places:
+                self.put(place, orders.some_stop(rng, self.now))
         self.counts["halts and resumes"] += 1
 
+    def put(self, place: stops.Place, stop: stops.Stop) -> None:
+        stops.put(self.state.stops, place, stop)
+        self.core.stop(place, stop)
+
     def load_next_version(self) -> None:
-        """The next version; one that lacks a halted node must be refused by both."""
+        """The next version; one that lifts a stop must be refused by both."""
         policy = policies.revised(self.rng, self.world, self.state)
         self.counts["versions"] += 1
         try:
             state = model.migrate(self.world.policy, self.state, policy)
-        except model.HaltedNodeMissing:
+        except model.StopLost:
             try:
                 PolicyCore(policy, self.core)
             except Refused as refused:
                 if refused.status == FORMAT_REFERENCE:
                     return
-            raise Disagreement("a version without a halted node was not refused") from None
+            raise Disagreement("a version that lifts a stop was not refused") from None
         self.core = PolicyCore(policy, self.core)
         self.world.policy, self.state = policy, state
         self.calm = 8

@@ -191,6 +191,7 @@ class Order:
     tif: int = 0
     expire_ms: int | None = None
     reduce_only: int | None = None
+    position_side: int = 0
     quantity: Decimal | None = None
     quote_quantity: Decimal | None = None
     price: Decimal | None = None

@@ -15,6 +15,7 @@ from tests.model.names import (
     Side,
     Unit,
 )
+from tests.model.stops import Stops
 from tests.model.tables import Asset, Decimal, Destination, Instrument, Policy
 
 FUNDS = {Action.WITHDRAW, Action.TRANSFER}
@@ -43,6 +44,8 @@ class Subject:
     trigger_price: Decimal | None = None
     amount: Decimal | None = None
     destination: Destination | None = None
+    reduce_only: int | None = None
+    position_side: int = 0
 
 
 WindowKey = tuple[int, int]  # constraint id, agent id or 0 where shared
@@ -51,7 +54,7 @@ Events = list[tuple[int, int]]  # (time, amount), oldest first
 
 @dataclass
 class State:
-    halted: set[int] = field(default_factory=set)  # node ids
+    stops: Stops = field(default_factory=dict)
     marks: dict[tuple[int, int], Mark] = field(default_factory=dict)  # by MarkKind and id
     windows: dict[WindowKey, Events] = field(default_factory=dict)
     last_now: int = 0
