@@ -133,8 +133,10 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t id
         uint8_t mode
         uint8_t severity
+        uint8_t cause
         uint64_t record
         int64_t since_ns
+        int64_t until_ns
         uint8_t reason_digest32[32]
 
     ctypedef struct sentinel_agent_state:
@@ -166,6 +168,7 @@ cdef extern from "sentinel/state.h" nogil:
         uint8_t policy_hash32[32]
         uint8_t authority_hash32[32]
         uint64_t nodes
+        uint64_t instruments
         uint64_t agents
         uint64_t instrument_marks
         uint64_t asset_marks
@@ -173,6 +176,7 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t agent_count
         uint32_t instrument_count
         uint32_t asset_count
+        sentinel_stop_state *venues
         sentinel_released released
 
     ctypedef struct sentinel_view:

@@ -423,18 +423,26 @@ cdef _outcome(const sentinel_outcome *o):
     )
 
 
+cdef list _stops(int scope, const sentinel_stop_state *rows, uint32_t count):
+    cdef list found = []
+    cdef uint32_t i
+    for i in range(count):
+        if rows[i].mode:
+            found.append(_types.StopState(
+                scope, rows[i].id, rows[i].mode, rows[i].severity, rows[i].cause, rows[i].record,
+                rows[i].since_ns, rows[i].until_ns, _copy(rows[i].reason_digest32, 32)))
+    return found
+
+
 cdef _state(const sentinel_state *s):
     cdef const uint8_t *base = <const uint8_t *>s
-    cdef const sentinel_stop_state *nodes = <const sentinel_stop_state *>(base + s.nodes)
     cdef const sentinel_agent_state *agents = <const sentinel_agent_state *>(base + s.agents)
     cdef const sentinel_mark_state *marks
     cdef uint32_t i, table, count
-    cdef list halted = [], agent_rows = [], mark_rows = []
-    for i in range(s.node_count):
-        if nodes[i].mode:
-            halted.append(_types.NodeState(
-                nodes[i].id, nodes[i].severity, nodes[i].record, nodes[i].since_ns,
-                _copy(nodes[i].reason_digest32, 32)))
+    cdef list agent_rows = [], mark_rows = []
+    cdef list stops = _stops(1, <const sentinel_stop_state *>(base + s.nodes), s.node_count)
+    stops += _stops(2, s.venues, SENTINEL_VENUES_MAX)
+    stops += _stops(3, <const sentinel_stop_state *>(base + s.instruments), s.instrument_count)
     for i in range(s.agent_count):
         agent_rows.append(_types.AgentState(agents[i].node, agents[i].id_highest,
                                             agents[i].attempts, agents[i].suppressed))
@@ -449,7 +457,7 @@ cdef _state(const sentinel_state *s):
     return _types.EngineState(
         _copy(s.engine_id32, 32), s.halted, s.record_count, s.epoch, s.last_now_ns,
         tuple([s.sequences[i] for i in range(SENTINEL_SEQUENCES)]), _copy(s.last_hash32, 32),
-        _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(halted),
+        _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(stops),
         tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
         tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]),
     )

@@ -34,6 +34,9 @@ _REASON_OF: Final = {
     Rule.RATE_LIMIT: Reason.RATE_LIMIT,
 }
 _NOT_KNOWN: Final = (Reason.MARK_ABSENT, Reason.MARK_STALE, Reason.VALUE_OVERFLOW)
+_STOPS: Final = (
+    *(Reason.VENUE_HALTED, Reason.INSTRUMENT_HALTED, Reason.DRAINING, Reason.KILL_SWITCH),
+)
 _SUMS: Final = (Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 
 
@@ -121,7 +124,10 @@ def _suggestion(
         return ADVICE[reasons[0].name] if reasons else ADVICE["UNSUPPORTED"]
     if row is None and kind is not Rule.KILL_SWITCH:
         return ADVICE["NO_GRANT"]
-    advice = ADVICE[_REASON_OF[kind].name]
+    reason = _REASON_OF[kind]
+    if kind is Rule.KILL_SWITCH:
+        reason = next((stop for stop in _STOPS if outcome.reasons >> stop & 1), reason)
+    advice = ADVICE[reason.name]
     if room is not None:
         advice = f"at most {room} passes now; {advice}"
     if wait is not None:

@@ -295,6 +295,26 @@ class Command(IntEnum):
     LEASE = 6
 
 
+class Scope(IntEnum):
+    """What a command is about."""
+
+    NODE = 1
+    VENUE = 2
+    INSTRUMENT = 3
+    RECORD = 4
+    ENGINE = 5
+
+
+class Cause(IntEnum):
+    """Who or what stopped something."""
+
+    NONE = 0
+    OPERATOR = 1
+    HEARTBEAT = 2
+    PROGRESS = 3
+    REPORT = 4
+
+
 class MarkKind(IntEnum):
     """What a mark is of."""
 

@@ -21,6 +21,7 @@ from ._enums import (
     Environment,
     MarkKind,
     Power,
+    Scope,
 )
 from ._frame import FrameKind
 from ._status import Status
@@ -298,9 +299,18 @@ def authority_bundle(
 
 
 def command(
-    verb: Command, node: int, reason: str, terms: FrameTerms, *, severity: int = 0
+    verb: Command,
+    target: int,
+    reason: str,
+    terms: FrameTerms,
+    *,
+    scope: Scope = Scope.NODE,
+    severity: int = 0,
+    until_ns: int = 0,
 ) -> bytes:
-    """The signed part of a command on a node. The reason is 1 to 4,096 bytes of UTF-8.
+    """The signed part of a command. The reason is 1 to 4,096 bytes of UTF-8.
+
+    `until_ns`: when a drain becomes a halt; 0 for never, and for other verbs.
 
     Raises UsageError.
     """
@@ -309,12 +319,15 @@ def command(
         raise UsageError("a command needs a reason of 1 to 4096 bytes")
     if not 0 <= severity <= 3:
         raise UsageError("a severity is from 0 to 3")
+    if until_ns < 0 or (until_ns and verb is not Command.DRAIN):
+        raise UsageError("only a drain has an end, and it is a time from 1970 on")
     payload = COMMAND.pack(
         verb=verb,
-        scope=1,
-        target=node,
+        scope=scope,
+        target=target,
         reason_size=len(text),
         severity=severity,
+        until_ns=until_ns,
         reason_digest32=hashlib.sha256(text).digest(),
     )
     return frame(FrameKind.COMMAND, payload, terms)

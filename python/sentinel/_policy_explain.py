@@ -87,7 +87,7 @@ def value_text(
     if kind in {Rule.DESTINATIONS, Rule.SANCTIONS}:
         return "on the list" if value else "not on the list"
     if kind is Rule.KILL_SWITCH:
-        return f"{value} nodes halted" if value != 1 else "1 node halted"
+        return f"{value} stops" if value != 1 else "1 stop"
     return str(value)
 
 
@@ -162,7 +162,7 @@ def explain(policy: Policy, agent: str | int | Node) -> tuple[Explained, ...]:
         policy.nodes[0].path,
         "",
         "kill_switch",
-        "refused while the agent or a node above it is halted",
+        "refused while the agent, a node above it, the venue or the instrument is stopped",
         "all actions",
     )
     rows = [

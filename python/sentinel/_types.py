@@ -13,12 +13,12 @@ __all__ = [
     "Hold",
     "KeyInfo",
     "Mark",
-    "NodeState",
     "Outcome",
     "RawRecord",
     "Request",
     "Result",
     "Signature",
+    "StopState",
 ]
 
 
@@ -119,13 +119,17 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeState:
-    """A halted node."""
+class StopState:
+    """A node, venue or instrument that does not run. `mode`: 1 draining, 2 halted."""
 
-    node: int
+    scope: int
+    id: int
+    mode: int
     severity: int
+    cause: int
     record: int
     since_ns: int
+    until_ns: int
     reason_digest: bytes
 
 
@@ -166,7 +170,7 @@ class EngineState:
     last_hash: bytes
     policy_hash: bytes
     authority_hash: bytes
-    nodes_halted: tuple[NodeState, ...]
+    stops: tuple[StopState, ...]
     agents: tuple[AgentState, ...]
     marks: tuple[Mark, ...]
     nonce_next: int

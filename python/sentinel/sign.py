@@ -34,6 +34,7 @@ from ._enums import (
     Command,
     Environment,
     MarkKind,
+    Scope,
     Venue,
     label,
 )
@@ -44,6 +45,7 @@ from ._receipts import ReceiptMaker
 from ._record import Verdict
 from ._status import REASON_CODE, STATUS_TEXT, Reason
 from ._status import Status as StatusCode
+from ._stops import Stop, stops_of, target_of
 from ._types import EngineState, Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SigningFailed, UsageError, raise_status
@@ -51,13 +53,13 @@ from .order import from_json
 from .policy import Policy, compile_policy, decode_policy
 
 __all__ = [
-    "HaltedNode",
     "HttpRequest",
     "ReceiptHandle",
     "Session",
     "SignedOrder",
     "Signer",
     "Status",
+    "Stop",
 ]
 
 _DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
@@ -141,17 +143,6 @@ class SignedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class HaltedNode:
-    """A node that is halted, and the record of the command that did it."""
-
-    path: str
-    severity: int
-    record: int
-    since_ns: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not.
 
@@ -169,10 +160,15 @@ class Status:
     policy_version: int | None
     policy_hash: bytes
     engine_halted: str
-    halted: tuple[HaltedNode, ...]
+    stops: tuple[Stop, ...]
     agents: Mapping[str, int]
     usable_until_ms: Mapping[str, int]
     freshness: str = "unproven"
+
+    @property
+    def halted(self) -> tuple[Stop, ...]:
+        """The nodes that are halted, also by the end of a drain."""
+        return tuple(s for s in self.stops if (s.scope, s.mode) == ("node", "halted"))
 
 
 class Signer:
@@ -363,9 +359,9 @@ class Signer:
             ],
         )
 
-    def status(self) -> Status:
-        """The engine's state, in words."""
-        return status_of(self._installed, self._engine.state(), self._policy_now())
+    def status(self, now_ns: int | None = None) -> Status:
+        """The engine's state, in words; a drain past its end counts as a halt."""
+        return status_of(self._installed, self._engine.state(), self._policy_now(), now_ns)
 
     # ---- Operating --------------------------------------------------------
 
@@ -379,33 +375,65 @@ class Signer:
         reason: str,
         *,
         scope: str | int | None = None,
+        venue: Venue | str | None = None,
+        instrument: str | int | None = None,
         severity: int = 0,
         now_ns: int | None = None,
     ) -> int:
-        """Halts the firm, or the node `scope` and all below it; the number of the record."""
-        return self._command(Command.HALT, reason, scope, severity, now_ns)
+        """Halts the firm, the node `scope` and all below it, a venue or an instrument; the number
+        of the record.
+        """
+        on = target_of(self.policy, scope, venue, instrument)
+        return self._command(Command.HALT, reason, on, severity, 0, now_ns)
+
+    def drain(
+        self,
+        reason: str,
+        *,
+        until_ns: int = 0,
+        scope: str | int | None = None,
+        venue: Venue | str | None = None,
+        instrument: str | int | None = None,
+        severity: int = 0,
+        now_ns: int | None = None,
+    ) -> int:
+        """Lets only cancels, queries and reduce-only orders through; from `until_ns` (0: never)
+        on, nothing. Raises PolicyInvalid when it is halted already.
+        """
+        on = target_of(self.policy, scope, venue, instrument)
+        return self._command(Command.DRAIN, reason, on, severity, until_ns, now_ns)
 
     def resume(
-        self, reason: str, *, scope: str | int | None = None, now_ns: int | None = None
+        self,
+        reason: str,
+        *,
+        scope: str | int | None = None,
+        venue: Venue | str | None = None,
+        instrument: str | int | None = None,
+        now_ns: int | None = None,
     ) -> int:
-        """Lifts a halt of one node; of the firm, also a halt of the engine's own."""
-        return self._command(Command.RESUME, reason, scope, 0, now_ns)
+        """Lifts a halt or drain of one thing; of the firm, also a halt of the engine's own."""
+        on = target_of(self.policy, scope, venue, instrument)
+        return self._command(Command.RESUME, reason, on, 0, 0, now_ns)
 
     def _command(
         self,
         verb: Command,
         reason: str,
-        scope: str | int | None,
+        on: tuple[Scope, int, str],
         severity: int,
+        until_ns: int,
         now_ns: int | None,
     ) -> int:
-        policy = self.policy
-        node = policy.nodes[0] if scope is None else policy.node(scope)
         with self._lock:
             authorities = self._authorities()
             now = _now(now_ns)
+            terms = self._terms(_SEQUENCE_COMMAND, now)
             part = _layout.command(
-                verb, node.id, reason, self._terms(_SEQUENCE_COMMAND, now), severity=severity
+                *(verb, on[1], reason, terms),
+                scope=on[0],
+                severity=severity,
+                until_ns=until_ns,
             )
             frame = authorities.sign(FrameKind.COMMAND, part)
             keep_text(self._installed.directory, reason)
@@ -524,10 +552,10 @@ def usable_until_ms(state: EngineState) -> dict[str, int]:
     }
 
 
-def status_of(installed: Installed, state: EngineState, policy: Policy | None) -> Status:
+def status_of(
+    installed: Installed, state: EngineState, policy: Policy | None, now_ns: int | None = None
+) -> Status:
     """A state in words, with the policy's names."""
-    from .config import find_text
-
     names = {node.id: node.path for node in policy.nodes} if policy is not None else {}
     return Status(
         directory=str(installed.directory),
@@ -539,16 +567,7 @@ def status_of(installed: Installed, state: EngineState, policy: Policy | None) -
         policy_version=policy.version if policy is not None else None,
         policy_hash=state.policy_hash,
         engine_halted=_why_halted(state.halted) if state.halted else "",
-        halted=tuple(
-            HaltedNode(
-                names.get(node.node, str(node.node)),
-                node.severity,
-                node.record,
-                node.since_ns,
-                find_text(installed.directory, node.reason_digest) or "",
-            )
-            for node in state.nodes_halted
-        ),
+        stops=stops_of(installed, state, policy, _now(now_ns)),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
     )

@@ -6,12 +6,13 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._enums import Action, Command, Environment, MarkKind, Rule, label
+from ._enums import Action, Command, Environment, MarkKind, Rule, Scope, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import COMMAND
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
+from ._stops import name_of
 from .audit import find_record, read_log
 from .config import Installed, find_text
 from .errors import SentinelError
@@ -141,9 +142,12 @@ def _command(names: _Names, installed: Installed, record: Record) -> dict[str, A
     frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
     command = COMMAND.unpack(frame.payload)
     digest = command["reason_digest32"]
+    policy = names.policy(record.policy_hash)
+    name = name_of(policy, command["scope"], command["target"])
     return {
         "verb": label(Command(command["verb"])),
-        "node": names.node(names.policy(record.policy_hash), command["target"]),
+        label(Scope(command["scope"])): name,
+        **({"until": iso_time(command["until_ns"])} if command["until_ns"] else {}),
         "severity": command["severity"],
         "stated_reason": find_text(installed.directory, digest) or f"not kept here: {digest.hex()}",
         "signed_by": [proof.key for proof in frame.proofs],
@@ -244,7 +248,7 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
 
     One pass over the log. `policy_loaded`: the record that took the policy that judged it;
     `epoch_started`; `parents`: the decisions it followed from, nearest first; `marks`: the last
-    mark of what it traded; `commands`: halts and resumptions that touched its agent before;
+    mark of what it traded; `commands`: halts, drains and resumptions that may have touched it;
     `followed`: later actions on it or because of it.
 
     Raises AuditError, StorageError.
@@ -362,12 +366,17 @@ def _commands(
     names: _Names,
     installed: Installed,
 ) -> list[dict[str, Any]]:
+    """Of the agent's chain, of any venue, and of instruments: of the order's own alone."""
     chain = _chain(policy, target.agent)
+    instruments = {id_ for kind, id_ in _touched(target, policy) if kind == MarkKind.INSTRUMENT}
     found = []
     for record in before:
         if record.type is RecordType.COMMAND:
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
-            if COMMAND.unpack(frame.payload)["target"] in chain:
+            command = COMMAND.unpack(frame.payload)
+            scope, number = command["scope"], command["target"]
+            here = chain if scope == Scope.NODE else instruments
+            if scope == Scope.VENUE or number in here:
                 found.append(_describe(names, installed, record))
     return found[-10:]
 

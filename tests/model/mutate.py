@@ -28,7 +28,7 @@ TOP = Path(__file__).resolve().parents[2]
 CORE = TOP / "core"
 FLAGS = ("-std=c11", "-O1", "-fPIC", "-D_POSIX_C_SOURCE=200809L", "-D_DEFAULT_SOURCE", "-w")
 LIBRARIES = ("-lsodium", "-lsecp256k1", "-lcrypto")
-STEPS = 12_000  # at most; most mistakes show within some hundreds
+STEPS = 24_000  # at most; most mistakes show within some hundreds
 SEED = 1
 HANG_SECONDS = 120
 

@@ -125,7 +125,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
         price=some_price(rng, world, instrument.id) if priced else None,
         trigger_price=some_price(rng, world, instrument.id) if kind in TRIGGERED else None,
         reduce_only=rng.choice((None, None, None, None, 0, 1, 1)),
-        position_side=rng.randint(1, 3) if order.action == Action.PLACE and chance(rng, 8) else 0,
+        position_side=rng.randint(1, 3) if order.action == Action.PLACE and chance(rng, 12) else 0,
     )
     if order.action == Action.AMEND:
         order = replace(order, target=Target(By.VENUE_ID, text="9"))

@@ -291,6 +291,18 @@ def test_frames_with_wrong_terms_are_not_made(wrong: dict[str, Any]) -> None:
         _layout.command(_enums.Command.HALT, 1, "why", terms(**wrong))
 
 
+def test_the_core_reads_scope_and_end_of_a_drain() -> None:
+    drain = _enums.Command.DRAIN
+    part = _layout.command(drain, 3, "x", TERMS, scope=_enums.Scope.VENUE, until_ns=NOW + 1)
+    frame, memory = parsed(_layout.attach_proofs(part, []), FrameKind.COMMAND)
+    row = ffi.cast("sentinel_command *", frame.payload)
+    assert (row.verb, row.scope, row.target, row.until_ns) == (3, 2, 3, NOW + 1)
+    del memory
+    for verb, until_ns in ((drain, -1), (_enums.Command.HALT, 1), (_enums.Command.RESUME, 1)):
+        with pytest.raises(UsageError):
+            _layout.command(verb, 3, "x", TERMS, until_ns=until_ns)
+
+
 def test_wrong_commands_are_not_made() -> None:
     halt = _enums.Command.HALT
     assert _layout.command(halt, 1, "x" * 4096, TERMS)

@@ -194,7 +194,7 @@ def test_explains_every_constraint_of_an_agent_in_the_order_of_evaluation() -> N
         (
             "acme",
             "kill_switch",
-            "refused while the agent or a node above it is halted",
+            "refused while the agent, a node above it, the venue or the instrument is stopped",
             "all actions",
         ),
         (
@@ -318,8 +318,8 @@ def test_values_and_bounds_of_results_read_as_people_write_them(
 
 def test_values_of_implicit_results_read_as_words() -> None:
     found = firm()
-    assert policy.value_text(found, Rule.KILL_SWITCH, 1, None) == "1 node halted"
-    assert policy.value_text(found, Rule.KILL_SWITCH, 0, None) == "0 nodes halted"
+    assert policy.value_text(found, Rule.KILL_SWITCH, 1, None) == "1 stop"
+    assert policy.value_text(found, Rule.KILL_SWITCH, 0, None) == "0 stops"
     assert policy.value_text(found, Rule.ACTIONS, Action.PLACE, None) == "place"
     assert policy.bound_text(found, Rule.ACTIONS, 0, None) == "nothing"
     assert policy.value_text(found, Rule.INSTRUMENTS, 0, None) == "no instrument"

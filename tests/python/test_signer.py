@@ -324,6 +324,23 @@ def test_a_halt_of_a_group_stops_it_and_nobody_else(signer: Signer) -> None:
     assert signer.session("maker").sign(LIMIT).handle.record
 
 
+def test_a_drain_of_a_venue_signs_cancels_and_no_new_orders(signer: Signer) -> None:
+    taker = signer.session("firm/desk/taker")
+    placed = taker.sign(LIMIT)
+    signer.drain("delisting", venue="binance_spot")
+    cancel = {"action": "cancel", "target_action": placed.action_id}
+    assert taker.sign(cancel).client_order_id == placed.client_order_id
+    error = denied(taker, LIMIT)
+    assert error.reason == "draining"
+    assert "until operators resume" in error.failed[0].suggestion
+    (stop,) = signer.status().stops
+    assert (stop.scope, stop.path, stop.mode) == ("venue", "binance_spot", "draining")
+    signer.halt("worse", venue="binance_spot")
+    assert denied(taker, cancel).reason == "venue_halted"
+    signer.resume("over", venue="binance_spot")
+    taker.sign(LIMIT)
+
+
 def test_a_halt_survives_a_restart(engine: Made) -> None:
     with engine.open() as signer:
         signer.halt("stop")

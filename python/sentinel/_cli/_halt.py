@@ -1,18 +1,23 @@
-"""zcp halt, zcp resume, and zcp kill-switch activate|deactivate, their aliases."""
+"""zcp halt, zcp drain, zcp resume, and zcp kill-switch activate|deactivate, their aliases."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from .. import _layout
-from .._enums import Command
+from .._enums import Command, Scope, label
 from .._frame import FrameKind
 from .._holds import released_rows, released_texts
+from .._stops import OPTION, target_of
 from ..audit import restore
 from ..config import AuthorityRing, keep_text
+from ..errors import UsageError
+from ..receipt import iso_time
 from ..sign import usable_until_ms
+from ..units import parse_duration
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
@@ -28,14 +33,23 @@ from ._shared import (
 )
 
 ScopeOption = Annotated[
-    str, typer.Option("--scope", help="Path of a group or agent; default: the whole firm.")
+    str | None, typer.Option("--scope", help="Path of a group or agent; default: the whole firm.")
+]
+VenueOption = Annotated[str | None, typer.Option("--venue", help="A venue instead, such as bybit.")]
+InstrumentOption = Annotated[
+    str | None, typer.Option("--instrument", help="An instrument of the policy instead.")
 ]
 SeverityOption = Annotated[int, typer.Option("--severity", min=0, max=3, help="0 to 3.")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", help="Then it is a halt: a time (ISO 8601), or a span such as 30m."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("halt")(halt)
+    app.command("drain")(drain)
     app.command("resume")(resume)
     switch = typer.Typer(
         help="The kill switch: halt and resume under their common name.", no_args_is_help=True
@@ -47,14 +61,17 @@ def register(app: typer.Typer) -> None:
 
 def halt(
     reason: ReasonOption,
-    scope: ScopeOption = "",
+    scope: ScopeOption = None,
+    venue: VenueOption = None,
+    instrument: InstrumentOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Stop signing: for the whole firm, or for one node and all below it.
+    """Stop signing: for the whole firm, for one node and all below it, for a venue or for an
+    instrument.
 
     It binds at once, also while another process signs, and stays until it is lifted. Signatures
     released before can still be used at each venue until the time that is shown.
@@ -64,54 +81,136 @@ def halt(
         zcp kill-switch activate --reason "Compliance test"
 
         zcp halt --scope firm/desk --reason "fat finger" --severity 3
+
+        zcp halt --venue bybit --reason "venue incident"
     """
     cli = Cli.of(directory, json, passphrase_file)
-    result = _command(cli, Command.HALT, scope, reason, severity, wait)
-    note = f"record {result['record']}"
-    if not result["applied"]:
-        note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
-    result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
-    lines = [f"halted: {result['scope']} ({note})"]
-    lines += [
-        f"released   {text}" for text in released_texts(result["released"], now_ns() // 10**6)
-    ]
-    cli.emit(result, "\n".join([*lines, "lift it: zcp resume --reason TEXT"]))
+    on = (scope, venue, instrument)
+    result = _command(cli, Command.HALT, on, reason, severity, wait)
+    cli.emit(result, "\n".join(_stopped(cli, "halted", result)))
 
 
-def resume(
+def drain(
     reason: ReasonOption,
-    scope: ScopeOption = "",
+    scope: ScopeOption = None,
+    venue: VenueOption = None,
+    instrument: InstrumentOption = None,
+    until: UntilOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Lift a halt of one node. Resuming the firm also lifts a halt of the engine's own.
+    """Sign only what lowers risk: cancels, queries, and reduce-only orders of linear and inverse
+    contracts; for the whole firm, one node and all below it, a venue or an instrument.
+
+    It sends nothing and cancels nothing by itself. That a reduce-only order only reduces is
+    enforced by the venue. With an end it becomes a halt then. What is halted is not drained.
+
+    Examples:
+
+        zcp drain --reason "end of day" --until 30m
+
+        zcp drain --instrument BTCUSDT --reason "delisting" --until 2026-12-01T08:00:00Z
+    """
+    cli = Cli.of(directory, json, passphrase_file)
+    until_ns = _end(until) if until is not None else 0
+    on = (scope, venue, instrument)
+    result = _command(cli, Command.DRAIN, on, reason, severity, wait, until_ns)
+    lines = _stopped(cli, "draining", result)
+    if until_ns:
+        result["until"] = iso_time(until_ns)
+        lines.insert(1, f"until      {result['until']}, then it is a halt")
+    cli.emit(result, "\n".join(lines))
+
+
+def resume(
+    reason: ReasonOption,
+    scope: ScopeOption = None,
+    venue: VenueOption = None,
+    instrument: InstrumentOption = None,
+    severity: SeverityOption = 0,
+    wait: WaitOption = WAIT_SECONDS,
+    directory: DirOption = None,
+    passphrase_file: PassphraseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Lift a halt or drain of one node, venue or instrument. Resuming the firm also lifts a halt
+    of the engine's own.
 
     Examples:
 
         zcp kill-switch deactivate --reason "Test complete"
 
         zcp resume --scope firm/desk --reason "limits corrected"
+
+        zcp resume --venue bybit --reason "incident over"
     """
     cli = Cli.of(directory, json, passphrase_file)
-    result = must_be_applied(_command(cli, Command.RESUME, scope, reason, severity, wait))
+    on = (scope, venue, instrument)
+    result = must_be_applied(_command(cli, Command.RESUME, on, reason, severity, wait))
     cli.emit(result, f"resumed: {result['scope']} (record {result['record']})")
 
 
+def _end(text: str) -> int:
+    """A time, or a span from now on, in Unix nanoseconds."""
+    now = now_ns()
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return now + parse_duration(text)
+    if found.tzinfo is None:
+        raise UsageError(f"--until {text}: no time zone", next_step="end it in Z for UTC")
+    end = round(found.timestamp() * 10**6) * 1000
+    if end <= now:
+        raise UsageError(f"--until {text}: that has passed", next_step="zcp halt halts at once")
+    return end
+
+
+def _stopped(cli: Cli, word: str, result: dict[str, Any]) -> list[str]:
+    """What a halt and a drain say for people; the released signatures go into the result."""
+    note = f"record {result['record']}"
+    if not result["applied"]:
+        note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
+    result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
+    lines = [f"{word}: {result['scope']} ({note})"]
+    lines += [
+        f"released   {text}" for text in released_texts(result["released"], now_ns() // 10**6)
+    ]
+    option = f"{OPTION[Scope[result['kind'].upper()]]} {result['scope']} "
+    whole = result["whole"]
+    return [*lines, f"lift it: zcp resume {'' if whole else option}--reason TEXT"]
+
+
 def _command(
-    cli: Cli, verb: Command, scope: str, reason: str, severity: int, wait: float
+    cli: Cli,
+    verb: Command,
+    on: tuple[str | None, str | None, str | None],
+    reason: str,
+    severity: int,
+    wait: float,
+    until_ns: int = 0,
 ) -> dict[str, Any]:
     installed = cli.installed()
     policy = installed.policy()
-    node = policy.node(scope) if scope else policy.nodes[0]
+    scope, target, name = target_of(policy, *(text or None for text in on))
     issued = now_ns() - ISSUED_BEFORE_NS
     part = _layout.command(
-        verb, node.id, reason, installed.terms(now_ns(), issued), severity=severity
+        *(verb, target, reason, installed.terms(now_ns(), issued)),
+        scope=scope,
+        severity=severity,
+        until_ns=until_ns,
     )
     ring = AuthorityRing.open(cli.directory, cli.passphrase())
     frame = ring.sign(FrameKind.COMMAND, part)
     keep_text(cli.directory, reason)
-    result = deliver(cli, frame, wait=wait, spool_first=verb is Command.HALT)
-    return {"verb": verb.name.lower(), "scope": node.path, "reason": reason, **result}
+    result = deliver(cli, frame, wait=wait, spool_first=verb is not Command.RESUME)
+    return {
+        "verb": label(verb),
+        "kind": label(scope),
+        "scope": name,
+        "whole": scope is Scope.NODE and target == policy.nodes[0].id,
+        "reason": reason,
+        **result,
+    }

@@ -118,13 +118,14 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     installed = cli.installed()
     policy = installed.policy()
     state = status_of(installed, restore(cli.directory).state(), policy)
-    halted = {node.path: node for node in state.halted}
+    stops = {stop.path: stop for stop in state.stops if stop.scope == "node"}
     nodes: list[dict[str, Any]] = [
         {
             "path": node.path,
             "kind": label(node.kind),
             "id": node.id,
-            "halted": node.path in halted,
+            "halted": node.path in stops and stops[node.path].mode == "halted",
+            "mode": stops[node.path].mode if node.path in stops else "running",
             "constraints": [
                 {
                     "name": row.name,
@@ -161,14 +162,15 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
             console.print(f"ENGINE HALTED: {state.engine_halted}", markup=False)
         rows = table("node", "constraint", "what", "applies to")
         for node in nodes:
-            mark = "  HALTED" if node["halted"] else ""
+            mark = "" if node["mode"] == "running" else f"  {node['mode'].upper()}"
             rows.add_row(node["path"] + mark, "", "", "")
             for row in node["constraints"]:
                 rows.add_row("", row["name"], row["text"], row["applies"])
         console.print(rows)
-        for halt in state.halted:
+        for stop in state.stops:
             console.print(
-                f"halted: {halt.path}: {halt.reason or '?'} (record {halt.record})", markup=False
+                f"{stop.mode}: {stop.path}: {stop.reason or '?'} (record {stop.record})",
+                markup=False,
             )
 
     cli.emit(data, text)

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(directory: DirOption = None, json: JsonOption = False) -> None:
-    """Show the engine: who it is, its log, its policy, what is halted, whether it is open, and
+    """Show the engine: who it is, its log, its policy, what is stopped, whether it is open, and
     until when signatures that were released can still be used at each venue.
 
     Reads only; works beside a writer and without a key.
@@ -37,7 +37,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     context = restore(cli.directory)
     part = context.policy()
     policy = installed.policy() if part is not None else None
-    found = status_of(installed, context.state(), policy)
+    found = status_of(installed, context.state(), policy, now_ns())
     synced: int | None = None
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
@@ -66,6 +66,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
             }
             for node in found.halted
         ],
+        "stops": [stop.to_json() for stop in found.stops],
         "agents": dict(found.agents),
         "released": released_rows(found.usable_until_ms),
         "holds": hold_rows(venues),
@@ -83,8 +84,5 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
     if found.engine_halted:
         lines.append(f"HALTED     the engine itself: {found.engine_halted}")
-    lines += [
-        f"HALTED     {node['path']} since {node['since']}: {node['reason'] or 'no text kept'}"
-        for node in data["halted"]
-    ]
+    lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))

@@ -1,0 +1,164 @@
+"""Halts and drains in words: what is stopped, since when, by whom, why, and what lifts it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ._enums import Cause, Power, Scope, Venue, label
+from ._frame import FrameKind, parse_authority, unsafe_parse_frame
+from ._types import EngineState, StopState
+from .audit import find_record
+from .config import Installed, find_text
+from .errors import SentinelError, UsageError
+from .policy import Policy
+from .receipt import iso_time
+
+MODES: Final = ("running", "draining", "halted")
+OPTION: Final = {Scope.NODE: "--scope", Scope.VENUE: "--venue", Scope.INSTRUMENT: "--instrument"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What stops a node, a venue or an instrument.
+
+    `mode` is the one that counts: a drain is a halt from `until_ns` (0: it has no end). `path` is
+    the node's path, or the name of the venue or instrument. `cause`: who or what did it;
+    `signed_by`: ids of the operators' keys, as the command in `record` has them. `lift` is the
+    command that would lift it; `operators`: how many must sign that, (0, 0) when not known.
+    """
+
+    scope: str
+    path: str
+    mode: str
+    severity: int
+    cause: str
+    record: int
+    since_ns: int
+    until_ns: int
+    reason: str
+    signed_by: tuple[int, ...]
+    operators: tuple[int, int]
+    lift: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `zcp status --json`."""
+        k, n = self.operators
+        return {
+            "scope": self.scope,
+            "path": self.path,
+            "mode": self.mode,
+            "since": iso_time(self.since_ns),
+            "until": iso_time(self.until_ns) if self.until_ns else None,
+            "cause": self.cause,
+            "signed_by": list(self.signed_by),
+            "reason": self.reason,
+            "severity": self.severity,
+            "record": self.record,
+            "lift": {"command": self.lift, "operators": k, "of": n},
+        }
+
+    def text(self) -> str:
+        """One line for people."""
+        end = f", until {iso_time(self.until_ns)}" if self.until_ns else ""
+        by = ", ".join(f"key {key}" for key in self.signed_by) or "not known"
+        k, n = self.operators
+        return (
+            f"{self.path} since {iso_time(self.since_ns)}{end}: {self.reason or 'no text kept'}"
+            f" ({self.cause}: {by}; record {self.record});"
+            f" {k} of {n} operators lift it: {self.lift}"
+        )
+
+
+def target_of(
+    policy: Policy,
+    node: str | int | None = None,
+    venue: Venue | str | None = None,
+    instrument: str | int | None = None,
+) -> tuple[Scope, int, str]:
+    """Scope, number and name of what a command is about; the firm when nothing is named.
+
+    Raises UsageError.
+    """
+    if sum(name is not None for name in (node, venue, instrument)) > 1:
+        raise UsageError(
+            "a command is about one thing", next_step="name a node, a venue or an instrument"
+        )
+    if venue is not None:
+        names = {label(row): row for row in Venue if row is not Venue.NONE}
+        row = venue if isinstance(venue, Venue) else names.get(venue)
+        if row is None or row is Venue.NONE:
+            raise UsageError(f"there is no venue {venue!r}", next_step=f"one of {', '.join(names)}")
+        return Scope.VENUE, int(row), label(row)
+    if instrument is not None:
+        for found in policy.instruments.values():
+            if instrument in (found.name, found.id):
+                return Scope.INSTRUMENT, found.id, found.name
+        raise UsageError(
+            f"there is no instrument {instrument!r} in the policy",
+            next_step="zcp policy show lists them",
+        )
+    found_node = policy.nodes[0] if node is None else policy.node(node)
+    return Scope.NODE, found_node.id, found_node.path
+
+
+def name_of(policy: Policy | None, scope: int, number: int) -> str:
+    """The name of a command's target; its number when there is none."""
+    if scope == Scope.VENUE and number in set(Venue):
+        return label(Venue(number))
+    if policy is not None and scope == Scope.INSTRUMENT and number in policy.instruments:
+        return policy.instruments[number].name
+    if policy is not None and scope == Scope.NODE:
+        return next((node.path for node in policy.nodes if node.id == number), str(number))
+    return str(number)
+
+
+def stops_of(
+    installed: Installed, state: EngineState, policy: Policy | None, now_ns: int
+) -> tuple[Stop, ...]:
+    """Everything that does not run, with the modes that count at a time."""
+    operators = _operators(installed, state) if state.stops else (0, 0)
+    return tuple(_stop(installed, row, policy, operators, now_ns) for row in state.stops)
+
+
+def _stop(
+    installed: Installed,
+    row: StopState,
+    policy: Policy | None,
+    operators: tuple[int, int],
+    now_ns: int,
+) -> Stop:
+    scope, path = Scope(row.scope), name_of(policy, row.scope, row.id)
+    ended = row.until_ns != 0 and now_ns >= row.until_ns
+    return Stop(
+        scope=label(scope),
+        path=path,
+        mode=MODES[2] if ended else MODES[row.mode],
+        severity=row.severity,
+        cause=label(Cause(row.cause)),
+        record=row.record,
+        since_ns=row.since_ns,
+        until_ns=row.until_ns,
+        reason=find_text(installed.directory, row.reason_digest) or "",
+        signed_by=_signers(installed, row.record),
+        operators=operators,
+        lift=f"zcp resume {OPTION[scope]} {path} --reason TEXT",
+    )
+
+
+def _signers(installed: Installed, number: int) -> tuple[int, ...]:
+    with contextlib.suppress(SentinelError):
+        record = find_record(installed.directory, number)
+        frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
+        return tuple(proof.key for proof in frame.proofs)
+    return ()
+
+
+def _operators(installed: Installed, state: EngineState) -> tuple[int, int]:
+    with contextlib.suppress(SentinelError):
+        raw = installed.bundle(state.authority_hash)
+        found = parse_authority(unsafe_parse_frame(raw, FrameKind.AUTHORITY).payload)
+        held = sum(powers >> Power.OPERATOR & 1 for powers, _, _ in found.keys.values())
+        return found.threshold[Power.OPERATOR], held
+    return 0, 0
