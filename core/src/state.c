@@ -2,7 +2,7 @@
 #include "state_internal.h"
 
 void state_name_venues(sentinel_state *state) {
-    for (uint16_t i = SENTINEL_VENUE_NONE + 1; i < SENTINEL_VENUE_COUNT; i++) {
+    for (uint32_t i = SENTINEL_VENUE_NONE + 1; i < SENTINEL_VENUE_COUNT; i++) {
         state->venues[i].id = i;
     }
 }
