@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from engines import PASSPHRASE, Made
+from engines import LIMIT, PASSPHRASE, Made
 
 from sentinel._cli import main
 
@@ -99,6 +99,22 @@ def test_a_drain_stops_messages_and_ends_as_a_halt(zcp: Zcp) -> None:
     refused = zcp("sign", "--message", "x", "--agent", "notes")
     assert refused.status == 3
     assert "draining" in refused.err
+
+
+def test_a_refusal_and_its_story_name_the_stop(zcp: Zcp, tmp_path: Path) -> None:
+    zcp("halt", "--venue", "bybit", "--reason", "another venue")
+    zcp("drain", "--venue", "binance_spot", "--reason", "incident")
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(LIMIT))
+    assert zcp("mark", "set", "BTCUSDT", "65000").status == 0
+    refused = zcp("sign", str(order), "--agent", "firm/desk/maker", "--json")
+    assert refused.status == 3
+    error = refused.json()["error"]
+    assert error["reason"] == "draining"
+    assert error["failed"][0]["value_text"] == "1 stop"
+    story = zcp("audit", "trace", str(error["record"]), "--json").json()
+    told = [(one["verb"], one["venue"], one["stated_reason"]) for one in story["commands"]]
+    assert told == [("halt", "bybit", "another venue"), ("drain", "binance_spot", "incident")]
 
 
 @pytest.mark.parametrize(
