@@ -319,8 +319,8 @@ def command(
         raise UsageError("a command needs a reason of 1 to 4096 bytes")
     if not 0 <= severity <= 3:
         raise UsageError("a severity is from 0 to 3")
-    if until_ns < 0 or (until_ns and verb is not Command.DRAIN):
-        raise UsageError("only a drain has an end, and it is a time from 1970 on")
+    if not 0 <= until_ns < 1 << 63 or (until_ns and verb is not Command.DRAIN):
+        raise UsageError("only a drain has an end, and it is a time from 1970 up to 2262")
     payload = COMMAND.pack(
         verb=verb,
         scope=scope,

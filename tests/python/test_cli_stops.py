@@ -126,6 +126,7 @@ def test_a_refusal_and_its_story_name_the_stop(zcp: Zcp, tmp_path: Path) -> None
         (("resume", "--venue", "bybit", "--scope", "desk"), "about one thing"),
         (("drain", "--until", "2020-01-01T00:00:00Z"), "has passed"),
         (("drain", "--until", "2030-01-01T00:00:00"), "no time zone"),
+        (("drain", "--until", "2263-01-01T00:00:00Z"), "up to 2262"),
         (("drain", "--until", "soon"), "soon"),
     ],
 )
