@@ -70,9 +70,16 @@ static sentinel_status nodes_keep_stops(const sentinel_view *view, const sentine
     return SENTINEL_OK;
 }
 
+/* What the venue takes for one market: Hyperliquid goes by its number alone. */
 static int is_same_market(const sentinel_instrument *a, const sentinel_instrument *b) {
-    return a != NULL && b != NULL && a->venue == b->venue && a->contract == b->contract &&
-           a->symbol_size == b->symbol_size && memcmp(a->symbol, b->symbol, a->symbol_size) == 0;
+    if (a == NULL || b == NULL || a->venue != b->venue) {
+        return 0;
+    }
+    if (a->venue == SENTINEL_VENUE_HYPERLIQUID) {
+        return a->venue_index == b->venue_index;
+    }
+    return a->contract == b->contract && a->symbol_size == b->symbol_size &&
+           memcmp(a->symbol, b->symbol, a->symbol_size) == 0;
 }
 
 /* Nor by leaving an instrument out, by giving its id to another, or by

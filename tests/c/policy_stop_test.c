@@ -305,6 +305,29 @@ static void test_a_stopped_instrument_stays_what_it_is(void) {
     }
 }
 
+/* Hyperliquid knows a market by its number: the symbol is a name of ours. */
+static void test_a_stopped_market_of_hyperliquid_is_its_number(void) {
+    for (unsigned change = 0; change < 3; change++) {
+        begin();
+        sentinel_instrument *row = row_of(INVERSE);
+        row->venue = SENTINEL_VENUE_HYPERLIQUID;
+        row->venue_index = 7;
+        CHECK_EQ(scene_reload(), SENTINEL_OK);
+        put(instrument(INVERSE), SENTINEL_HALTED, 0);
+        sentinel_instrument other = *row;
+        if (change == 0) {
+            row->venue_index = 8;
+        } else {
+            row = add_instrument(&S.build, 9000, BTC, USD);
+            *row = other;
+            row->id = 9000;
+            row->symbol[0] ^= 1;
+            row->venue_index = change == 1 ? 7 : 8;
+        }
+        CHECK_EQ(scene_reload(), change == 2 ? SENTINEL_OK : SENTINEL_FORMAT_REFERENCE);
+    }
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_halt_lets_nothing_through);
@@ -317,6 +340,7 @@ int main(int argc, char **argv) {
     RUN(test_what_loosens);
     RUN(test_an_agent_may_not_move_to_a_weaker_drain);
     RUN(test_a_stopped_instrument_stays_what_it_is);
+    RUN(test_a_stopped_market_of_hyperliquid_is_its_number);
     world_free(&S.world);
     return test_end();
 }

@@ -221,8 +221,8 @@ def _instruments(policy: Policy) -> list[bytes]:
     return [
         struct.pack(
             "<IHBBIIIIBBB5x48s",
-            *(i.id, i.venue, i.environment, i.contract, i.base, i.quote, i.settle, 0),
-            *(i.unit, len(i.symbol), i.market, i.symbol.encode()),
+            *(i.id, i.venue, i.environment, i.contract, i.base, i.quote, i.settle),
+            *(i.venue_index, i.unit, len(i.symbol), i.market, i.symbol.encode()),
         )
         + b"".join(map(decimal, (i.multiplier, i.tick, i.lot)))
         + struct.pack("<q", i.expiry_ms)

@@ -193,6 +193,7 @@ def some_instruments(
             lot=rng.choice((Decimal(1, 3), Decimal(1, 8), Decimal(1, 12), Decimal(30, 9))),
             strike=some_strike(rng, world) if contract == Contract.OPTION else Decimal(0, 0),
             expiry_ms=1_900_000_000_000 if contract == Contract.OPTION else 0,
+            venue_index=number if venue == Venue.HYPERLIQUID else 0,
         )
         rows.append(row)
         priced = Decimal(rng.randint(100, 10**7), 2) if world.style.lots else some_decimal(rng)

@@ -106,7 +106,11 @@ def strictest(policy: Policy, stops: Stops, agent: int, now: int) -> tuple[int, 
 
 
 def market(row: Instrument | None) -> Market | None:
-    return (row.venue, row.contract, row.symbol) if row is not None else None
+    if row is None:
+        return None
+    if row.venue == Venue.HYPERLIQUID:
+        return row.venue, row.venue_index, ""
+    return row.venue, row.contract, row.symbol
 
 
 def are_kept(old: Policy, stops: Stops, new: Policy, now: int) -> bool:

@@ -74,6 +74,7 @@ class Instrument:
     strike: Decimal = ZERO
     expiry_ms: int = 0
     market: int = 0
+    venue_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
