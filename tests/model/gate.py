@@ -152,10 +152,11 @@ class Gate:
         self.record(now)
         if any(is_too_open(key) for key in policy.keys):
             raise OpenEndpoint
+        carried = model.migrate(before, state, policy) if before is not None else None
         if any(row.environment != self.environment for row in policy.instruments):
             raise ForeignInstrument
-        if before is not None:
-            self.state = model.migrate(before, state, policy)
+        if carried is not None:
+            self.state = carried
             self.state.last_now = now
         known, self.agents = self.agents, {}
         for agent in policy.chains:
