@@ -77,6 +77,11 @@ static size_t subject_bytes(uint16_t type) {
     }
 }
 
+/* The least that a subject may have. */
+static size_t subject_least(uint16_t type) {
+    return type == SENTINEL_RECORD_STOP ? sizeof(sentinel_auto_stop) : 0;
+}
+
 /* Sizes that fit one another and the type. */
 static sentinel_status sizes_check(const sentinel_record_header *header, size_t size) {
     int is_order = header->type == SENTINEL_RECORD_ORDER;
@@ -86,7 +91,8 @@ static sentinel_status sizes_check(const sentinel_record_header *header, size_t 
         header->subject_size > most) {
         return SENTINEL_FORMAT_LIMIT;
     }
-    if (header->subject_size % 8 != 0 || (fixed != 0 && header->subject_size != fixed) ||
+    if (header->subject_size % 8 != 0 || header->subject_size < subject_least(header->type) ||
+        (fixed != 0 && header->subject_size != fixed) ||
         header->outcome_size != (is_order ? sizeof(sentinel_outcome_part) : 0) ||
         header->size_bytes != size || record_bytes(header) != size) {
         return SENTINEL_FORMAT_SIZE;

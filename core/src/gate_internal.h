@@ -16,6 +16,8 @@
     (sizeof(sentinel_frame_header) + GATE_AUTHORITY_BYTES_MAX + 8u + \
      SENTINEL_PROOFS_MAX * (sizeof(sentinel_proof) + SENTINEL_PROOF_BYTES_MAX))
 
+#define GATE_AUTO_STOP_SEVERITY 2u /* of stops that the engine sets by itself */
+
 /* Before a policy says otherwise. */
 #define GATE_CLOCK_TOLERANCE_NS INT64_C(1000000000)
 #define GATE_ATTEMPT_LIMIT 100u
@@ -136,6 +138,24 @@ SENTINEL_MUST_USE sentinel_status gate_record_frame(sentinel_context *context, u
 SENTINEL_MUST_USE sentinel_status gate_take_command(sentinel_context *context, const void *bytes,
                                                     size_t size, int64_t now_ns, uint32_t flags,
                                                     int commit);
+
+/* gate_stop.c: stops a node within the record that says so, in force and in a
+ * replay alike. A halt that is there stays, and so does a drain under a drain.
+ * Returns: 1 when it stopped anything. */
+int gate_stop_node(sentinel_context *context, uint32_t node, uint8_t mode, uint8_t cause,
+                   uint64_t record, int64_t now_ns);
+
+/* gate_stop.c: the same by a STOP record of its own, for what no other record
+ * says: the record, then the stop; nothing at all when it would stop nothing.
+ * frame: what the stop follows from, kept in the record (null, 0: none).
+ * Returns: OK; POLICY_SCOPE (no such node); FORMAT_LIMIT; as append. */
+SENTINEL_MUST_USE sentinel_status gate_auto_stop(sentinel_context *context,
+                                                 const sentinel_auto_stop *stop, const void *frame,
+                                                 size_t size, int64_t now_ns, uint32_t flags);
+
+/* gate_stop.c: a STOP record made again; its cause must hold. */
+SENTINEL_MUST_USE sentinel_status gate_replay_stop(sentinel_context *context,
+                                                   const sentinel_record *record);
 
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);

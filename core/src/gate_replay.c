@@ -103,6 +103,8 @@ static sentinel_status replay_one(sentinel_context *context, const sentinel_reco
         return replay_snapshot(context, record);
     case SENTINEL_RECORD_HALT:
         return replay_halt(context, record);
+    case SENTINEL_RECORD_STOP:
+        return gate_replay_stop(context, record);
     case SENTINEL_RECORD_SUMMARY:
     case SENTINEL_RECORD_REFUSED:
         return replay_plain(context, record);

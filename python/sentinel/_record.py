@@ -41,6 +41,7 @@ class RecordType(IntEnum):
     SNAPSHOT = 8
     REFUSED = 9
     HALT = 10
+    STOP = 11
 
 
 class Verdict(IntEnum):
@@ -80,6 +81,7 @@ _SUBJECT_BYTES: Final = {
     RecordType.REFUSED: 48,
     RecordType.HALT: 8,
 }
+_STOP_BYTES: Final = 40  # then the frame that the stop follows from, if any
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ def parse_record(raw: bytes) -> Record:
     if outcome_size != (OUTCOME_BYTES if is_order else 0) or result_count > RESULTS_MAX:
         raise _corrupt("outcome or results")
     if subject_size != _SUBJECT_BYTES.get(RecordType(kind), subject_size):
+        raise _corrupt("subject size")
+    if kind == RecordType.STOP and subject_size < _STOP_BYTES:
         raise _corrupt("subject size")
     if subject_size > (_ORDER_BYTES_MAX if is_order else SUBJECT_BYTES_MAX):
         raise _corrupt("subject size")

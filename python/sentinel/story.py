@@ -6,13 +6,13 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._enums import Action, Command, Environment, MarkKind, Rule, Scope, label
+from ._enums import Action, Cause, Command, Environment, MarkKind, Rule, Scope, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import COMMAND
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
-from ._stops import name_of
+from ._stops import MODES, name_of
 from .audit import find_record, read_log
 from .config import Installed, find_text
 from .errors import SentinelError
@@ -229,6 +229,22 @@ def _halt(names: _Names, installed: Installed, record: Record) -> dict[str, Any]
     return {"why": STATUS_TEXT.get(status, str(status))}
 
 
+def _stop(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    scope, mode, cause, target, deadline, sequence, rule, key, detail, _ = struct.unpack_from(
+        "<HBBIqQIII4s", record.subject
+    )
+    return {
+        "mode": MODES[mode] if mode < len(MODES) else str(mode),
+        "scope": name_of(names.policy(record.policy_hash), scope, target),
+        "cause": label(Cause(cause)) if cause in set(Cause) else str(cause),
+        "deadline": iso_time(deadline) if deadline else None,
+        "sequence": sequence,
+        "rule": rule,
+        "key": key,
+        "detail": detail,
+    }
+
+
 _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str, Any]]]] = {
     RecordType.GENESIS: _genesis,
     RecordType.START: _start,
@@ -240,6 +256,7 @@ _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str
     RecordType.SNAPSHOT: _snapshot,
     RecordType.REFUSED: _refused,
     RecordType.HALT: _halt,
+    RecordType.STOP: _stop,
 }
 
 
@@ -371,7 +388,10 @@ def _commands(
     instruments = {id_ for kind, id_ in _touched(target, policy) if kind == MarkKind.INSTRUMENT}
     found = []
     for record in before:
-        if record.type is RecordType.COMMAND:
+        if record.type is RecordType.STOP:
+            if struct.unpack_from("<4xI", record.subject)[0] in chain:
+                found.append(_describe(names, installed, record))
+        elif record.type is RecordType.COMMAND:
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
             command = COMMAND.unpack(frame.payload)
             scope, number = command["scope"], command["target"]

@@ -4,7 +4,8 @@
  *
  * subject:  the order's struct; or a frame (COMMAND, FEED); or
  *           sentinel_bundle_ref, sentinel_start, sentinel_summary,
- *           sentinel_snapshot_ref, sentinel_genesis; a multiple of 8 long
+ *           sentinel_snapshot_ref, sentinel_genesis; or sentinel_auto_stop, and
+ *           behind it the frame that it follows from; a multiple of 8 long
  * results:  result_count x sentinel_result
  * outcome:  sentinel_outcome_part (orders only)
  * salts:    3 x 16 bytes
@@ -42,7 +43,8 @@ enum {
     SENTINEL_RECORD_SNAPSHOT = 8,
     SENTINEL_RECORD_REFUSED = 9, /* a frame that was refused: sentinel_refused */
     SENTINEL_RECORD_HALT = 10, /* the engine halted itself: sentinel_self_halt */
-    SENTINEL_RECORD_TYPE_COUNT = 11
+    SENTINEL_RECORD_STOP = 11, /* the engine stopped a node: sentinel_auto_stop */
+    SENTINEL_RECORD_TYPE_COUNT = 12
 };
 
 enum {
@@ -149,6 +151,21 @@ typedef struct sentinel_self_halt {
     uint32_t reason;
 } sentinel_self_halt;
 SENTINEL_SIZE(sentinel_self_halt, 8);
+
+/* What the engine stopped by itself. Nothing but a resume lifts it. */
+typedef struct sentinel_auto_stop {
+    uint16_t scope; /* SENTINEL_SCOPE_NODE */
+    uint8_t mode; /* SENTINEL_DRAINING or SENTINEL_HALTED */
+    uint8_t cause; /* SENTINEL_CAUSE_*, not OPERATOR */
+    uint32_t target; /* id of the node */
+    int64_t deadline_ns; /* HEARTBEAT, PROGRESS: the time that was passed */
+    uint64_t sequence; /* of the agent's last heartbeat; REPORT: of the frame */
+    uint32_t rule; /* HEARTBEAT, PROGRESS: id of the constraint */
+    uint32_t key; /* REPORT: id of the feeder's key */
+    uint32_t detail; /* REPORT: which contradiction */
+    uint8_t reserved[4];
+} sentinel_auto_stop;
+SENTINEL_SIZE(sentinel_auto_stop, 40);
 
 /* SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
  * SHA-256(subject) || policy, limit and authority hash || u8 verdict ||
