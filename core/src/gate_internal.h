@@ -156,6 +156,10 @@ SENTINEL_MUST_USE sentinel_status gate_auto_stop(sentinel_context *context,
 /* gate_stop.c: a STOP record made again; its cause must hold. */
 SENTINEL_MUST_USE sentinel_status gate_replay_stop(sentinel_context *context,
                                                    const sentinel_record *record);
+/* gate_feed.c: a feed; the same. */
+SENTINEL_MUST_USE sentinel_status gate_take_feed(sentinel_context *context, const void *bytes,
+                                                 size_t size, int64_t now_ns, uint32_t flags,
+                                                 int commit);
 
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);
