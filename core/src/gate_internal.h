@@ -86,6 +86,16 @@ typedef struct gate_entry {
     sentinel_outcome_part *outcome; /* null: none; gets the decision digest */
 } gate_entry;
 
+/* A feed on its way. */
+typedef struct gate_feed {
+    sentinel_frame frame;
+    const void *bytes; /* all of it, as given */
+    size_t size;
+    int64_t now_ns;
+    uint32_t flags; /* of the record */
+    int commit;     /* 0: only checked */
+} gate_feed;
+
 static inline sentinel_state *gate_state(const sentinel_context *context) {
     /* The bare state is a part of the context, which is never itself const. */
     return context->has_policy ? context->views[context->active].state
@@ -156,10 +166,18 @@ SENTINEL_MUST_USE sentinel_status gate_auto_stop(sentinel_context *context,
 /* gate_stop.c: a STOP record made again; its cause must hold. */
 SENTINEL_MUST_USE sentinel_status gate_replay_stop(sentinel_context *context,
                                                    const sentinel_record *record);
-/* gate_feed.c: a feed; the same. */
+
+/* gate_feed.c: a feed, as a command. */
 SENTINEL_MUST_USE sentinel_status gate_take_feed(sentinel_context *context, const void *bytes,
                                                  size_t size, int64_t now_ns, uint32_t flags,
                                                  int commit);
+
+/* gate_feed.c: what all feeds have in common: from 1 to `most` rows of a size,
+ * the rest zero; and their record. */
+SENTINEL_MUST_USE sentinel_status gate_feed_check(const sentinel_frame *frame, uint32_t most,
+                                                  size_t row_bytes);
+SENTINEL_MUST_USE sentinel_status gate_record_feed(sentinel_context *context,
+                                                   const gate_feed *given);
 
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);
