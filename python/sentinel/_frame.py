@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha256
 from typing import Final
@@ -72,10 +72,11 @@ class Genesis:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Keys by id, as (powers, expiry, public key), and k by power."""
+    """Keys by id, as (powers, expiry, public key), and k by power. `nodes`: of agents' own keys."""
 
     keys: Mapping[int, tuple[int, int, bytes]]
     threshold: bytes
+    nodes: Mapping[int, int] = field(default_factory=dict)
 
 
 def _bad(what: str) -> PolicyInvalid:
@@ -175,11 +176,14 @@ def parse_authority(payload: bytes) -> Authority:
     if reserved or not 1 <= count <= 64 or len(payload) != 24 + count * _KEY.size:
         raise _bad("authority")
     keys: dict[int, tuple[int, int, bytes]] = {}
-    for id_, powers, _node, scheme, r0, expires, public, r1 in _KEY.iter_unpack(payload[24:]):
+    nodes: dict[int, int] = {}
+    for id_, powers, node, scheme, r0, expires, public, r1 in _KEY.iter_unpack(payload[24:]):
         if any(r0) or any(r1) or scheme != 1 or id_ == 0 or id_ in keys:
             raise _bad("authority key")
         keys[id_] = (powers, expires, public)
-    return Authority(keys, payload[8:24])
+        if node:
+            nodes[id_] = node
+    return Authority(keys, payload[8:24], nodes)
 
 
 def verify_ed25519(public_key: bytes, signature: bytes, prefix: str, digest: bytes) -> None:

@@ -307,10 +307,13 @@ def command(
     scope: Scope = Scope.NODE,
     severity: int = 0,
     until_ns: int = 0,
+    record: int = 0,
+    record_hash: bytes = bytes(32),
 ) -> bytes:
     """The signed part of a command. The reason is 1 to 4,096 bytes of UTF-8.
 
-    `until_ns`: when a drain becomes a halt; 0 for never, and for other verbs.
+    `until_ns`: when a drain becomes a halt, or a lease ends; 0 for never, and for other verbs.
+    `record` and its hash: what is approved or rejected.
 
     Raises UsageError.
     """
@@ -319,8 +322,10 @@ def command(
         raise UsageError("a command needs a reason of 1 to 4096 bytes")
     if not 0 <= severity <= 3:
         raise UsageError("a severity is from 0 to 3")
-    if not 0 <= until_ns < 1 << 63 or (until_ns and verb is not Command.DRAIN):
-        raise UsageError("only a drain has an end, and it is a time from 1970 up to 2262")
+    if not 0 <= until_ns < 1 << 63 or (until_ns and verb not in (Command.DRAIN, Command.LEASE)):
+        raise UsageError(
+            "only a drain and a lease have an end, and it is a time from 1970 up to 2262"
+        )
     payload = COMMAND.pack(
         verb=verb,
         scope=scope,
@@ -328,6 +333,8 @@ def command(
         reason_size=len(text),
         severity=severity,
         until_ns=until_ns,
+        record=record,
+        record_hash32=record_hash,
         reason_digest32=hashlib.sha256(text).digest(),
     )
     return frame(FrameKind.COMMAND, payload, terms)

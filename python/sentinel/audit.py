@@ -130,6 +130,13 @@ def policy_after(record: Record) -> bytes:
     return record.policy_hash
 
 
+def authority_after(record: Record) -> bytes:
+    """The hash of the authority in force after a record; zeros when there is none."""
+    if record.type is RecordType.BUNDLE and record.subject[:2] == b"\1\0":
+        return record.subject[24:56]
+    return record.authority_hash
+
+
 # ---- verify -------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ from ._layout import (
 from ._policy_draft import stable_id
 from ._status import Status
 from ._types import KeyInfo
-from .audit import last_record, policy_after
+from .audit import authority_after, last_record, policy_after
 from .errors import (
     ConfigError,
     KeyFileError,
@@ -70,6 +70,13 @@ _SIGNER_OF: Final = {
     FrameKind.COMMAND: (_OPERATOR, _OPERATOR),
     FrameKind.FEED: (_FEEDER, _FEEDER),
 }
+_PEOPLE_SIGN: Final = {
+    FrameKind.AUTHORITY: ("root", "zcp authority draft, sign, submit"),
+    FrameKind.POLICY: ("policy", "zcp policy compile --unsigned, zcp policy sign, load"),
+    FrameKind.COMMAND: ("operator", "zcp command draft, sign, submit; or --key FILE"),
+    FrameKind.FEED: ("feeder", "the feeder's own key"),
+}
+"""Who signs, and how, what the engine's own key file cannot."""
 
 
 def os_failed(path: str | os.PathLike[str], error: OSError) -> StorageError:
@@ -177,6 +184,13 @@ class Installed:
         if not any(digest):
             raise_status(Status.POLICY_ABSENT, str(self.directory))
         return decode_policy(self.bundle(digest))
+
+    def authority(self) -> bytes:
+        """The frame of the authority bundle in force, as the last record names it.
+
+        Raises StorageError, AuditError.
+        """
+        return self.bundle(authority_after(last_record(self.directory)))
 
     @property
     def expectation(self) -> Expectation:
@@ -318,9 +332,23 @@ class AuthorityRing:
         """The key file."""
         return self._ring.seal(passphrase, opslimit=limits[0], memlimit=limits[1])
 
+    def save(self, place: Path, passphrase: bytes, limits: tuple[int, int]) -> None:
+        """Writes the key file of a new engine. Raises StorageError."""
+        write_file(place / "keys" / "authority", self.seal(passphrase, limits))
+
     def sign(self, kind: FrameKind, signed_part: bytes) -> bytes:
-        """The whole frame, with the proof of the key that has the power for its kind."""
+        """The whole frame, with the proof of the key that has the power for its kind.
+
+        Raises KeyFileError when people hold that power with key files of their own.
+        """
         key, proof_id = _SIGNER_OF[kind]
+        if all(info.id != key for info in self._ring.list()):
+            word, verbs = _PEOPLE_SIGN[kind]
+            raise KeyFileError(
+                f"the engine's own key file holds no {word} key: people do, each in a key file",
+                cause="the engine was made so (zcp init), or its authority was changed",
+                next_step=f"sign with those: {verbs}",
+            )
         signature = self._ring.sign_frame(key, proof_prefix(kind), frame_hash(signed_part))
         return attach_proofs(signed_part, [(proof_id, signature)])
 
@@ -328,6 +356,16 @@ class AuthorityRing:
     def root_key(self) -> bytes:
         """Public key of the root."""
         return self._public(_ROOT)
+
+    @property
+    def root_keys(self) -> tuple[bytes, ...]:
+        """Public keys of the genesis record's root."""
+        return (self.root_key,)
+
+    @property
+    def root_threshold(self) -> int:
+        """How many of them sign an authority bundle."""
+        return 1
 
     def bundle(self, terms: FrameTerms) -> bytes:
         """The authority bundle that gives these keys their powers, k = n = 1 each."""
@@ -394,13 +432,15 @@ def create_engine(
     policy: str | None = None,
     keep_passphrase: bool = False,
     segment_bytes: int = 0,
+    authority: AuthorityRing | None = None,
 ) -> Created:
     """Makes a new engine: keys, genesis, authority, a first policy that allows only messages.
 
     Everything is made aside and moved into `directory` when it is complete, so that a failure
     leaves nothing behind. `keep_passphrase` writes it beside the keys; `segment_bytes` is the
-    size of the log's first file (0: 16 MiB). Raises UsageError when
-    the directory holds something, StorageError.
+    size of the log's first file (0: 16 MiB); `authority` are the keys of those who may order
+    (default: one of each, in one key file). Raises UsageError when the directory holds something,
+    StorageError.
     """
     with _making(directory) as place:
         limits = argon_limits(environment)
@@ -408,11 +448,11 @@ def create_engine(
         lab = environment is Environment.LAB
         identity = keys.generate(RECEIPT_KEY, Purpose.RECEIPT, Algorithm.ED25519, lab=lab)
         keys.generate(MESSAGE_KEY, Purpose.MESSAGE, Algorithm.ED25519, lab=lab)
-        authority = AuthorityRing.generate()
+        authority = authority or AuthorityRing.generate()
         root = genesis(
             environment=environment,
-            root_threshold=1,
-            root_keys=[authority.root_key],
+            root_threshold=authority.root_threshold,
+            root_keys=authority.root_keys,
             identity_key=identity.public_key,
             created_ns=now_ns,
             random32=secrets.token_bytes(32),
@@ -422,7 +462,7 @@ def create_engine(
         source = INITIAL_POLICY if policy is None else policy
         part = compile_policy(source, first, keyring=keys.list())
         (place / "keys").mkdir(mode=0o700)
-        write_file(place / "keys" / "authority", authority.seal(passphrase, limits))
+        authority.save(place, passphrase, limits)
         write_file(
             place / "keys" / "engine",
             keys.seal(passphrase, opslimit=limits[0], memlimit=limits[1]),
@@ -441,7 +481,7 @@ def create_engine(
             segment_bytes=segment_bytes,
         )
         keep_text(place, source)
-        expectation = Expectation(engine, 1, (authority.root_key,))
+        expectation = Expectation(engine, authority.root_threshold, authority.root_keys)
         write_file(place / "expectation.json", expectation.to_json().encode(), mode=0o644)
     return Created(directory, engine, environment, tuple(keys.list()), expectation)
 

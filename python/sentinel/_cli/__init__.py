@@ -16,7 +16,9 @@ from ..config import os_failed
 from ..errors import SentinelError, UsageError
 from . import (
     _audit,
+    _authority,
     _bench,
+    _command,
     _completion,
     _halt,
     _init,
@@ -51,6 +53,8 @@ for module in (
     _order,
     _sign,
     _halt,
+    _command,
+    _authority,
     _status,
     _mark,
     _audit,

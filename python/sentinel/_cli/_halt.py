@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .. import _layout
+from .._drafts import Draft, need_of, sign_draft
 from .._enums import Command, Scope, label
 from .._frame import FrameKind
 from .._holds import released_rows, released_texts
+from .._people import Public, SigningKeys
 from .._stops import OPTION, target_of
 from ..audit import restore
-from ..config import AuthorityRing, keep_text
+from ..config import AuthorityRing, Installed, keep_text
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..sign import usable_until_ms
@@ -40,6 +43,9 @@ InstrumentOption = Annotated[
     str | None, typer.Option("--instrument", help="An instrument of the policy instead.")
 ]
 SeverityOption = Annotated[int, typer.Option("--severity", min=0, max=3, help="0 to 3.")]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", help="Your key file; default: the engine's own.")
+]
 UntilOption = Annotated[
     str | None,
     typer.Option("--until", help="Then it is a halt: a time (ISO 8601), or a span such as 30m."),
@@ -66,6 +72,7 @@ def halt(
     instrument: InstrumentOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
+    key: KeyOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -86,7 +93,7 @@ def halt(
     """
     cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
-    result = _command(cli, Command.HALT, on, reason, severity, wait)
+    result = _command(cli, Command.HALT, on, reason, severity, wait, key)
     cli.emit(result, "\n".join(_stopped(cli, "halted", result)))
 
 
@@ -98,6 +105,7 @@ def drain(
     until: UntilOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
+    key: KeyOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -115,9 +123,9 @@ def drain(
         zcp drain --instrument BTCUSDT --reason "delisting" --until 2026-12-01T08:00:00Z
     """
     cli = Cli.of(directory, json, passphrase_file)
-    until_ns = _end(until) if until is not None else 0
+    until_ns = end_of(until) if until is not None else 0
     on = (scope, venue, instrument)
-    result = _command(cli, Command.DRAIN, on, reason, severity, wait, until_ns)
+    result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
     lines = _stopped(cli, "draining", result)
     if until_ns:
         result["until"] = iso_time(until_ns)
@@ -132,6 +140,7 @@ def resume(
     instrument: InstrumentOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
+    key: KeyOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -149,11 +158,11 @@ def resume(
     """
     cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
-    result = must_be_applied(_command(cli, Command.RESUME, on, reason, severity, wait))
+    result = must_be_applied(_command(cli, Command.RESUME, on, reason, severity, wait, key))
     cli.emit(result, f"resumed: {result['scope']} (record {result['record']})")
 
 
-def _end(text: str) -> int:
+def end_of(text: str) -> int:
     """A time, or a span from now on, in Unix nanoseconds."""
     now = now_ns()
     try:
@@ -183,6 +192,20 @@ def _stopped(cli: Cli, word: str, result: dict[str, Any]) -> list[str]:
     return [*lines, f"lift it: zcp resume {'' if whole else option}--reason TEXT"]
 
 
+def _signed_by(installed: Installed, key: Path, passphrase: bytes, part: bytes) -> bytes:
+    """The frame, signed with a person's own key file alone. Raises UsageError where k are more."""
+    keys, public = SigningKeys.open(key, passphrase), Public.of_engine(installed)
+    draft = Draft(FrameKind.COMMAND, part)
+    signed, name = sign_draft(draft, keys, public, now_ns())
+    need = need_of(draft, public, now_ns())
+    if need.k > 1:
+        raise UsageError(
+            f"it takes {need.k} {need.word}s to {label(draft.verb)}, and {name} is one",
+            next_step=f"zcp command draft {label(draft.verb)}, which {need.k} sign; then submit",
+        )
+    return signed.raw
+
+
 def _command(
     cli: Cli,
     verb: Command,
@@ -190,6 +213,7 @@ def _command(
     reason: str,
     severity: int,
     wait: float,
+    key: Path | None,
     until_ns: int = 0,
 ) -> dict[str, Any]:
     installed = cli.installed()
@@ -202,8 +226,10 @@ def _command(
         severity=severity,
         until_ns=until_ns,
     )
-    ring = AuthorityRing.open(cli.directory, cli.passphrase())
-    frame = ring.sign(FrameKind.COMMAND, part)
+    if key is not None:
+        frame = _signed_by(installed, key, cli.passphrase(), part)
+    else:
+        frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
     keep_text(cli.directory, reason)
     result = deliver(cli, frame, wait=wait, spool_first=verb is not Command.RESUME)
     return {

@@ -5,14 +5,38 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .._enums import Environment, label
-from ..config import create_engine, read_passphrase
+from .._people import Founders
+from ..config import Created, create_engine, read_passphrase
 from ..errors import KeyFileError, UsageError
 from ._shared import Cli, DirOption, JsonOption, PassphraseOption, now_ns
+
+OperatorsOption = Annotated[
+    int, typer.Option("--operators", help="How many operators; with 2 or more, a key file each.")
+]
+ResumeOption = Annotated[
+    int | None, typer.Option("--resume", help="How many of them resume; default: most of them.")
+]
+ApproversOption = Annotated[int, typer.Option("--approvers", help="The same for approvers.")]
+ApproveOption = Annotated[
+    int | None, typer.Option("--approve", help="How many of them approve; default: most of them.")
+]
+PolicySignersOption = Annotated[
+    int, typer.Option("--policy-signers", help="The same for those who sign policies.")
+]
+PolicyThresholdOption = Annotated[
+    int | None, typer.Option("--policy-threshold", help="How many of them; default: most of them.")
+]
+RootsOption = Annotated[
+    int, typer.Option("--roots", help="The same for the root, which says who has which power.")
+]
+RootThresholdOption = Annotated[
+    int | None, typer.Option("--root-threshold", help="How many of them; fixed for ever.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +48,14 @@ def init(
     environment: Annotated[
         str, typer.Option("--environment", help="live, test or lab; fixed for ever.")
     ] = "live",
+    operators: OperatorsOption = 1,
+    resume: ResumeOption = None,
+    approvers: ApproversOption = 0,
+    approve: ApproveOption = None,
+    policy_signers: PolicySignersOption = 1,
+    policy_threshold: PolicyThresholdOption = None,
+    roots: RootsOption = 1,
+    root_threshold: RootThresholdOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -33,16 +65,28 @@ def init(
     Without a terminal and without a passphrase file, a passphrase is made and kept beside the
     keys, readable by you only.
 
+    Where several people hold a power, each gets a key file in keys/people, sealed under the same
+    passphrase: move it to its owner's machine and seal it anew there (zcp authority passphrase).
+    The root is fixed for ever; everything else changes with zcp authority draft.
+
     Examples:
 
         zcp init
 
         zcp init --dir /srv/desk --environment test --passphrase-file /run/secrets/desk
+
+        zcp init --operators 3 --resume 2 --roots 3 --root-threshold 2
     """
     cli = Cli.of(directory, json, passphrase_file)
     kinds = {label(kind): kind for kind in Environment}
     if environment not in kinds:
         raise UsageError(f"--environment: {environment!r} is none of {', '.join(kinds)}")
+    authority = Founders.of(
+        operators=_quorum(operators, resume),
+        approvers=_quorum(approvers, approve),
+        policy=_quorum(policy_signers, policy_threshold),
+        roots=_quorum(roots, root_threshold),
+    )
     passphrase, made = _passphrase(cli)
     created = create_engine(
         cli.directory,
@@ -50,26 +94,40 @@ def init(
         now_ns=now_ns(),
         environment=kinds[environment],
         keep_passphrase=made,
+        authority=authority,
     )
     if made:
         cli.warn(
             f"warning: there is no terminal and no passphrase file, so a passphrase was made and "
             f"kept in {cli.directory}/keys/passphrase; whoever reads that file has the keys"
         )
-    data = {
+    _report(cli, created, authority.people, made)
+
+
+def _report(cli: Cli, created: Created, people: tuple[str, ...], made: bool) -> None:
+    """What was made, and what to do next."""
+    data: dict[str, Any] = {
         "directory": str(created.directory),
         "engine_id": created.engine_id.hex(),
         "environment": label(created.environment),
         "expectation": str(created.directory / "expectation.json"),
         "passphrase_made": made,
+        "people": [str(created.directory / "keys" / "people" / f"{name}.key") for name in people],
     }
+    moves = "".join(f"{path}: move it to its owner\n" for path in data["people"])
     cli.emit(
         data,
-        f"engine {created.engine_id.hex()} ({environment}) in {created.directory}\n"
+        f"engine {created.engine_id.hex()} ({data['environment']}) in {created.directory}\n"
         f"policy 1 allows messages and nothing else\n"
         f"auditors pin {created.directory}/expectation.json: hand it over by a trusted way\n"
+        f"{moves}"
         f"next: zcp policy status; zcp sign --message TEXT; zcp policy load FILE",
     )
+
+
+def _quorum(count: int, threshold: int | None) -> tuple[int, int]:
+    """N and k; k is most of n when it is not said."""
+    return count, threshold if threshold is not None else (count // 2 + 1 if count else 0)
 
 
 def _passphrase(cli: Cli) -> tuple[bytes, bool]:

@@ -181,17 +181,18 @@ def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -
     except EngineLocked:
         if ticket is None:
             ticket = _core.spool_submit(cli.directory, frame)
-        return _await(cli, ticket, wait)
+        return await_ticket(cli, ticket, wait)
     try:
         if ticket is None:
             return {"record": engine.take(frame, now_ns()), "applied": True}
         engine.spool(now_ns())
-        return _await(cli, ticket, 0.0)
+        return await_ticket(cli, ticket, 0.0)
     finally:
         engine.close(now_ns())
 
 
-def _await(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
+def await_ticket(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
+    """What the writer answers to a frame in the spool; `applied` False when it takes too long."""
     done = cli.directory / "spool" / f"{ticket:020d}.done"
     deadline = time.monotonic() + wait
     while True:
