@@ -165,6 +165,11 @@ static int must_look_at_spool(const sentinel_engine *engine) {
            __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) != control->spool_applied;
 }
 
+sentinel_status engine_tick(sentinel_engine *engine, int64_t now_ns) {
+    /* Heartbeats that wait in the spool may say that an agent is well. */
+    return must_look_at_spool(engine) ? SENTINEL_OK : sentinel_gate_tick(engine->context, now_ns);
+}
+
 sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome,
                                      sentinel_session *session, const void *order_bytes,
                                      size_t size, int64_t now_ns) {
@@ -176,6 +181,10 @@ sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *
     }
     /* Where the spool cannot be applied, the gate sees that it is open. */
     if (must_look_at_spool(engine) && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
+        engine->last_errno = errno;
+    }
+    /* Of agents that do not ask. What cannot be recorded shows at this order. */
+    if (engine_tick(engine, now_ns) != SENTINEL_OK) {
         engine->last_errno = errno;
     }
     SENTINEL_TRY(sentinel_gate_sign(engine->context, outcome, session, order_bytes, size, now_ns));
@@ -206,11 +215,8 @@ static sentinel_status keep_bundle(sentinel_engine *engine, const void *frame, s
     return engine_bundle_save(engine, parsed.hash32, frame, size);
 }
 
-sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame,
-                                     size_t size, int64_t now_ns) {
-    if (engine == NULL || frame == NULL || *engine->alive == 0) {
-        return SENTINEL_USAGE_STATE;
-    }
+sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const void *frame,
+                                size_t size, int64_t now_ns) {
     sentinel_status status = keep_bundle(engine, frame, size, now_ns);
     if (status == SENTINEL_OK) {
         status = sentinel_gate_take(engine->context, record, frame, size, now_ns);
@@ -223,4 +229,17 @@ sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, 
     memcpy(&header, frame, sizeof header);
     engine->commanded |= header.kind == SENTINEL_FRAME_COMMAND;
     return SENTINEL_OK;
+}
+
+sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame,
+                                     size_t size, int64_t now_ns) {
+    if (engine == NULL || frame == NULL || *engine->alive == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    sentinel_status status = engine_take_one(engine, record, frame, size, now_ns);
+    sentinel_status stopped = engine_tick(engine, now_ns);
+    if (stopped != SENTINEL_OK) {
+        engine->last_errno = errno; /* The answer is the frame's; the next call fails too. */
+    }
+    return status;
 }

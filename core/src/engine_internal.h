@@ -54,6 +54,15 @@ struct sentinel_engine {
     _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX];
 };
 
+/* ---- engine.c ------------------------------------------------------------- */
+
+/* Takes a frame, and nothing else. */
+SENTINEL_MUST_USE sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record,
+                                                  const void *frame, size_t size, int64_t now_ns);
+
+/* Stops agents that are overdue, unless frames are waiting. */
+SENTINEL_MUST_USE sentinel_status engine_tick(sentinel_engine *engine, int64_t now_ns);
+
 /* ---- engine_memory.c ------------------------------------------------------ */
 
 SENTINEL_MUST_USE sentinel_status engine_new(sentinel_engine **made,

@@ -110,7 +110,7 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     if (status == SENTINEL_OK && was_taken(engine, engine->frame, size)) {
         result.record = engine->last_frame_record;
     } else if (status == SENTINEL_OK) {
-        status = sentinel_engine_take(engine, &result.record, engine->frame, size, now_ns);
+        status = engine_take_one(engine, &result.record, engine->frame, size, now_ns);
         if (status == SENTINEL_OK) {
             hash_bytes(engine->last_frame32, engine->frame, size);
             engine->last_frame_record = result.record;
@@ -148,7 +148,7 @@ sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
     if (engine->commanded) {
         stop_clear(engine);
     }
-    return SENTINEL_OK;
+    return engine_tick(engine, now_ns);
 }
 
 static sentinel_status recover(sentinel_engine *engine) {

@@ -332,6 +332,24 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
     step_ends(context, SENTINEL_STEP_RECORD);
 }
 
+/* An agent that fell silent or hangs is stopped before its next order is looked
+ * at: one comparison where it is not. */
+static void stop_if_overdue(sentinel_context *context, const gate_case *c) {
+    const sentinel_agent_state *agent = sentinel_view_agent(gate_view(context), c->node);
+    if (agent == NULL || agent->beat_deadline_ns == 0) {
+        return;
+    }
+    sentinel_state *state = gate_state(context);
+    int64_t now_ns = c->now_ns < state->last_now_ns ? state->last_now_ns : c->now_ns;
+    /* What the control page refuses is not looked at: frames may be waiting. */
+    if (now_ns > agent->beat_deadline_ns && !control_stops(context)) {
+        sentinel_status status = gate_beat_look(context, c->node, c->now_ns);
+        if (status != SENTINEL_OK && state->halted == 0) {
+            state->halted = status; /* what cannot be recorded stops all the same */
+        }
+    }
+}
+
 sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
                                    sentinel_session *session, const void *order_bytes, size_t size,
                                    int64_t now_ns) {
@@ -361,6 +379,7 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
     }
     if (context->has_policy) {
         c.node = session->node;
+        stop_if_overdue(context, &c);
     }
     gate_decide(context, outcome, &c);
     return SENTINEL_OK;

@@ -95,8 +95,10 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
     sentinel_status status = gate_append(context, hash32, &entry);
     if (status != SENTINEL_OK) {
         state->epoch = start.epoch - 1;
+        return status;
     }
-    return status;
+    gate_beats_changed(context, 0, 1);
+    return SENTINEL_OK;
 }
 
 sentinel_status sentinel_session_open(sentinel_session *session, const sentinel_context *context,

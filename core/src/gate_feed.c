@@ -67,6 +67,8 @@ sentinel_status gate_take_feed(sentinel_context *context, const void *bytes, siz
     switch (((const sentinel_feed *)given.frame.payload)->kind) {
     case SENTINEL_FEED_MARK:
         return take_marks(context, &given);
+    case SENTINEL_FEED_HEARTBEAT:
+        return gate_take_heartbeat(context, &given);
     default: /* the other kinds have their place in the layout alone, yet */
         return SENTINEL_FORMAT_RANGE;
     }

@@ -35,7 +35,8 @@ struct sentinel_context {
     sentinel_view views[2];          /* the active one is in force */
     uint8_t *bundle_memory[2];       /* the frame, then the layout */
     uint8_t *state_memory[2];
-    uint64_t generation; /* policies taken; sessions compare */
+    uint64_t generation;  /* policies taken; sessions compare */
+    int64_t beats_due_ns; /* no agent is overdue up to this time; 0: not known */
     uint32_t active;
     uint8_t has_policy;
     uint8_t has_authority;
@@ -137,6 +138,9 @@ SENTINEL_MUST_USE sentinel_status gate_take_at(sentinel_context *context, uint64
 SENTINEL_MUST_USE sentinel_status gate_expects(const sentinel_context *context,
                                                const sentinel_frame *frame, uint32_t sequence_index,
                                                int64_t now_ns);
+SENTINEL_MUST_USE sentinel_status gate_expects_above(const sentinel_context *context,
+                                                     const sentinel_frame *frame, uint64_t sequence,
+                                                     int64_t now_ns);
 SENTINEL_MUST_USE sentinel_status gate_verify_power(const sentinel_context *context,
                                                     const sentinel_frame *frame, unsigned power,
                                                     unsigned threshold, int64_t now_ns);
@@ -178,6 +182,23 @@ SENTINEL_MUST_USE sentinel_status gate_feed_check(const sentinel_frame *frame, u
                                                   size_t row_bytes);
 SENTINEL_MUST_USE sentinel_status gate_record_feed(sentinel_context *context,
                                                    const gate_feed *given);
+
+/* gate_beat.c: a heartbeat, as a command. */
+SENTINEL_MUST_USE sentinel_status gate_take_heartbeat(sentinel_context *context,
+                                                      const gate_feed *given);
+
+/* gate_beat.c: 1 when an agent is overdue at a time and must be stopped, and
+ * how. node: index; of anything else but an agent it is 0. */
+int gate_beat_due(const sentinel_context *context, uint32_t node, int64_t now_ns,
+                  sentinel_auto_stop *stop);
+
+/* gate_beat.c: stops an agent that is overdue. Returns: OK; as append. */
+SENTINEL_MUST_USE sentinel_status gate_beat_look(sentinel_context *context, uint32_t node,
+                                                 int64_t now_ns);
+
+/* gate_beat.c: works the deadlines of the agents at and below a node out again,
+ * as stops have changed. anew: 1: each must beat first, as after a start. */
+void gate_beats_changed(sentinel_context *context, uint32_t above, int anew);
 
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);

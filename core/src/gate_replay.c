@@ -16,6 +16,12 @@ static sentinel_status replay_order(sentinel_context *context, const sentinel_re
     memcpy(&c.order, record->subject, c.size);
     c.node = context->has_policy ? sentinel_bundle_node(&gate_view(context)->bundle, header->agent)
                                  : SENTINEL_NODE_NONE;
+    sentinel_auto_stop due;
+    const uint64_t stopped = UINT64_C(1) << SENTINEL_REASON_CONTROL_STOP;
+    if ((header->reasons[0] & stopped) == 0 && gate_beat_due(context, c.node, c.now_ns, &due)) {
+        context->difference = "stop"; /* it would have been made first */
+        return SENTINEL_AUDIT_MISMATCH;
+    }
     sentinel_outcome outcome;
     memset(&outcome, 0, sizeof outcome);
     gate_decide(context, &outcome, &c);
@@ -47,7 +53,9 @@ static sentinel_status replay_start(sentinel_context *context, const sentinel_re
         return SENTINEL_AUDIT_MISMATCH;
     }
     state->epoch = start->epoch;
-    return replay_plain(context, record);
+    SENTINEL_TRY(replay_plain(context, record));
+    gate_beats_changed(context, 0, 1);
+    return SENTINEL_OK;
 }
 
 static sentinel_status replay_halt(sentinel_context *context, const sentinel_record *record) {
@@ -123,6 +131,7 @@ sentinel_status sentinel_gate_replay(sentinel_context *context, const char **dif
     context->difference = NULL;
     sentinel_status status = replay_one(context, record, bundle, bundle_size);
     context->expected = NULL;
+    context->beats_due_ns = 0;
     if (difference != NULL) {
         *difference = context->difference;
     }

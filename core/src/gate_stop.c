@@ -29,6 +29,7 @@ int gate_stop_node(sentinel_context *context, uint32_t node, uint8_t mode, uint8
         .since_ns = now_ns,
     };
     sentinel_stop_set(sentinel_view_node(gate_view(context), node), &stop);
+    gate_beats_changed(context, node, 0);
     return 1;
 }
 
@@ -59,10 +60,14 @@ sentinel_status gate_auto_stop(sentinel_context *context, const sentinel_auto_st
 /* Whether the state, and the frame kept behind the stop, say the same. */
 static int holds(const sentinel_context *context, const sentinel_auto_stop *stop, uint32_t node,
                  int64_t now_ns) {
-    (void)node;
+    sentinel_auto_stop due;
     switch (stop->cause) {
-    default: /* nothing stops by itself yet */
-        return tightens(context, node, stop->mode, now_ns) && 0;
+    case SENTINEL_CAUSE_HEARTBEAT:
+    case SENTINEL_CAUSE_PROGRESS:
+        return gate_beat_due(context, node, now_ns, &due) &&
+               bytes_equal((const uint8_t *)&due, (const uint8_t *)stop, sizeof due);
+    default: /* nothing else stops by itself yet */
+        return 0;
     }
 }
 

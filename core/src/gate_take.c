@@ -15,6 +15,7 @@ static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
     context->active ^= context->has_policy;
     context->has_policy = 1;
     context->generation++;
+    context->beats_due_ns = 0;
 }
 
 /* Bytes signed for one product of a venue could be sent to another, where the
@@ -56,8 +57,14 @@ static sentinel_status lay_out(sentinel_context *context, sentinel_view *fresh,
 
 sentinel_status gate_expects(const sentinel_context *context, const sentinel_frame *frame,
                              uint32_t sequence_index, int64_t now_ns) {
+    return gate_expects_above(context, frame, gate_state(context)->sequences[sequence_index],
+                              now_ns);
+}
+
+sentinel_status gate_expects_above(const sentinel_context *context, const sentinel_frame *frame,
+                                   uint64_t sequence, int64_t now_ns) {
     sentinel_frame_expect expect = {
-        .sequence_above = gate_state(context)->sequences[sequence_index],
+        .sequence_above = sequence,
         .now_ns = now_ns,
         .environment = context->config.genesis.environment,
     };
@@ -176,10 +183,10 @@ static sentinel_status take(sentinel_context *context, const void *bytes, size_t
 
 sentinel_status gate_take_at(sentinel_context *context, uint64_t *record, const void *frame,
                              size_t size, int64_t now_ns, uint32_t flags) {
-    uint64_t number = gate_state(context)->record_count;
     sentinel_status status = take(context, frame, size, now_ns, flags, 1);
     if (record != NULL && status == SENTINEL_OK) {
-        *record = number;
+        /* Its own record is the last: a stop that it tells of comes before. */
+        *record = gate_state(context)->record_count - 1;
     }
     return status;
 }

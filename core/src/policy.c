@@ -20,6 +20,7 @@ static const policy_rule *const rules[SENTINEL_RULE_NUMBERS] = {
     [SENTINEL_RULE_DAILY_LIMIT] = &policy_rule_daily_limit,
     [SENTINEL_RULE_ROLLING_CAP] = &policy_rule_rolling_cap,
     [SENTINEL_RULE_RATE_LIMIT] = &policy_rule_rate_limit,
+    [SENTINEL_RULE_HEARTBEAT] = &policy_rule_heartbeat,
 };
 
 const policy_rule *policy_rule_of(uint8_t kind) {

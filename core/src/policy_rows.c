@@ -350,6 +350,7 @@ static sentinel_status constraints_check(const sentinel_bundle *bundle) {
                               (row->venues & ~POLICY_ALL_VENUES) == 0,
                           SENTINEL_FORMAT_RANGE));
         SENTINEL_TRY(fields_check(rule, row));
+        SENTINEL_TRY(rule->check != NULL ? rule->check(row) : SENTINEL_OK);
         SENTINEL_TRY(name_check(bundle, row->name, row->name_size));
         SENTINEL_TRY(need(row->instrument == 0 ||
                               sentinel_bundle_instrument(bundle, row->instrument) != NULL,

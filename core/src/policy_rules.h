@@ -87,13 +87,15 @@ typedef struct policy_rule {
     sentinel_reason (*evaluate)(policy_turn *turn, const sentinel_constraint *constraint,
                                 sentinel_result *result);
     const policy_window *window; /* null: stateless */
+    /* What else a row must satisfy; null: nothing. */
+    sentinel_status (*check)(const sentinel_constraint *constraint);
 } policy_rule;
 
 extern const policy_rule policy_rule_actions, policy_rule_venues, policy_rule_instruments,
     policy_rule_order_types, policy_rule_sides, policy_rule_times_in_force,
     policy_rule_destinations, policy_rule_sanctions, policy_rule_value_cap,
     policy_rule_quantity_cap, policy_rule_price_collar, policy_rule_daily_limit,
-    policy_rule_rolling_cap, policy_rule_rate_limit;
+    policy_rule_rolling_cap, policy_rule_rate_limit, policy_rule_heartbeat;
 
 /* policy.c: the row of a kind; null when there is none. */
 const policy_rule *policy_rule_of(uint8_t kind);
@@ -102,6 +104,32 @@ const policy_rule *policy_rule_of(uint8_t kind);
  * venue and the instrument. Fills in level, value and result. */
 void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
                         sentinel_decision *decision, sentinel_result *result);
+
+/* policy_stop.c: whether a drain lets the order through. */
+int policy_lowers_risk(const policy_turn *turn);
+
+/* policy_beat.c: the last time at which an agent breaks no rule that would stop
+ * it further; 0: there is none. settle: puts it into the agent's state. */
+int64_t policy_beat_deadline(const sentinel_view *view, uint32_t node);
+void policy_beat_settle(const sentinel_view *view, uint32_t node);
+
+/* policy_beat.c: an agent must beat first, as after a start. */
+void policy_beat_clear(const sentinel_view *view, uint32_t node);
+
+/* policy_beat.c: takes a heartbeat that was checked. */
+void policy_beat_take(const sentinel_view *view, uint32_t node, const sentinel_heartbeat *beat,
+                      uint64_t sequence, int64_t issued_ns);
+
+/* policy_beat.c: the rule that an agent breaks, and what it leads to. 0: none
+ * that would stop it further than it is. */
+typedef struct policy_overdue {
+    const sentinel_constraint *rule;
+    int64_t deadline_ns; /* that was passed */
+    uint8_t mode;        /* SENTINEL_DRAINING or SENTINEL_HALTED */
+    uint8_t cause;       /* SENTINEL_CAUSE_* */
+} policy_overdue;
+int policy_beat_overdue(policy_overdue *overdue, const sentinel_view *view, uint32_t node,
+                        int64_t now_ns);
 
 /* policy_value.c: the mark of an instrument in its quote asset.
  * NONE, MARK_ABSENT or MARK_STALE. */

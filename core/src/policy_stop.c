@@ -6,7 +6,8 @@
  * amend may enlarge, a timer may be disarmed, a spot order or an option has
  * nothing that every venue holds it to, and where long and short are kept
  * apart, a venue may not heed that an order only reduces. */
-static int lowers_risk(const sentinel_subject *subject) {
+int policy_lowers_risk(const policy_turn *turn) {
+    const sentinel_subject *subject = turn->subject;
     if (subject->action != SENTINEL_ACTION_PLACE) {
         return subject->action == SENTINEL_ACTION_CANCEL ||
                subject->action == SENTINEL_ACTION_CANCEL_ALL ||
@@ -50,7 +51,7 @@ void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned
     const sentinel_subject *subject = turn->subject;
     const sentinel_stop_state *nodes = sentinel_view_node(turn->view, 0);
     const sentinel_stop_state *venue = sentinel_view_venue(turn->view, subject->venue);
-    stop_count count = {.now_ns = turn->now_ns, .drains_too = !lowers_risk(subject)};
+    stop_count count = {.now_ns = turn->now_ns, .drains_too = !policy_lowers_risk(turn)};
     unsigned first = length - 1;
     for (unsigned i = length; i > 0; i--) {
         if (refuses(&count, &nodes[chain[i - 1]], SENTINEL_REASON_KILL_SWITCH, decision)) {

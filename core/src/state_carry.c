@@ -216,5 +216,8 @@ sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old)
     carry_marks(state_at(view, state->asset_marks), state->asset_count,
                 state_at(old, before->asset_marks), before->asset_count);
     carry_windows(view, old);
+    for (uint32_t i = 0; i < view->bundle.node_count; i++) {
+        policy_beat_settle(view, i); /* the rules may be others */
+    }
     return SENTINEL_OK;
 }

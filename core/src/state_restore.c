@@ -65,8 +65,8 @@ static sentinel_status agent_check(const sentinel_agent_state *agent, uint32_t i
                             IS_ZERO(agent->suppressed_reasons)
                       : agent->suppressed_first_ns >= 0 &&
                             agent->suppressed_last_ns >= agent->suppressed_first_ns;
-    int beats = agent->beat_sequence != 0
-                    ? agent->beat_ns >= 0 && agent->running_since_ns >= 0
+    int beats = agent->beat_sequence != 0 && agent->beat_ns > 0
+                    ? agent->running_since_ns >= 0 && agent->running_since_ns <= agent->beat_ns
                     : agent->beat_ns == 0 && agent->iterations == 0 && agent->running_since_ns == 0;
     return need(agent->node == id && seen && counted && beats && agent->attempts_since_ns >= 0,
                 SENTINEL_FORMAT_RANGE);
@@ -175,6 +175,8 @@ static sentinel_status nodes_check(const sentinel_view *view) {
         const sentinel_agent_state *agent = sentinel_view_agent(view, i);
         if (agent != NULL) {
             SENTINEL_TRY(agent_check(agent, bundle->nodes[i].id));
+            SENTINEL_TRY(need(agent->beat_deadline_ns == policy_beat_deadline(view, i),
+                              SENTINEL_FORMAT_RANGE));
             SENTINEL_TRY(book_check(view, i));
         }
     }
@@ -235,6 +237,7 @@ sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundl
     SENTINEL_TRY(feeders_check(view->state));
     SENTINEL_TRY(pending_check(view->state));
     SENTINEL_TRY(agent_check(&view->state->strangers, 0));
+    SENTINEL_TRY(need(view->state->strangers.beat_deadline_ns == 0, SENTINEL_FORMAT_RANGE));
     SENTINEL_TRY(nodes_check(view));
     SENTINEL_TRY(marks_check(view));
     return windows_check(view);

@@ -235,6 +235,9 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "DAILY_LIMIT": "wait for the next day (UTC), or have the limit raised",
         "ROLLING_CAP": _LATER,
         "RATE_LIMIT": "wait until earlier actions leave the window, or have the limit raised",
+        "HEARTBEAT": "let the agent send a heartbeat with its own key; what fell silent is stopped,"
+        " and k of n operators resume it: zcp resume",
+        "PROGRESS": "find out why the agent's loop hangs; k of n operators resume it: zcp resume",
         "RENDER_FAILED": "correct the order; a field does not fit the venue's request",
         "SIGN_FAILED": "the status beside it names the remedy",
         "AUDIT_FAILED": "make the log writable, then open the engine again",

@@ -32,6 +32,7 @@ _REASON_OF: Final = {
     Rule.DAILY_LIMIT: Reason.DAILY_LIMIT,
     Rule.ROLLING_CAP: Reason.ROLLING_CAP,
     Rule.RATE_LIMIT: Reason.RATE_LIMIT,
+    Rule.HEARTBEAT: Reason.HEARTBEAT,
 }
 _NOT_KNOWN: Final = (Reason.MARK_ABSENT, Reason.MARK_STALE, Reason.VALUE_OVERFLOW)
 _STOPS: Final = (
@@ -119,6 +120,9 @@ def _suggestion(
     room: str | None,
     wait: int | None,
 ) -> str:
+    if kind is Rule.HEARTBEAT:
+        hangs = row is not None and result.bound != row.window_ns
+        return ADVICE[(Reason.PROGRESS if hangs else Reason.HEARTBEAT).name]
     if result.flags & ResultFlag.UNKNOWN:
         reasons = [n for n in _NOT_KNOWN if outcome.reasons >> n & 1]
         return ADVICE[reasons[0].name] if reasons else ADVICE["UNSUPPORTED"]

@@ -252,6 +252,7 @@ class Rule(IntEnum):
     DAILY_LIMIT = 13
     ROLLING_CAP = 14
     RATE_LIMIT = 15
+    HEARTBEAT = 16
 
 
 class Section(IntEnum):
@@ -303,6 +304,14 @@ class Scope(IntEnum):
     INSTRUMENT = 3
     RECORD = 4
     ENGINE = 5
+
+
+class Mode(IntEnum):
+    """How far something may go on."""
+
+    RUNNING = 0
+    DRAINING = 1
+    HALTED = 2
 
 
 class Cause(IntEnum):
@@ -375,6 +384,7 @@ RULE_ACTIONS: Final[dict[Rule, tuple[Action, ...]]] = {
     Rule.DAILY_LIMIT: VALUE_ACTIONS,
     Rule.ROLLING_CAP: VALUE_ACTIONS,
     Rule.RATE_LIMIT: tuple(Action),
+    Rule.HEARTBEAT: tuple(Action),
 }
 """Actions to which a kind of constraint can apply (docs/2-policy.md)."""
 

@@ -12,6 +12,7 @@ from ._enums import (
     MASK_ENUMS,
     RULE_ACTIONS,
     Action,
+    Mode,
     Product,
     Purpose,
     Rule,
@@ -86,6 +87,8 @@ def value_text(
         return names.get(value, str(value))
     if kind in {Rule.DESTINATIONS, Rule.SANCTIONS}:
         return "on the list" if value else "not on the list"
+    if kind is Rule.HEARTBEAT:
+        return units.format_duration(value)
     if kind is Rule.KILL_SWITCH:
         return f"{value} stops" if value != 1 else "1 stop"
     return str(value)
@@ -130,9 +133,18 @@ def constraint_text(policy: Policy, row: Constraint) -> str:
     if row.kind is Rule.PRICE_COLLAR:
         age = units.format_duration(row.max_age_ns)
         return f"within {bound} of the mark, which is at most {age} old"
+    if row.kind is Rule.HEARTBEAT:
+        return heartbeat_text(row)
     if row.kind is Rule.DAILY_LIMIT:
         return f"at most {bound} in a day (UTC){shared}"
     return f"at most {bound} in any {units.format_duration(row.window_ns)}{shared}"
+
+
+def heartbeat_text(row: Constraint) -> str:
+    """What a rule of heartbeats demands, in words."""
+    then = "drained" if row.mask == 1 << Mode.DRAINING else "halted"
+    longest = f", or an iteration above {units.format_duration(row.bound)}" if row.bound else ""
+    return f"each agent is {then} after {units.format_duration(row.window_ns)} of silence{longest}"
 
 
 def applies_text(policy: Policy, row: Constraint) -> str:

@@ -38,7 +38,8 @@ from ._policy_draft import (
     constraint_id,
     sanction_digest,
 )
-from ._policy_tables import Tables, member
+from ._policy_tables import member
+from ._policy_watch import Watch
 from ._policy_yaml import Document, Path
 from ._venue_rows import algorithm_refusal, rsa_refusal
 from .errors import ConfigError
@@ -76,7 +77,7 @@ _LISTS: Final[tuple[tuple[str, Rule, type[IntEnum]], ...]] = (
 _RATE_ACTIONS: Final = (*_enums.VALUE_ACTIONS, Action.MESSAGE)
 
 
-class Resolver(Tables):
+class Resolver(Watch):
     """Reads one document. `draft()` raises ConfigError at the first thing that is wrong."""
 
     def __init__(self, document: Document, base: FilePath) -> None:
@@ -186,6 +187,8 @@ class Resolver(Tables):
                 window_ns=self._unit((*item, "window"), units.parse_duration),
             )
         self._rates(node)
+        for item in self._items((*at, "heartbeat")):
+            self._add(node, Rule.HEARTBEAT, "heartbeat", item, **self._heartbeat(item))
         added = self._constraints[before:]
         added.sort(key=lambda constraint: constraint.kind)  # stable
         self._constraints[before:] = added

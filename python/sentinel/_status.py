@@ -124,6 +124,8 @@ class Reason(IntEnum):
     DAILY_LIMIT = 66
     ROLLING_CAP = 67
     RATE_LIMIT = 68
+    HEARTBEAT = 69
+    PROGRESS = 70
     RENDER_FAILED = 100
     SIGN_FAILED = 101
     AUDIT_FAILED = 102
@@ -244,6 +246,8 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         66: "daily_limit",
         67: "rolling_cap",
         68: "rate_limit",
+        69: "heartbeat_missing",
+        70: "progress_stalled",
         100: "render_failed",
         101: "sign_failed",
         102: "audit_failed",
@@ -309,6 +313,8 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         66: "the day's limit would be exceeded",
         67: "the rolling cap would be exceeded",
         68: "the rate limit is reached",
+        69: "the agent has not beaten since it was started or resumed, or fell silent",
+        70: "an iteration of the agent runs for too long",
         100: "the venue's request could not be rendered",
         101: "the signature could not be made",
         102: "the record could not be kept; the signature was wiped",

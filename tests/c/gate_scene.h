@@ -21,6 +21,8 @@ enum {
     KEY_OPERATOR_A = 13,
     KEY_OPERATOR_B = 14,
     KEY_FEEDER = 15,
+    KEY_AGENT_A = 16, /* agent A's own */
+    KEY_AGENT_B = 17,
     FIRM_ID = 1000,
     AGENT_A = 2001,
     AGENT_B = 2002,
@@ -214,6 +216,39 @@ static void scene_feed(gate_scene *s, uint32_t instrument, sentinel_decimal pric
     frame_sign(s, KEY_FEEDER, KEY_FEEDER);
 }
 
+/* A heartbeat as it is now, to be signed. */
+static inline void scene_beat(gate_scene *s, uint32_t agent, uint64_t iterations,
+                              int64_t running_since_ns) {
+    struct {
+        sentinel_feed feed;
+        sentinel_heartbeat beat;
+    } payload = {
+        .feed = {.kind = SENTINEL_FEED_HEARTBEAT, .count = 1},
+        .beat = {.agent = agent, .iterations = iterations, .running_since_ns = running_since_ns},
+    };
+    frame_begin(s, SENTINEL_FRAME_FEED, &payload, sizeof payload,
+                ++s->sequences[SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_HEARTBEAT]);
+}
+
+/* The same, signed by the agent and taken. */
+static inline sentinel_status scene_beat_take(gate_scene *s, uint32_t agent, uint64_t iterations,
+                                              int64_t running_since_ns) {
+    scene_beat(s, agent, iterations, running_since_ns);
+    uint32_t key = agent == AGENT_A ? KEY_AGENT_A : KEY_AGENT_B;
+    frame_sign(s, key, key);
+    return scene_take(s);
+}
+
+/* A rule of heartbeats, to be loaded: silence and iterations of so many seconds. */
+static inline sentinel_constraint *scene_beat_rule(gate_scene *s, uint32_t node, uint8_t mode,
+                                                   int64_t silence_s, int64_t iteration_s) {
+    sentinel_constraint *row =
+        add_bound(&s->build, 80 + node, node, SENTINEL_RULE_HEARTBEAT, iteration_s * SECOND_NS);
+    row->window_ns = silence_s * SECOND_NS;
+    row->mask = 1u << mode;
+    return row;
+}
+
 /* ---- Setting up ------------------------------------------------------------------- */
 
 static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint8_t algorithm,
@@ -229,18 +264,19 @@ static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint
 static void scene_authority(gate_scene *s) {
     struct {
         sentinel_authority head;
-        sentinel_authority_key rows[4];
-    } authority = {.head = {.key_count = 4}};
+        sentinel_authority_key rows[6];
+    } authority = {.head = {.key_count = 6}};
     static const struct {
-        uint32_t key, power;
-    } holders[4] = {{KEY_POLICY, SENTINEL_POWER_POLICY},
-                    {KEY_OPERATOR_A, SENTINEL_POWER_OPERATOR},
-                    {KEY_OPERATOR_B, SENTINEL_POWER_OPERATOR},
-                    {KEY_FEEDER, SENTINEL_POWER_FEED_MARK}};
-    for (unsigned i = 0; i < 4; i++) {
+        uint32_t key, power, node;
+    } holders[6] = {
+        {KEY_POLICY, SENTINEL_POWER_POLICY, 0},       {KEY_OPERATOR_A, SENTINEL_POWER_OPERATOR, 0},
+        {KEY_OPERATOR_B, SENTINEL_POWER_OPERATOR, 0}, {KEY_FEEDER, SENTINEL_POWER_FEED_MARK, 0},
+        {KEY_AGENT_A, SENTINEL_POWER_AGENT, AGENT_A}, {KEY_AGENT_B, SENTINEL_POWER_AGENT, AGENT_B}};
+    for (unsigned i = 0; i < 6; i++) {
         authority.rows[i] = (sentinel_authority_key){
             .id = holders[i].key,
             .powers = 1u << holders[i].power,
+            .node = holders[i].node,
             .scheme = SENTINEL_PROOF_ED25519,
             .expires_ns = INT64_MAX,
         };
@@ -250,6 +286,7 @@ static void scene_authority(gate_scene *s) {
     authority.head.threshold[SENTINEL_POWER_POLICY] = 1;
     authority.head.threshold[SENTINEL_POWER_OPERATOR] = 2;
     authority.head.threshold[SENTINEL_POWER_FEED_MARK] = 1;
+    authority.head.threshold[SENTINEL_POWER_AGENT] = 1;
     frame_begin(s, SENTINEL_FRAME_AUTHORITY, &authority, sizeof authority,
                 ++s->sequences[SENTINEL_FRAME_AUTHORITY]);
     frame_sign(s, KEY_ROOT, 0);
@@ -277,7 +314,7 @@ static void scene_bare(gate_scene *s) {
     scene_key(s->ring, KEY_VENUE, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
               SENTINEL_VENUE_BINANCE_SPOT);
     scene_key(s->ring, KEY_MESSAGE, SENTINEL_PURPOSE_MESSAGE, SENTINEL_ALGORITHM_ED25519, 0);
-    for (uint32_t key = KEY_ROOT; key <= KEY_FEEDER; key++) {
+    for (uint32_t key = KEY_ROOT; key <= KEY_AGENT_B; key++) {
         scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
     }
     sentinel_genesis *genesis = &s->config.genesis;

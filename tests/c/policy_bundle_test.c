@@ -155,7 +155,7 @@ static void test_refuses_runs_that_are_not_of_their_nodes(void) {
     EXPECT(FORMAT_REFERENCE, B.nodes[2].constraint_count++);
     EXPECT(FORMAT_ORDER, B.nodes[0].constraint_first = 1; B.nodes[0].constraint_count--);
     EXPECT(FORMAT_ORDER, B.nodes[0].constraint_first = 1);
-    EXPECT(FORMAT_REFERENCE, B.nodes[1].constraint_first = 16);
+    EXPECT(FORMAT_REFERENCE, B.nodes[1].constraint_first = SENTINEL_RULE_COUNT);
     EXPECT(FORMAT_REFERENCE, B.nodes[2].constraint_count = 0xffffffff);
     EXPECT(FORMAT_REFERENCE, B.constraints[3].node = GROUP);
     EXPECT(FORMAT_REFERENCE, B.constraints[3].node = SENTINEL_NODE_NONE);
@@ -164,7 +164,7 @@ static void test_refuses_runs_that_are_not_of_their_nodes(void) {
 
 static void test_a_chain_has_126_constraints_and_no_more(void) {
     full_begin();
-    for (uint32_t i = 15; i < SENTINEL_CHAIN_CONSTRAINTS_MAX; i++) {
+    for (uint32_t i = SENTINEL_RULE_COUNT - 1; i < SENTINEL_CHAIN_CONSTRAINTS_MAX; i++) {
         add_bound(&B, 500 + i, AGENT, SENTINEL_RULE_VALUE_CAP, 1);
     }
     CHECK_OK(checked());
@@ -341,16 +341,23 @@ static void test_refuses_constraints_out_of_range(void) {
     EXPECT(OK, of_kind(SENTINEL_RULE_RATE_LIMIT)->bound = SENTINEL_RATE_EVENTS_MAX);
     EXPECT(FORMAT_RANGE, of_kind(SENTINEL_RULE_RATE_LIMIT)->bound = SENTINEL_RATE_EVENTS_MAX + 1);
     EXPECT(FORMAT_RANGE, of_kind(SENTINEL_RULE_DAILY_LIMIT)->each = 2);
+    EXPECT(FORMAT_RANGE, of_kind(SENTINEL_RULE_HEARTBEAT)->window_ns = 0);
+    EXPECT(OK, of_kind(SENTINEL_RULE_HEARTBEAT)->bound = 0);
+    EXPECT(FORMAT_RANGE, of_kind(SENTINEL_RULE_HEARTBEAT)->mask = 0);
+    EXPECT(FORMAT_RANGE, of_kind(SENTINEL_RULE_HEARTBEAT)->mask = 6); /* one mode, not both */
 }
 
 /* Which kinds have which fields; all others refuse anything but zero. */
 static void test_refuses_fields_that_a_kind_has_no_use_for(void) {
     for (unsigned kind = SENTINEL_RULE_ACTIONS; kind < SENTINEL_RULE_COUNT; kind++) {
         sentinel_constraint *row = of_kind(kind);
-        int mask = kind <= SENTINEL_RULE_TIMES_IN_FORCE && kind != SENTINEL_RULE_INSTRUMENTS;
+        int beats = kind == SENTINEL_RULE_HEARTBEAT;
+        int mask =
+            (kind <= SENTINEL_RULE_TIMES_IN_FORCE && kind != SENTINEL_RULE_INSTRUMENTS) || beats;
         int list = kind == SENTINEL_RULE_INSTRUMENTS || kind == SENTINEL_RULE_DESTINATIONS;
-        int windows = kind == SENTINEL_RULE_ROLLING_CAP || kind == SENTINEL_RULE_RATE_LIMIT;
-        int each = windows || kind == SENTINEL_RULE_DAILY_LIMIT;
+        int windows =
+            kind == SENTINEL_RULE_ROLLING_CAP || kind == SENTINEL_RULE_RATE_LIMIT || beats;
+        int each = (windows && !beats) || kind == SENTINEL_RULE_DAILY_LIMIT;
         int bound = kind >= SENTINEL_RULE_VALUE_CAP;
 #define ONLY_IF(used, change)                            \
     do {                                                 \
@@ -373,11 +380,9 @@ static void test_a_mask_has_only_bits_that_exist(void) {
     static const struct {
         uint8_t kind;
         uint32_t bits;
-    } table[] = {{SENTINEL_RULE_ACTIONS, 0x3fe},
-                 {SENTINEL_RULE_VENUES, 0x7f},
-                 {SENTINEL_RULE_ORDER_TYPES, 0x7e},
-                 {SENTINEL_RULE_SIDES, 0x6},
-                 {SENTINEL_RULE_TIMES_IN_FORCE, 0x3f}};
+    } table[] = {{SENTINEL_RULE_ACTIONS, 0x3fe},       {SENTINEL_RULE_VENUES, 0x7f},
+                 {SENTINEL_RULE_ORDER_TYPES, 0x7e},    {SENTINEL_RULE_SIDES, 0x6},
+                 {SENTINEL_RULE_TIMES_IN_FORCE, 0x3f}, {SENTINEL_RULE_HEARTBEAT, 0x6}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         for (unsigned bit = 0; bit < 32; bit++) {
             full_begin();

@@ -1,8 +1,8 @@
 /* Replay of whatever happens. Goal: every record that the engine makes is
  * decided again alike, with keys and without, from the beginning and from any
  * snapshot. Method: random steps from a seed (orders of all kinds at venues
- * with nonces and without, retries, floods, stops of every scope, feeds, new
- * policies, clocks that jump), then a replay.
+ * with nonces and without, retries, floods, stops of every scope, feeds,
+ * heartbeats and silence, new policies, clocks that jump), then a replay.
  * SENTINEL_SEED=n repeats one. */
 #include "gate_scene.h"
 
@@ -91,6 +91,10 @@ static void new_policy(void) {
     if (draw(2) != 0) {
         add_window(b, 71, 0, SENTINEL_RULE_ROLLING_CAP, INT64_C(200000000),
                    (int64_t)(1 + draw(9)) * SECOND_NS);
+    }
+    if (draw(2) != 0) {
+        (void)scene_beat_rule(&scene, (uint32_t)draw(3), (uint8_t)(1 + draw(2)),
+                              (int64_t)(1 + draw(3)), (int64_t)draw(3));
     }
     uint64_t at = count();
     (void)scene_load(&scene); /* a halted agent may not be left out */
@@ -214,10 +218,34 @@ static void some_stop(void) {
     (void)scene_take(&scene);
 }
 
+/* Of a loop that goes on, hangs, idles or began anew; taken at once or late. */
+static void some_beat(void) {
+    static uint64_t iterations;
+    iterations += draw(3) != 0;
+    uint32_t agent = draw(3) != 0 ? AGENT_A : AGENT_B;
+    int64_t since_ns = draw(2) != 0 ? scene.now - (int64_t)draw(8) * SECOND_NS / 4 : 0;
+    scene_beat(&scene, agent, draw(9) != 0 ? iterations : 0, since_ns);
+    uint32_t key = agent == AGENT_A ? KEY_AGENT_A : KEY_AGENT_B;
+    frame_sign(&scene, key, key);
+    scene.now += (int64_t)(draw(3) / 2 * draw(3)) * SECOND_NS;
+    (void)scene_take(&scene);
+}
+
 static void one_step(void) {
     static const uint32_t nodes[] = {FIRM_ID, AGENT_A, AGENT_B, 9};
     scene.now += (int64_t)draw(4) * SECOND_NS / 4;
-    switch (draw(40)) {
+    switch (draw(48)) {
+    case 40:
+    case 41:
+    case 42:
+    case 43:
+    case 44:
+        some_beat();
+        break;
+    case 45:
+    case 46:
+        CHECK_OK(sentinel_gate_tick(scene.context, scene.now));
+        break;
     case 0:
     case 1:
         (void)scene_halt(&scene, nodes[draw(4)]);

@@ -273,7 +273,12 @@ static void test_refuses_agents_that_no_gate_leaves(void) {
     EXPECT(FORMAT_RANGE, agent(OTHER)->suppressed_reasons[1] = 1);
     EXPECT(FORMAT_RANGE, agent(AGENT)->beat_sequence = 0);
     EXPECT(OK, agent(AGENT)->beat_sequence = UINT64_MAX);
-    EXPECT(OK, agent(AGENT)->beat_ns = 0);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->beat_ns = 0); /* something runs, and nothing beat */
+    EXPECT(OK, agent(AGENT)->beat_ns = 0; agent(AGENT)->iterations = 0;
+           agent(AGENT)->running_since_ns = 0; agent(AGENT)->beat_deadline_ns = 0);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->running_since_ns = agent(AGENT)->beat_ns + 1);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->beat_deadline_ns += 1); /* not what its rules say */
+    EXPECT(FORMAT_RANGE, head()->strangers.beat_deadline_ns = 1);
     EXPECT(FORMAT_RANGE, agent(AGENT)->beat_ns = -1);
     EXPECT(OK, agent(AGENT)->running_since_ns = 0);
     EXPECT(FORMAT_RANGE, agent(AGENT)->running_since_ns = -1);

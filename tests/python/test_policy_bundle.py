@@ -151,6 +151,7 @@ def test_every_kind_of_constraint_has_the_numbers_that_were_written(tmp_path: Pa
             rolling: {cap: 2M USD, window: 1h}
             rate: 1000/min
             query_rate: {limit: 5/s, each: true}
+            heartbeat: {silence: 5s, iteration: 2s, then: drain}
             """,
             TABLES + "sanctions: {file: s.txt}\n",
         ),
@@ -158,9 +159,11 @@ def test_every_kind_of_constraint_has_the_numbers_that_were_written(tmp_path: Pa
     )
     row = rows(bundle)
     assert [r.kind for r in row.values()] == sorted(
-        [*range(Rule.ACTIONS, Rule.RATE_LIMIT + 1), Rule.RATE_LIMIT, Rule.RATE_LIMIT]
+        [*range(Rule.ACTIONS, Rule.HEARTBEAT + 1), Rule.RATE_LIMIT, Rule.RATE_LIMIT]
     )
     assert row["0/actions"].mask == bits(Action.PLACE, Action.CANCEL)
+    beats = row["0/heartbeat"]
+    assert (beats.window_ns, beats.bound, beats.mask) == (5 * 10**9, 6 * 10**9, 2)
     assert row["0/venues"].mask == bits(Venue.BINANCE_SPOT, Venue.OKX)
     assert not row["0/venues"].actions & bits(Action.MESSAGE)
     assert row["0/order_types"].mask == bits(1, 3)

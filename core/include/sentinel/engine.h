@@ -75,7 +75,9 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome, sentinel_session *session,
                      const void *order_bytes, size_t size, int64_t now_ns);
 
-/* Applies every spooled frame, in order. The stop word is cleared behind a
+/* Applies every spooled frame, in order, and then stops the agents that are
+ * overdue (sentinel_gate_tick); so do signing and taking. Called every second,
+ * it stops a silent agent within a second of its rule's bound. The stop word is cleared behind a
  * command, once nothing is pending.
  * Returns: OK; AUDIT_*; IO_*; FORMAT_RANGE (the control page is damaged). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

@@ -223,7 +223,7 @@ SENTINEL_SIZE(sentinel_report, 64);
 typedef struct sentinel_heartbeat {
     uint32_t agent; /* node id; the proof is by its AGENT key */
     uint8_t reserved0[4];
-    uint64_t iterations; /* done; never falls */
+    uint64_t iterations; /* done; while it stands still, so does the running one */
     int64_t running_since_ns; /* when the running one began; 0: none runs */
     uint8_t reserved1[8];
 } sentinel_heartbeat;

@@ -111,6 +111,13 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome, sentinel_session *session,
                    const void *order_bytes, size_t size, int64_t now_ns);
 
+/* Stops every agent that is overdue by its rule of heartbeats, a STOP record
+ * each. Cheap while none is. An agent that is overdue signs nothing whether or
+ * not this is called; it is called so that the stop is known in time.
+ * Returns: OK; USAGE_ARGUMENT; as append. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_tick(sentinel_context *context, int64_t now_ns);
+
 /* Writes pending denial summaries of every agent; call before closing. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_flush(sentinel_context *context, int64_t now_ns);

@@ -196,7 +196,8 @@ enum {
     SENTINEL_RULE_DAILY_LIMIT = 13,
     SENTINEL_RULE_ROLLING_CAP = 14,
     SENTINEL_RULE_RATE_LIMIT = 15,
-    SENTINEL_RULE_COUNT = 16,
+    SENTINEL_RULE_HEARTBEAT = 16,
+    SENTINEL_RULE_COUNT = 17,
     SENTINEL_RULE_NUMBERS = 64 /* room for later kinds */
 };
 
@@ -215,12 +216,14 @@ typedef struct sentinel_constraint {
     uint32_t actions; /* bit n: applies to action n; not 0 */
     uint32_t venues; /* bit n: applies to venue n; not 0 */
     uint32_t instrument; /* id; 0: any */
-    uint32_t mask; /* allowlists of enumerations: bit n allows n */
+    uint32_t mask; /* allowlists of enumerations: bit n allows n; heartbeat: bit of
+        the mode that it leads to */
     uint32_t list_first; /* allowlists of rows: a run of IDS or DESTINATIONS, */
     uint32_t list_count; /* ascending and unique within the run */
     uint32_t name; /* offset into TEXT */
-    int64_t bound; /* micro-USD, count, ppm, or quantity */
-    int64_t window_ns; /* rolling cap, rate limit */
+    int64_t bound; /* micro-USD, count, ppm, or quantity; heartbeat: ns an iteration
+        may run, 0: any time */
+    int64_t window_ns; /* rolling cap, rate limit; heartbeat: longest silence */
     int64_t max_age_ns; /* price collar */
     uint16_t name_size;
     uint8_t reserved1[30];

@@ -57,11 +57,12 @@ typedef struct sentinel_agent_state {
     int64_t suppressed_last_ns;
     uint64_t suppressed_reasons[2];
     uint64_t beat_sequence; /* of the last heartbeat; 0: none */
-    int64_t beat_ns; /* when it was taken */
+    int64_t beat_ns; /* when it was made; 0: none since the start or a resume */
     uint64_t iterations; /* that it told of */
     int64_t running_since_ns; /* as it told; 0: none runs */
+    int64_t beat_deadline_ns; /* after it, a rule stops the agent; 0: none does */
 } sentinel_agent_state;
-SENTINEL_SIZE(sentinel_agent_state, 616);
+SENTINEL_SIZE(sentinel_agent_state, 624);
 
 typedef struct sentinel_mark_state {
     uint32_t id;
@@ -221,7 +222,7 @@ typedef struct sentinel_state {
     sentinel_pending pending[SENTINEL_PENDING_MAX];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 14936);
+SENTINEL_SIZE(sentinel_state, 14944);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
