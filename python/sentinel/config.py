@@ -142,7 +142,7 @@ def _checked_passphrase(text: bytes, place: str) -> bytes:
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Writes a file so that it is there whole or not at all. Raises StorageError."""
+    """Writes a file so that it is there whole or not at all, and stays. Raises StorageError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -151,6 +151,11 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        place = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(place)  # its name, too, outlives the machine
+        finally:
+            os.close(place)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise os_failed(path, error) from None

@@ -15,6 +15,7 @@ import hashlib
 import os
 import random
 import signal
+import stat
 import struct
 import subprocess
 import threading
@@ -27,6 +28,7 @@ import pytest
 from engines import PASSPHRASE, make_engine
 
 from sentinel.audit import replay, verify_log
+from sentinel.config import write_file
 from sentinel.policy import stable_id
 
 TOP = Path(__file__).resolve().parents[2]
@@ -153,6 +155,16 @@ def run_and_kill(command: list[str], choice: random.Random) -> tuple[bytes, int]
         assert process.stderr is not None
         assert process.stderr.read() == b""
     return bytes(released), status
+
+
+def test_files_of_the_package_are_synced_and_their_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
+    write_file(tmp_path / "file", b"bytes")
+    assert synced == [False, True]
+    assert (tmp_path / "file").read_bytes() == b"bytes"
 
 
 def test_every_released_signature_survives_a_kill(
