@@ -11,4 +11,5 @@ if ! make -s -j"$(nproc)" -C core "$@" check >"$log" 2>&1; then
     echo "the C tests failed; the whole log is in $log" >&2
     exit 1
 fi
-awk '/^== / { name = $2 } /^[0-9]+ passed, [0-9]+ failed/ { printf "%-28s %s\n", name, $0 }' "$log"
+awk '/^== / { name = $2 } /^[0-9]+ passed, [0-9]+ failed/ { printf "%-28s %s\n", name, $0 }
+    /^ *(killed|power lost) at [0-9]+ points/ { printf "%-28s %s\n", "", $0 }' "$log"

@@ -243,6 +243,35 @@ sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, si
 
 /* ---- Opening and closing --------------------------------------------------- */
 
+static sentinel_status segment_sync(const sentinel_log *log, uint64_t first) {
+    char name[FILES_NAME_BYTES];
+    files_number_name(name, first, LOG_SUFFIX);
+    int fd = openat(log->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return SENTINEL_IO_OPEN;
+    }
+    sentinel_status status = fdatasync(fd) != 0 ? SENTINEL_IO_SYNC : SENTINEL_OK;
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return status;
+}
+
+/* What this writer builds on must be on the medium, whoever left it: one that
+ * only wrote, or one that was killed between a rename and its sync. */
+static sentinel_status sync_what_is_there(sentinel_log *log) {
+    uint64_t first = UINT64_MAX;
+    do {
+        SENTINEL_TRY(files_highest(&first, log->dir_fd, LOG_SUFFIX, first - (first != UINT64_MAX)));
+        SENTINEL_TRY(segment_sync(log, first));
+    } while (first > log->synced);
+    if (fsync(log->dir_fd) != 0) {
+        return SENTINEL_IO_SYNC;
+    }
+    log->synced = log->count;
+    return SENTINEL_OK;
+}
+
 static sentinel_status open_log(sentinel_log *log) {
     int have_head = 0;
     int have_segment = 0;
@@ -258,14 +287,14 @@ static sentinel_status open_log(sentinel_log *log) {
     }
     SENTINEL_TRY(head_map(log));
     if (log->durability == SENTINEL_DURABILITY_FSYNC) {
-        if (fdatasync(log->segment_fd) != 0) {
-            return SENTINEL_IO_SYNC;
-        }
-        log->synced = log->count;
+        SENTINEL_TRY(sync_what_is_there(log));
     }
     head_update(log);
     head_update(log);
-    return SENTINEL_OK;
+    return log->durability == SENTINEL_DURABILITY_FSYNC &&
+                   msync(log->head_page, SENTINEL_HEAD_BYTES, MS_SYNC) != 0
+               ? SENTINEL_IO_SYNC
+               : SENTINEL_OK;
 }
 
 sentinel_status sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32],

@@ -69,7 +69,9 @@ static sentinel_status result_write(const sentinel_engine *engine, uint64_t tick
                                     const spool_result *result) {
     char name[FILES_NAME_BYTES];
     files_number_name(name, ticket, ".done");
-    SENTINEL_TRY(files_save(engine->spool_fd, name, result, sizeof *result, 0));
+    /* Before the ticket goes: else a power loss could take both. */
+    SENTINEL_TRY(files_save(engine->spool_fd, name, result, sizeof *result,
+                            engine->durability == SENTINEL_DURABILITY_FSYNC));
     files_number_name(name, ticket, "");
     (void)unlinkat(engine->spool_fd, name, 0);
     if (ticket > SPOOL_RESULTS_KEPT) {
