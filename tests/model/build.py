@@ -342,13 +342,13 @@ def frame(
 
 
 def authority_payload(
-    keys: Sequence[tuple[int, int, bytes]], thresholds: dict[int, int], expires_ns: int
+    keys: Sequence[tuple[int, int, int, bytes]], thresholds: dict[int, int], expires_ns: int
 ) -> bytes:
-    """keys: id, powers, public key; thresholds: k by power."""
+    """keys: id, powers, node of an agent's key, public key; thresholds: k by power."""
     limits = bytes(thresholds.get(power, 0) for power in range(16))
     rows = [
-        struct.pack("<IIIH2xq32s72x", key, powers, 0, 1, expires_ns, public)
-        for key, powers, public in keys
+        struct.pack("<IIIH2xq32s72x", key, powers, node, 1, expires_ns, public)
+        for key, powers, node, public in keys
     ]
     return struct.pack("<I4x16s", len(rows), limits) + b"".join(rows)
 
@@ -357,6 +357,10 @@ def command_payload(verb: int, scope: int, target: int, until: int, reason: str)
     digest = hashlib.sha256(reason.encode()).digest()
     head = struct.pack("<HHIHB5xq", verb, scope, target, len(reason.encode()), 1, until)
     return head + bytes(40) + digest + bytes(32)
+
+
+def beat_payload(agent: int, iterations: int, running: int) -> bytes:
+    return struct.pack("<HH4xI4xQq8x", 3, 1, agent, iterations, running)
 
 
 def feed_payload(marks: Sequence[tuple[int, int, Decimal, int]]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tests.model import build, model, stops, value
+from tests.model import beats, build, model, stops, value
 from tests.model.names import Environment, FrameKind, Scope
 from tests.model.tables import Decimal, Order, Policy
 from tests.python.core_abi import ffi, lib, status_name
@@ -137,6 +137,12 @@ class PolicyCore:
         payload = build.feed_payload(marks)
         words = aligned(payload)
         lib.sentinel_policy_feed(self.view, ffi.cast("uint8_t *", words), len(payload))
+
+    def beat(self, agent: int, beat: beats.Beat) -> None:
+        """What a heartbeat left behind."""
+        row = lib.sentinel_view_agent(self.view, self.policy.index_of[agent])
+        row.beat_sequence += 1
+        row.beat_ns, row.iterations, row.running_since_ns = beat
 
     def stop(self, place: stops.Place, how: stops.Stop) -> None:
         stop = ffi.new("sentinel_stop_state *")

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.model import build, model, stops
+from tests.model import beats, build, model, stops
 from tests.model.core import aligned, decision_of, must, stop_at
 from tests.model.names import (
     INT64_MAX,
     Algorithm,
+    Cause,
     FrameKind,
     Purpose,
     Venue,
@@ -35,7 +36,11 @@ KEYRING = (
     (17, Venue.HYPERLIQUID, Purpose.VENUE, Algorithm.ECDSA_SECP256K1),
     (18, Venue.HYPERLIQUID, Purpose.VENUE_MASTER, Algorithm.ECDSA_SECP256K1),
 )
-THRESHOLDS = {0: 1, 2: 2, 4: 1}  # by power: policy, operator, marks
+AGENT_KEYS = {  # by the agent's id; those of later versions may have none
+    agent: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"agent %d" % agent).digest())
+    for agent in range(2, 18)
+}
+THRESHOLDS = {0: 1, 2: 2, 4: 1, 9: 1}  # by power: policy, operator, marks, agent
 BUNDLE_BYTES_MAX = 256 << 10
 STATE_BYTES_MAX = 256 << 10
 
@@ -121,10 +126,11 @@ class GateCore:
 
     def authority(self) -> bytes:
         rows = [
-            (1, 1 << 0, public(POLICY)),
-            (2, 1 << 2, public(OPERATOR_A)),
-            (3, 1 << 2, public(OPERATOR_B)),
-            (4, 1 << 4, public(FEEDER)),
+            (1, 1 << 0, 0, public(POLICY)),
+            (2, 1 << 2, 0, public(OPERATOR_A)),
+            (3, 1 << 2, 0, public(OPERATOR_B)),
+            (4, 1 << 4, 0, public(FEEDER)),
+            *((100 + agent, 1 << 9, agent, public(key)) for agent, key in AGENT_KEYS.items()),
         ]
         return build.authority_payload(rows, THRESHOLDS, INT64_MAX)
 
@@ -162,6 +168,27 @@ class GateCore:
     ) -> int:
         payload = build.command_payload(verb, *place, until, "a reason")
         return self.take(FrameKind.COMMAND, payload, now, operators=operators)
+
+    def take_beat(
+        self, agent: int, beat: beats.Beat, sequence: int, now: int, *, signer: int
+    ) -> int:
+        """A heartbeat of an agent by the key of the same or of another."""
+        frame = build.frame(
+            FrameKind.FEED,
+            build.beat_payload(agent, beat.iterations, beat.running),
+            [(100 + signer, AGENT_KEYS[signer].sign)],
+            environment=self.environment,
+            engine_id=self.engine_id,
+            sequence=sequence,
+            issued_ns=beat.issued,
+            expires_ns=INT64_MAX,
+        )
+        return int(
+            lib.sentinel_gate_take(self.context, self.number, aligned(frame), len(frame), now)
+        )
+
+    def tick(self, now: int) -> None:
+        must("sentinel_gate_tick", lib.sentinel_gate_tick(self.context, now))
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
         return self.take(FrameKind.FEED, build.feed_payload(marks), now)
@@ -205,7 +232,9 @@ class GateCore:
 
     def stop(self, policy: Policy, place: stops.Place) -> stops.Stop:
         row = stop_at(lib.sentinel_gate_view(self.context), policy, place)
-        return stops.Stop(stops.Mode(row.mode), row.until_ns, row.record, row.since_ns)
+        return stops.Stop(
+            *(stops.Mode(row.mode), row.until_ns, row.record, row.since_ns, Cause(row.cause))
+        )
 
     def book(self, index: int, action_id: int) -> Any:
         """The sentinel_book_entry where an action of a node would stand."""

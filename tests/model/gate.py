@@ -19,13 +19,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import model, stops, value
+from tests.model import beats, model, stops, value
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
     FORMAT_RANGE,
     ID_WINDOW,
     POLICY_SCOPE,
+    POLICY_SEQUENCE,
     POLICY_SIGNATURE,
     POLICY_STOPPED,
     USAGE_STATE,
@@ -73,6 +74,7 @@ class Agent:
     suppressed_first: int = 0
     suppressed_last: int = 0
     suppressed_reasons: set[int] = field(default_factory=set)
+    beat_sequence: int = 0
 
 
 class Answer(NamedTuple):
@@ -188,6 +190,8 @@ class Gate:
             if loosens and operators < 2:
                 return POLICY_SIGNATURE
         stops.put(self.state.stops, place, after)
+        if verb == Verb.RESUME and place[0] == Scope.NODE:
+            self.forget_beats(place[1])
         if verb == Verb.RESUME and place == (Scope.NODE, self.policy.nodes[0].id):
             self.halted = 0  # the firm's resume lifts the engine's own halt too
         return 0
@@ -197,6 +201,65 @@ class Gate:
         if self.policy is not None:
             for mark in marks:
                 model.feed(self.policy, self.state, *mark)
+
+    # ---- Heartbeats.
+
+    def start(self, now: int) -> None:
+        """A new epoch: whoever must beat begins anew."""
+        self.record(self.clock(now))
+        self.state.beats = {}
+
+    def take_beat(
+        self, agent: int, beat: beats.Beat, sequence: int, now: int, *, own_key: bool
+    ) -> int:
+        """The status: 0, or why it is refused."""
+        now = self.clock(now)
+        status = 0
+        if beat.running < 0 or beat.running > beat.issued:
+            status = FORMAT_RANGE
+        elif sequence <= self.agents[agent].beat_sequence:
+            status = POLICY_SEQUENCE
+        elif not own_key:
+            status = POLICY_SIGNATURE
+        if status:
+            self.record(now)
+            return status
+        if self.overdue(agent, beat.issued) is not None:
+            self.look(agent, now)  # a late heartbeat undoes no silence
+        self.record(now)
+        before = self.state.beats.get(agent)
+        self.state.beats[agent] = beats.taken(before, *beat)
+        self.agents[agent].beat_sequence = sequence
+        return 0
+
+    def overdue(self, agent: int, now: int) -> beats.Overdue | None:
+        assert self.policy is not None
+        if self.halted or agent not in self.policy.chains:
+            return None
+        beat = self.state.beats.get(agent)
+        return beats.overdue(self.policy, self.state.stops, beat, agent, now)
+
+    def look(self, agent: int, now: int) -> None:
+        """Stops an agent that is overdue: a record, and then the stop."""
+        now = max(now, self.state.last_now)
+        found = self.overdue(agent, now)
+        if found is not None:
+            number = self.record(now)
+            stop = Stop(found.mode, 0, number, now, found.cause)
+            stops.put(self.state.stops, (Scope.NODE, agent), stop)
+
+    def tick(self, now: int) -> None:
+        if self.policy is not None:
+            for node in self.policy.nodes:
+                self.look(node.id, now)
+
+    def forget_beats(self, node: int) -> None:
+        """Of the agents at and below a node that was resumed."""
+        assert self.policy is not None
+        row = self.policy.index_of[node]
+        for agent, chain in self.policy.chains.items():
+            if row in chain:
+                self.state.beats.pop(agent, None)
 
     # ---- Orders.
 
@@ -210,6 +273,8 @@ class Gate:
         unrendered: Reason = Reason.NONE,
     ) -> Answer:
         """One order, in the session of an agent."""
+        if not self.stop:
+            self.look(session, now)
         reasons = self.clock_reasons(now) | self.engine_reasons()
         now = max(now, self.state.last_now)
         if reasons or self.policy is None:

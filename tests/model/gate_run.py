@@ -7,8 +7,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.model import build, model, orders, policies, stops, value
-from tests.model.core_gate import GateCore, Keys, Outcome
+from tests.model import beats, build, model, orders, policies, stops, value
+from tests.model.core_gate import AGENT_KEYS, GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
 from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
 from tests.model.names import (
@@ -141,6 +141,8 @@ class GateRun:
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
         elif draw < (32 if self.model.state.stops else 14):
             self.command()
+        elif draw >= 92:
+            self.watch()
         elif draw < 42 and chance(rng, 8):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
             if chance(rng, 8):
@@ -181,6 +183,34 @@ class GateRun:
         self.expect("status of a feed", 0, self.core.take_marks(marks, self.now))
         self.model.take_marks(marks, self.now)
         self.counts["marks"] += len(marks)
+
+    def watch(self) -> None:
+        """The writer looks for agents that are overdue, or starts anew."""
+        if chance(self.rng, 10):
+            self.core.start(self.now)
+            self.model.start(self.now)
+        else:
+            self.core.tick(self.now)
+            self.model.tick(self.now)
+        self.compare_stops()
+
+    def beat(self, agent: int) -> None:
+        """A heartbeat where a rule wants one: well, late, by another's key or replayed."""
+        rng = self.rng
+        beat = orders.some_beat(rng, self.world, agent, self.now)
+        if beat is None or agent not in AGENT_KEYS:
+            return
+        sequence = self.model.agents[agent].beat_sequence + rng.choice((1, 1, 1, 1, 1, 1, 2, 0))
+        signer = agent if chance(rng, 95) else rng.choice(sorted(AGENT_KEYS))
+        if sequence == 0:
+            return
+        if chance(rng, 3):
+            beat = beat._replace(running=rng.choice((-1, beat.issued + 1)))
+        status = self.core.take_beat(agent, beat, sequence, self.now, signer=signer)
+        expected = self.model.take_beat(agent, beat, sequence, self.now, own_key=signer == agent)
+        self.expect("status of a heartbeat", expected, status)
+        self.counts["heartbeats"] += 1
+        self.compare_stops()
 
     def command(self) -> None:
         """Any one operator tightens; two loosen; what does not exist is refused."""
@@ -225,6 +255,8 @@ class GateRun:
     def order(self) -> None:
         rng = self.rng
         agent = self.last_agent = rng.choice(sorted(self.world.policy.chains))
+        if chance(rng, 50):
+            self.beat(agent)
         order = self.some_order(agent)
         marks = orders.marks_for(rng, self.world, order, self.now)
         if marks and chance(rng, 70):
@@ -241,7 +273,8 @@ class GateRun:
             now = self.model.state.last_now - rng.choice((tolerance, min(tolerance, 1)))
         elif chance(rng, 1) and chance(rng, 30):
             now = self.model.state.last_now - tolerance - 1
-        self.set_stop(chance(rng, 1))
+        overdue = self.model.overdue(session, now) is not None
+        self.set_stop(chance(rng, 40 if overdue else 1))
         data = build.order_bytes(order)
         wrong = chance(rng, 3)
         self.ask(session, order, self.corrupt(data) if wrong else data, now, wrong)
@@ -436,6 +469,16 @@ class GateRun:
                     *(row.id_highest, row.id_seen, row.attempts, row.suppressed),
                     *(row.suppressed_first_ns, row.suppressed_last_ns),
                     row.suppressed_reasons[0] | row.suppressed_reasons[1] << 64,
+                ),
+            )
+            beat = ours.state.beats.get(node.id)
+            due = beats.deadline(self.world.policy, ours.state.stops, beat, node.id)
+            self.expect(
+                f"agent {node.id}: sequence, beat, iterations, begin, deadline",
+                (held.beat_sequence, *(beat or (0, 0, 0)), due),
+                (
+                    *(row.beat_sequence, row.beat_ns, row.iterations, row.running_since_ns),
+                    row.beat_deadline_ns,
                 ),
             )
             for entry in held.book.values():

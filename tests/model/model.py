@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.model import stops
+from tests.model import beats, stops
 from tests.model.names import (
     DAY_NS,
     FAIL,
@@ -56,6 +56,7 @@ APPLIES_TO: dict[Kind, set[Action]] = {
     Kind.ACTIONS: set(Action),
     Kind.VENUES: set(Action),
     Kind.RATE_LIMIT: set(Action),
+    Kind.HEARTBEAT: set(Action),
     Kind.INSTRUMENTS: AT_INSTRUMENTS,
     Kind.ORDER_TYPES: ORDERS,
     Kind.SIDES: ORDERS,
@@ -315,6 +316,9 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
             judged = judge_value(constraint, events, value, now)
         elif constraint.kind == Kind.RATE_LIMIT:
             judged = judge_rate(constraint, events, now)
+        elif constraint.kind == Kind.HEARTBEAT:
+            beat, harmless = state.beats.get(subject.agent), stops.lowers_risk(subject)
+            judged = Judged(*beats.judge(constraint, beat, harmless, now))
         elif constraint.kind in (Kind.QUANTITY_CAP, Kind.PRICE_COLLAR):
             judged = judge_measure(policy, state, constraint, subject, now)
         else:
@@ -376,6 +380,9 @@ def migrate(old: Policy, state: State, new: Policy) -> State:
     if not stops.are_kept(old, state.stops, new, state.last_now):
         raise StopLost
     fresh_state = State(stops=dict(state.stops), last_now=state.last_now)
+    fresh_state.beats = {
+        a: b for a, b in state.beats.items() if a in old.chains and a in new.chains
+    }
     for (kind, row), mark in state.marks.items():
         if row in (new.instrument_of if kind == MarkKind.INSTRUMENT else new.asset_of):
             fresh_state.marks[kind, row] = mark

@@ -145,6 +145,16 @@ class Scope(IntEnum):
     INSTRUMENT = 3
 
 
+class Cause(IntEnum):
+    """Why something is stopped (SENTINEL_CAUSE_*)."""
+
+    NONE = 0
+    OPERATOR = 1
+    HEARTBEAT = 2
+    PROGRESS = 3
+    REPORT = 4
+
+
 class Position(IntEnum):
     LONG = 1
     SHORT = 2
@@ -169,6 +179,7 @@ class Kind(IntEnum):
     DAILY_LIMIT = 13
     ROLLING_CAP = 14
     RATE_LIMIT = 15
+    HEARTBEAT = 16
 
 
 class Reason(IntEnum):
@@ -229,6 +240,8 @@ class Reason(IntEnum):
     DAILY_LIMIT = 66
     ROLLING_CAP = 67
     RATE_LIMIT = 68
+    HEARTBEAT = 69
+    PROGRESS = 70
     RENDER_FAILED = 100
     SIGN_FAILED = 101
     AUDIT_FAILED = 102
@@ -250,6 +263,7 @@ USAGE_STATE = 0x0102  # statuses that the model needs
 FORMAT_RANGE = 0x0205
 FORMAT_REFERENCE = 0x0207
 POLICY_ENVIRONMENT = 0x0302
+POLICY_SEQUENCE = 0x0303
 POLICY_SIGNATURE = 0x0305
 POLICY_SCOPE = 0x0309
 POLICY_ENDPOINT = 0x030A

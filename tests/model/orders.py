@@ -12,7 +12,7 @@ from math import prod
 from random import Random
 from typing import Any
 
-from tests.model import model, stops, value
+from tests.model import beats, model, stops, value
 from tests.model.names import (
     DAY_NS,
     INT64_MAX,
@@ -325,6 +325,8 @@ def next_time(rng: Random, world: World, state: value.State, now: int) -> int:
             for row in world.policy.constraints
             if row.kind == Kind.PRICE_COLLAR
         ]
+    for agent, beat in state.beats.items():
+        edges += [beats.ends(rule, beat)[0] + 1 for rule in beats.rules(world.policy, agent)]
     if chance(rng, 4):
         edges = [(now // DAY_NS + 1) * DAY_NS]
     later = [edge + rng.choice((-1, 0)) for edge in edges]
@@ -332,3 +334,16 @@ def next_time(rng: Random, world: World, state: value.State, now: int) -> int:
     if not later:
         return now + world.unit_ns
     return min(rng.choice(later) for _ in range(4))  # near ones, so that windows stay filled
+
+
+def some_beat(rng: Random, world: World, agent: int, now: int) -> beats.Beat | None:
+    """Of an agent under a rule: mostly well, often at an edge or one past it."""
+    if not (rules := list(beats.rules(world.policy, agent))) or now < 1:
+        return None
+    rule = rng.choice(rules)
+    lag = rng.choice((0, 0, 0, 1, rule.window_ns - 1, rule.window_ns, rule.window_ns + 1))
+    issued = max(1, now - lag)
+    longest = rule.bound or rule.window_ns
+    began = now - rng.choice((0, 1, longest - 1, longest, longest + 1))
+    running = rng.choice((0, max(0, min(began, issued))))
+    return beats.Beat(issued, rng.choice((1, 2, 3)), running)

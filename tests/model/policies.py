@@ -291,6 +291,12 @@ def terms(rng: Random, world: World, kind: Kind) -> dict[str, Any]:
                 "each_agent": chance(rng, 50),
                 "window_ns": some_window(rng, world),
             }
+        case Kind.HEARTBEAT:
+            return {
+                "bound": rng.choice((0, some_window(rng, world))),
+                "window_ns": some_window(rng, world),
+                "mask": rng.choice((2, 4)),
+            }
         case Kind.RATE_LIMIT:
             return {
                 "bound": rng.choice((0, 1, 2, 3, 5, 8, 40)),

@@ -151,6 +151,10 @@ class PolicyRun:
         order = orders.some_order(rng, self.world, agent, self.action_id)
         if chance(rng, 70) and (marks := orders.marks_for(rng, self.world, order, self.now)):
             self.take_marks(marks)
+        beat = orders.some_beat(rng, self.world, agent, self.now)
+        if beat is not None and chance(rng, 60):
+            self.state.beats[agent] = beat
+            self.core.beat(agent, beat)
         asset = policy.asset_of.get(order.asset)
         venue = asset.venue if asset and asset.venue else rng.randint(1, 6)
         subject = subject_of(policy, order, venue)

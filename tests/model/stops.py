@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.model.names import Action, Contract, Position, Reason, Scope, Venue
+from tests.model.names import Action, Cause, Contract, Position, Reason, Scope, Venue
 
 if TYPE_CHECKING:
     from tests.model.tables import Instrument, Policy
@@ -24,9 +24,10 @@ class Stop(NamedTuple):
     until: int = 0  # DRAINING: 0 for no end
     record: int = 0
     since: int = 0
+    cause: Cause = Cause.OPERATOR
 
 
-RUNNING = Stop()
+RUNNING = Stop(cause=Cause.NONE)
 Place = tuple[int, int]  # scope, and id or number
 Stops = dict[Place, Stop]  # what is not in it runs
 Market = tuple[int, int, str]

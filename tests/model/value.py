@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tests.model.beats import Beat
 from tests.model.names import (
     INT64_MAX,
     UINT128_MAX,
@@ -58,6 +59,7 @@ class State:
     marks: dict[tuple[int, int], Mark] = field(default_factory=dict)  # by MarkKind and id
     windows: dict[WindowKey, Events] = field(default_factory=dict)
     last_now: int = 0
+    beats: dict[int, Beat] = field(default_factory=dict)  # of agents that have beaten
 
 
 class Overflow(Exception):
