@@ -133,6 +133,8 @@ def test_enumerations_are_the_headers(kind: type[IntEnum]) -> None:
     if kind is _enums.Product:
         assert constants["SENTINEL_PRODUCT_WALLET"] == 1 << kind.WALLET
         names["WALLET"] = kind.WALLET
+    if kind is _enums.Mode:
+        names |= {member.name: getattr(lib, f"SENTINEL_{member.name}") for member in _enums.Mode}
     assert names.items() >= {member.name: member.value for member in kind}.items()
     if "COUNT" in names and kind.__name__ not in {"Power", "TriggerDirection"}:
         # What is new in the header is missing here.
