@@ -62,12 +62,15 @@ SENTINEL_AT(sentinel_frame_header, engine_id32, 24);
 SENTINEL_AT(sentinel_frame_header, sequence, 56);
 SENTINEL_AT(sentinel_frame_header, expires_ns, 72);
 
+/* Schemes of proof. 2 is reserved for passkeys (docs/commands.md, "Passkeys")
+ * and refused: a frame with such a proof by POLICY_SIGNATURE, an authority
+ * bundle with such a key by FORMAT_RANGE. */
 enum {
     SENTINEL_PROOF_ED25519 = 1 /* 64 bytes */
 };
 typedef struct sentinel_proof {
     uint32_t key; /* id of a row of the authority bundle; root: index */
-    uint16_t scheme;
+    uint16_t scheme; /* SENTINEL_PROOF_ED25519 */
     uint16_t size; /* of the bytes that follow, before padding */
 } sentinel_proof;
 SENTINEL_SIZE(sentinel_proof, 8);
