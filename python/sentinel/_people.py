@@ -427,7 +427,9 @@ class Founders(AuthorityRing):
         for quorum in quorums:
             quorum.check()
             if quorum.count == 0 and quorum.word != "approver":
-                raise UsageError(f"an engine needs a {quorum.word}", next_step="give 1 or more")
+                raise UsageError(
+                    f"an engine needs one {quorum.word} at least", next_step="give 1 or more"
+                )
             if quorum.count == 1 and quorum.word in own:
                 ring.generate(own[quorum.word], Purpose.AUTHORITY, Algorithm.ED25519)
                 continue

@@ -4,7 +4,7 @@
 
 static gate_scene scene;
 
-enum { KEY_OPERATOR_C = 16, KEY_AGENT = 17, KEY_SPARE = 18, KEY_LAST = KEY_SPARE };
+enum { KEY_OPERATOR_C = 41, KEY_AGENT = 42, KEY_SPARE = 43, KEY_LAST = KEY_SPARE };
 enum { OPERATOR = 1u << SENTINEL_POWER_OPERATOR, POLICY = 1u << SENTINEL_POWER_POLICY };
 
 typedef struct authority_rows {

@@ -305,7 +305,7 @@ def draft(
 
         zcp authority draft --revoke carol --threshold operator=2 --out b.auth
 
-        zcp authority draft --rotate alice=alice-2.pub --expires bob=90d --out c.auth
+        zcp authority draft --rotate alice=alice-2.pub --expires bob=90day --out c.auth
     """
     cli = Cli.of(directory, json)
     known = public_of(cli, public)

@@ -48,7 +48,7 @@ KeyOption = Annotated[
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", help="Then it is a halt: a time (ISO 8601), or a span such as 30m."),
+    typer.Option("--until", help="Then it is a halt: a time (ISO 8601), or a span such as 30min."),
 ]
 
 
@@ -118,7 +118,7 @@ def drain(
 
     Examples:
 
-        zcp drain --reason "end of day" --until 30m
+        zcp drain --reason "end of day" --until 30min
 
         zcp drain --instrument BTCUSDT --reason "delisting" --until 2026-12-01T08:00:00Z
     """

@@ -1,15 +1,19 @@
-"""zcp policy configure | status | lint | compile | explain | load | history"""
+"""zcp policy configure | status | lint | compile | sign | combine | explain | load | history"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from .._drafts import Draft
 from .._enums import label
 from .._frame import FrameKind
+from .._layout import attach_proofs
+from .._people import Public, SigningKeys
 from .._record import RecordType
 from .._status import Status
 from ..audit import read_log, restore
@@ -32,6 +36,18 @@ from ..policy import (
 )
 from ..receipt import iso_time
 from ..sign import status_of
+from ..units import parse_duration
+from ._drafts import (
+    FilesArgument,
+    KeyOption,
+    OutOption,
+    OutOrSameOption,
+    PublicOption,
+    ValidOption,
+    YesOption,
+    combine_files,
+    sign_file,
+)
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
@@ -48,6 +64,7 @@ from ._shared import (
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="The policy: a YAML file.")]
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle made by compile.")]
 VersionOption = Annotated[
     int | None, typer.Option("--version", min=1, help="Default: one above the loaded one.")
 ]
@@ -63,6 +80,8 @@ def register(app: typer.Typer) -> None:
     family.command("status")(status)
     family.command("lint")(lint_file)
     family.command("compile")(compile_file)
+    family.command("sign")(sign)
+    family.command("combine")(combine)
     family.command("explain")(explain_agent)
     family.command("load")(load)
     family.command("history")(history)
@@ -214,27 +233,90 @@ def compile_file(
     file: FileArgument,
     out: Annotated[Path, typer.Option("--out", help="Where the bundle goes.")],
     version: VersionOption = None,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Without a signature, for zcp policy sign.")
+    ] = False,
+    valid: ValidOption = "1h",
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compile and sign a policy into a bundle file, without loading it.
 
-    Example:
+    Where k of n people sign policies, compile it unsigned, and let each sign the file.
+
+    Examples:
 
         zcp policy compile policy.yaml --out policy-7.bundle
+
+        zcp policy compile policy.yaml --unsigned --valid 8h --out policy-7.bundle
     """
     cli = Cli.of(directory, json, passphrase_file)
     before = cli.installed().policy()
-    frame = _compile(cli, read_input(str(file)), str(file), file.parent, version, before)
+    source = read_input(str(file))
+    part = _part(cli, source, str(file), file.parent, version, before, parse_duration(valid))
+    frame = attach_proofs(part, []) if unsigned else _sign(cli, part)
     write_file(out, frame, mode=0o644)
-    keep_text(cli.directory, read_input(str(file)))
+    keep_text(cli.directory, source)
     made = decode_policy(frame)
+    verb = f"next: zcp policy sign {out} --key KEYFILE" if unsigned else f"zcp policy load {out}"
     cli.emit(
         {"file": str(out), "version": made.version, "hash": made.hash.hex(), "bytes": len(frame)},
         f"version {made.version} in {out} ({len(frame)} bytes), hash {made.hash.hex()}\n"
-        f"load it within the hour: zcp policy load {out}",
+        f"load it within {valid}: {verb}",
     )
+
+
+def sign(
+    file: BundleArgument,
+    key: KeyOption = None,
+    public: PublicOption = None,
+    out: OutOrSameOption = None,
+    yes: YesOption = False,
+    directory: DirOption = None,
+    passphrase_file: PassphraseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a bundle changes against the policy in force, ask, and sign it with your key file.
+
+    Example:
+
+        zcp policy sign policy-7.bundle --key alice.key --public desk.public
+    """
+    cli = Cli.of(directory, json, passphrase_file)
+    sign_file(*(cli, file, FrameKind.POLICY), key=key, file=public, out=out, yes=yes, extra=_words)
+
+
+def combine(
+    files: FilesArgument,
+    out: OutOption,
+    public: PublicOption = None,
+    directory: DirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Join the signatures of copies of one bundle that were signed apart.
+
+    Example:
+
+        zcp policy combine policy-7a.bundle policy-7b.bundle --out policy-7.bundle
+    """
+    combine_files(Cli.of(directory, json), files, FrameKind.POLICY, out, public, _words)
+
+
+def _words(
+    draft: Draft, public: Public, _keys: SigningKeys | None
+) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+    """What a policy bundle changes."""
+    after = decode_policy(draft.raw)
+    changes = _changes(public.policy, after) if public.policy is not None else []
+    in_force = public.policy.version if public.policy is not None else "none"
+    rows = [("policy", f"version {after.version}; in force is {in_force}")]
+    rows += [("changes", change) for change in changes] or [("changes", "nothing")]
+    return tuple(rows), {"version": after.version, "changes": changes}
+
+
+def _changes(before: Policy, after: Policy) -> list[str]:
+    return [f"{c.what} {c.kind} {c.name}: {c.after or c.before}" for c in diff(before, after)]
 
 
 def explain_agent(
@@ -369,14 +451,25 @@ def _source(cli: Cli, policy: Policy) -> str:
     return text
 
 
-def _compile(
-    cli: Cli, source: str, file: str, base: Path, version: int | None, before: Policy
+def _part(
+    cli: Cli,
+    source: str,
+    file: str,
+    base: Path,
+    version: int | None,
+    before: Policy,
+    valid_ns: int = 3_600 * 10**9,
 ) -> bytes:
+    """The signed part of a bundle."""
     wanted = before.version + 1 if version is None else version
     _check_version(wanted, before)
     keys = [key.info for key in public_keys(cli.directory)]
     terms = cli.installed().terms(wanted, now_ns() - ISSUED_BEFORE_NS)
-    part = compile_policy(source, terms, keyring=keys, file=file, base=base)
+    terms = replace(terms, expires_ns=terms.issued_ns + valid_ns)
+    return compile_policy(source, terms, keyring=keys, file=file, base=base)
+
+
+def _sign(cli: Cli, part: bytes) -> bytes:
     return AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.POLICY, part)
 
 
@@ -390,7 +483,7 @@ def _check_version(version: int, before: Policy) -> None:
 def _load_source(
     cli: Cli, source: str, file: str, base: Path, version: int | None, before: Policy, wait: float
 ) -> None:
-    frame = _compile(cli, source, file, base, version, before)
+    frame = _sign(cli, _part(cli, source, file, base, version, before))
     for warning in lint(check_policy(source, file=file, base=base)):
         if warning.code in _SHOWN_AT_LOAD:
             cli.warn(f"{warning}\nnext step: {warning.next_step}")
@@ -407,12 +500,11 @@ def _deliver(
     result = must_be_applied(deliver(cli, frame, wait=wait))
     if source is not None:
         keep_text(cli.directory, source)
-    changes = diff(before, after)
     data = {
         "version": after.version,
         "hash": after.hash.hex(),
         "record": result["record"],
-        "changes": [f"{c.what} {c.kind} {c.name}: {c.after or c.before}" for c in changes],
+        "changes": _changes(before, after),
     }
     lines = [f"policy version {after.version} is in force (record {result['record']})"]
     lines += [f"  {change}" for change in data["changes"]]
