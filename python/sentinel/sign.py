@@ -36,17 +36,17 @@ from ._enums import (
     MarkKind,
     Scope,
     Venue,
-    label,
 )
 from ._frame import FrameKind
 from ._layout import FedMark
 from ._order import DecimalText, Order, decimal_of
+from ._overview import Status, status_of, why_halted
 from ._receipts import ReceiptMaker
 from ._record import Verdict
-from ._status import REASON_CODE, STATUS_TEXT, Reason
+from ._status import REASON_CODE, Reason
 from ._status import Status as StatusCode
-from ._stops import Stop, stops_of, target_of
-from ._types import EngineState, Outcome, Request
+from ._stops import Stop, target_of
+from ._types import Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SigningFailed, UsageError, raise_status
 from .order import from_json
@@ -140,35 +140,6 @@ class SignedOrder:
     def transaction_hash(self) -> bytes:
         """SHA-256 of the signed bytes, or the venue's own digest; the record holds it."""
         return self.signed_bytes if self.prehashed else sha256(self.signed_bytes).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not.
-
-    `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
-    Unix milliseconds; no venue that was given none.
-    `freshness` is "unproven" without a witness: nothing proves that no newer state ever was.
-    """
-
-    directory: str
-    engine_id: bytes
-    environment: str
-    records: int
-    epoch: int
-    last_ns: int
-    policy_version: int | None
-    policy_hash: bytes
-    engine_halted: str
-    stops: tuple[Stop, ...]
-    agents: Mapping[str, int]
-    usable_until_ms: Mapping[str, int]
-    freshness: str = "unproven"
-
-    @property
-    def halted(self) -> tuple[Stop, ...]:
-        """The nodes that are halted, also by the end of a drain."""
-        return tuple(s for s in self.stops if (s.scope, s.mode) == ("node", "halted"))
 
 
 class Signer:
@@ -331,7 +302,7 @@ class Signer:
         if outcome.reason == Reason.ENGINE_HALTED:
             halted = self._engine.state().halted
             return EngineHalted(
-                f"the engine halted itself: {_why_halted(halted)}",
+                f"the engine halted itself: {why_halted(halted)}",
                 status=halted,
                 next_step="set the clock right; then zcp resume --reason TEXT"
                 if halted == StatusCode.USAGE_STATE
@@ -543,41 +514,6 @@ class Session:
             digest = keep_text(self._signer._installed.directory, reasons)
             order = replace(order, reasons_digest=digest)
         return self._signer._sign(self._session, order, action_id, now_ns)
-
-
-def usable_until_ms(state: EngineState) -> dict[str, int]:
-    """By venue: when the last signature that adds risk stops being usable (`Status`)."""
-    return {
-        label(Venue(venue)): until for venue, until in enumerate(state.usable_until_ms) if until
-    }
-
-
-def status_of(
-    installed: Installed, state: EngineState, policy: Policy | None, now_ns: int | None = None
-) -> Status:
-    """A state in words, with the policy's names."""
-    names = {node.id: node.path for node in policy.nodes} if policy is not None else {}
-    return Status(
-        directory=str(installed.directory),
-        engine_id=state.engine_id,
-        environment=Environment(installed.environment).name.lower(),
-        records=state.record_count,
-        epoch=state.epoch,
-        last_ns=state.last_now_ns,
-        policy_version=policy.version if policy is not None else None,
-        policy_hash=state.policy_hash,
-        engine_halted=_why_halted(state.halted) if state.halted else "",
-        stops=stops_of(installed, state, policy, _now(now_ns)),
-        agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
-        usable_until_ms=usable_until_ms(state),
-    )
-
-
-def _why_halted(status: int) -> str:
-    """Why an engine halted itself: the status behind it."""
-    if status == StatusCode.USAGE_STATE:
-        return "the clock stepped back by more than the tolerance"
-    return STATUS_TEXT.get(status, f"status {status:#06x}")
 
 
 def _name_at_venue(venue: Venue, client_id: str) -> str:

@@ -13,13 +13,13 @@ from .._drafts import Draft, need_of, sign_draft
 from .._enums import Command, Scope, label
 from .._frame import FrameKind
 from .._holds import released_rows, released_texts
+from .._overview import usable_until_ms
 from .._people import Public, SigningKeys
 from .._stops import OPTION, target_of
 from ..audit import restore
 from ..config import AuthorityRing, Installed, keep_text
 from ..errors import UsageError
 from ..receipt import iso_time
-from ..sign import usable_until_ms
 from ..units import parse_duration
 from ._shared import (
     ISSUED_BEFORE_NS,

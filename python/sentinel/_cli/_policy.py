@@ -13,6 +13,7 @@ from .._drafts import Draft
 from .._enums import label
 from .._frame import FrameKind
 from .._layout import attach_proofs
+from .._overview import status_of
 from .._people import Public, SigningKeys
 from .._record import RecordType
 from .._status import Status
@@ -35,7 +36,6 @@ from ..policy import (
     applies_text as applies,
 )
 from ..receipt import iso_time
-from ..sign import status_of
 from ..units import parse_duration
 from ._drafts import (
     FilesArgument,

@@ -10,10 +10,10 @@ import typer
 from .. import _core
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
+from .._overview import status_of
 from ..audit import restore
 from ..errors import SentinelError
 from ..receipt import iso_time
-from ..sign import status_of
 from ._shared import Cli, DirOption, JsonOption, now_ns
 
 
