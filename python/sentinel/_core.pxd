@@ -144,6 +144,11 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t attempts
         uint32_t node
         uint64_t suppressed
+        uint64_t beat_sequence
+        int64_t beat_ns
+        uint64_t iterations
+        int64_t running_since_ns
+        int64_t beat_deadline_ns
 
     ctypedef struct sentinel_mark_state:
         uint32_t id

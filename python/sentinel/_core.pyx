@@ -445,7 +445,10 @@ cdef _state(const sentinel_state *s):
     stops += _stops(3, <const sentinel_stop_state *>(base + s.instruments), s.instrument_count)
     for i in range(s.agent_count):
         agent_rows.append(_types.AgentState(agents[i].node, agents[i].id_highest,
-                                            agents[i].attempts, agents[i].suppressed))
+                                            agents[i].attempts, agents[i].suppressed,
+                                            agents[i].beat_sequence, agents[i].beat_ns,
+                                            agents[i].iterations, agents[i].running_since_ns,
+                                            agents[i].beat_deadline_ns))
     for table in range(2):
         marks = <const sentinel_mark_state *>(base + (s.asset_marks if table
                                                       else s.instrument_marks))

@@ -324,6 +324,24 @@ class Cause(IntEnum):
     REPORT = 4
 
 
+class FeedKind(IntEnum):
+    """What a feed tells of."""
+
+    MARK = 1
+    EXECUTION = 2
+    HEARTBEAT = 3
+    POSITION = 4
+
+
+FEED_POWERS: Final[dict[FeedKind, Power]] = {
+    FeedKind.MARK: Power.FEED_MARK,
+    FeedKind.EXECUTION: Power.FEED_EXECUTION,
+    FeedKind.HEARTBEAT: Power.AGENT,
+    FeedKind.POSITION: Power.FEED_POSITION,
+}
+"""Whose proof a feed carries."""
+
+
 class MarkKind(IntEnum):
     """What a mark is of."""
 

@@ -19,6 +19,7 @@ from ._enums import (
     ROOT_KEYS_MAX,
     Command,
     Environment,
+    FeedKind,
     MarkKind,
     Power,
     Scope,
@@ -361,6 +362,16 @@ def mark_feed(marks: Sequence[FedMark], terms: FrameTerms) -> bytes:
         if mark.time_ns > terms.issued_ns:
             raise UsageError("a mark's time is not after its frame's")
         payload += MARK.pack(kind=mark.kind, id=mark.id, price=mark.price, time_ns=mark.time_ns)
+    return frame(FrameKind.FEED, payload, terms)
+
+
+def heartbeat(agent: int, iterations: int, running_since_ns: int, terms: FrameTerms) -> bytes:
+    """The signed part of an agent's heartbeat. Raises UsageError."""
+    if not 0 <= running_since_ns <= terms.issued_ns:
+        raise UsageError("an iteration does not begin after the heartbeat that tells of it")
+    payload = FEED.pack(kind=FeedKind.HEARTBEAT, count=1) + HEARTBEAT.pack(
+        agent=agent, iterations=iterations, running_since_ns=running_since_ns
+    )
     return frame(FrameKind.FEED, payload, terms)
 
 

@@ -5,14 +5,79 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ._enums import Environment, Venue, label
+from ._enums import Environment, Rule, Venue, label
 from ._status import STATUS_TEXT
 from ._status import Status as StatusCode
 from ._stops import Stop, stops_of
 from ._types import EngineState
 from .config import Installed
-from .policy import Policy
+from .policy import Constraint, Policy
+from .receipt import iso_time
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The heartbeats of one agent that beats, or that a rule wants to beat.
+
+    `beat_ns`: when the last one was made; 0: none since the start or a resume, and with `rule`
+    its orders are refused until there is one. `deadline_ns`: after it, it is stopped; 0: never.
+    """
+
+    path: str
+    rule: bool
+    beat_ns: int
+    iterations: int
+    running_since_ns: int
+    deadline_ns: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `zcp status --json`."""
+
+        def time_of(ns: int) -> str | None:
+            return iso_time(ns) if ns else None
+
+        return {
+            "path": self.path,
+            "rule": self.rule,
+            "beat": time_of(self.beat_ns),
+            "iterations": self.iterations,
+            "running_since": time_of(self.running_since_ns),
+            "stops_after": time_of(self.deadline_ns),
+        }
+
+    def text(self) -> str:
+        """One line for people."""
+        if not self.beat_ns:
+            return f"{self.path}: none since the start or its resume; refused until it beats"
+        loop = f"{self.iterations} iterations done"
+        if self.running_since_ns:
+            loop += f", one runs since {iso_time(self.running_since_ns)}"
+        end = f"; stopped after {iso_time(self.deadline_ns)}" if self.deadline_ns else ""
+        return f"{self.path}: last {iso_time(self.beat_ns)}, {loop}{end}"
+
+
+def beat_rules(policy: Policy | None, agent: int) -> list[Constraint]:
+    """The rules of heartbeats that hold for an agent, by its id."""
+    if policy is None:
+        return []
+    chain = {node.index for node in policy.chain(policy.node(agent))}
+    return [row for row in policy.constraints if row.kind is Rule.HEARTBEAT and row.node in chain]
+
+
+def _beats(state: EngineState, policy: Policy | None, names: Mapping[int, str]) -> tuple[Beat, ...]:
+    found = []
+    for row in state.agents:
+        rule = row.node in names and bool(beat_rules(policy, row.node))
+        if rule or row.beat_ns:
+            found.append(
+                Beat(
+                    *(names.get(row.node, str(row.node)), rule, row.beat_ns, row.iterations),
+                    *(row.running_since_ns, row.beat_deadline_ns),
+                )
+            )
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +101,7 @@ class Status:
     stops: tuple[Stop, ...]
     agents: Mapping[str, int]
     usable_until_ms: Mapping[str, int]
+    beats: tuple[Beat, ...]
     freshness: str = "unproven"
 
     @property
@@ -69,6 +135,7 @@ def status_of(
         stops=stops_of(installed, state, policy, time.time_ns() if now_ns is None else now_ns),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
+        beats=_beats(state, policy, names),
     )
 
 

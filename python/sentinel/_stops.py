@@ -62,11 +62,14 @@ class Stop:
     def text(self) -> str:
         """One line for people."""
         end = f", until {iso_time(self.until_ns)}" if self.until_ns else ""
-        by = ", ".join(f"key {key}" for key in self.signed_by) or "not known"
+        by = ", ".join(f"key {key}" for key in self.signed_by)
+        if not by and self.cause == label(Cause.OPERATOR):
+            by = "not known"
+        reason = self.reason or ("no text kept" if by else "the engine stopped it by itself")
         k, n = self.operators
         return (
-            f"{self.path} since {iso_time(self.since_ns)}{end}: {self.reason or 'no text kept'}"
-            f" ({self.cause}: {by}; record {self.record});"
+            f"{self.path} since {iso_time(self.since_ns)}{end}: {reason}"
+            f" ({self.cause}{': ' if by else ''}{by}; record {self.record});"
             f" {k} of {n} operators lift it: {self.lift}"
         )
 

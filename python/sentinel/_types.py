@@ -135,12 +135,21 @@ class StopState:
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """What the engine keeps about an agent."""
+    """What the engine keeps about an agent.
+
+    `beat_ns`: when its last heartbeat was made, 0 when it has not beaten since the start or a
+    resume; `beat_deadline_ns`: after it, a rule stops the agent; 0: none does.
+    """
 
     node: int
     id_highest: int
     attempts: int
     suppressed: int
+    beat_sequence: int
+    beat_ns: int
+    iterations: int
+    running_since_ns: int
+    beat_deadline_ns: int
 
 
 @dataclass(frozen=True, slots=True)

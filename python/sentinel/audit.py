@@ -18,11 +18,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from . import _core
-from ._enums import Command, Power
+from ._enums import FEED_POWERS, Command, FeedKind, Power
 from ._frame import (
     Authority,
     FrameKind,
     Genesis,
+    UnsafeFrame,
     parse_authority,
     parse_genesis,
     unsafe_parse_frame,
@@ -200,10 +201,21 @@ class _Verifier:
             self.report.signatures_verified += 1
         elif record.type is RecordType.FEED:
             frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
-            verify_power(frame, self._known(), Power.FEED_MARK, record.now_ns)
+            self._feed(frame, record.now_ns)
             self.report.signatures_verified += 1
         elif record.type is RecordType.SNAPSHOT:
             self._snapshot(record)
+
+    def _feed(self, frame: UnsafeFrame, now_ns: int) -> None:
+        kind = int.from_bytes(frame.payload[:2], "little")
+        if kind not in set(FeedKind):
+            raise AuditError(f"a feed of kind {kind}")
+        power = FEED_POWERS[FeedKind(kind)]
+        verify_power(frame, self._known(), power, now_ns)
+        agent = int.from_bytes(frame.payload[8:12], "little")
+        nodes = self._known().nodes
+        if power is Power.AGENT and any(nodes.get(p.key) != agent for p in frame.proofs):
+            raise AuditError("a heartbeat is signed by another agent's key")
 
     def _known(self) -> Authority:
         if self.authority is None:

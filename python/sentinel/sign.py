@@ -341,6 +341,16 @@ class Signer:
         with self._lock:
             self._engine.spool(_now(now_ns))
 
+    def take(self, frame: bytes, *, now_ns: int | None = None) -> int:
+        """Takes a frame that was signed elsewhere (a heartbeat); the number of its record."""
+        with self._lock:
+            return self._engine.take(frame, _now(now_ns))
+
+    @property
+    def installed(self) -> Installed:
+        """What anybody may read of the engine."""
+        return self._installed
+
     def halt(
         self,
         reason: str,

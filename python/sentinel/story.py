@@ -6,9 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._enums import Action, Cause, Command, Environment, MarkKind, Rule, Scope, label
-from ._frame import FrameKind, unsafe_parse_frame
-from ._layout import COMMAND
+from ._enums import Action, Cause, Command, Environment, FeedKind, MarkKind, Rule, Scope, label
+from ._frame import FrameKind, UnsafeFrame, unsafe_parse_frame
+from ._layout import COMMAND, FEED, HEARTBEAT
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
@@ -155,8 +155,23 @@ def _command(names: _Names, installed: Installed, record: Record) -> dict[str, A
     }
 
 
+def _heartbeat(policy: Policy | None, names: _Names, frame: UnsafeFrame) -> dict[str, Any]:
+    beat = HEARTBEAT.unpack(frame.payload, FEED.size)
+    since = beat["running_since_ns"]
+    return {
+        "heartbeat": names.node(policy, beat["agent"]),
+        "iterations": beat["iterations"],
+        "running_since": iso_time(since) if since else None,
+        "made": iso_time(frame.issued_ns),
+        "signed_by": [proof.key for proof in frame.proofs],
+        "sequence": frame.sequence,
+    }
+
+
 def _feed(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
     frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+    if FEED.unpack(frame.payload)["kind"] == FeedKind.HEARTBEAT:
+        return _heartbeat(names.policy(record.policy_hash), names, frame)
     name = names.row(names.policy(record.policy_hash))
     rows = []
     for kind, _, id_, mantissa, scale, _, time_ns in _MARK.iter_unpack(frame.payload[8:]):
@@ -416,6 +431,8 @@ def _marks(before: list[Record], target: Record, policy: Policy | None) -> list[
         if record.type is not RecordType.FEED or not wanted:
             continue
         frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+        if FEED.unpack(frame.payload)["kind"] != FeedKind.MARK:
+            continue
         for kind, _, id_, mantissa, scale, _, time_ns in _MARK.iter_unpack(frame.payload[8:]):
             if (kind, id_) in wanted:
                 found[kind, id_] = {
