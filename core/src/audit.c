@@ -7,7 +7,7 @@
 
 #define RECORD_FLAGS_ALL                                                                         \
     (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN | \
-     SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB)
+     SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB | SENTINEL_RECORD_NOTIFY)
 #define RECORD_SALTS_BYTES (SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES)
 #define REASONS_COUNT 128u
 
@@ -72,6 +72,8 @@ static size_t subject_bytes(uint16_t type) {
         return sizeof(sentinel_refused);
     case SENTINEL_RECORD_HALT:
         return sizeof(sentinel_self_halt);
+    case SENTINEL_RECORD_WITHDRAWN:
+        return sizeof(sentinel_withdrawn);
     default:
         return 0;
     }
@@ -104,15 +106,15 @@ static sentinel_status header_check(const sentinel_record_header *header, size_t
     if (header->version != SENTINEL_RECORD_VERSION) {
         return SENTINEL_FORMAT_VERSION;
     }
-    if (header->reserved0 != 0 || !bytes_are_zero(header->reserved1, sizeof header->reserved1) ||
-        !bytes_are_zero(header->reserved2, sizeof header->reserved2)) {
+    if (header->reserved0 != 0 || !bytes_are_zero(header->reserved1, sizeof header->reserved1)) {
         return SENTINEL_FORMAT_RESERVED;
     }
     if (header->type == 0 || header->type >= SENTINEL_RECORD_TYPE_COUNT ||
         (header->type == SENTINEL_RECORD_GENESIS) != (header->number == 0) || header->now_ns < 0 ||
         header->verdict > SENTINEL_FAILED || header->release_mode > SENTINEL_RELEASE_TO_SUBMITTER ||
         header->reason >= REASONS_COUNT || (header->flags & ~(uint32_t)RECORD_FLAGS_ALL) != 0 ||
-        (header->number == 0 && !bytes_are_zero(header->prev_hash32, 32))) {
+        (header->number == 0 && !bytes_are_zero(header->prev_hash32, 32)) ||
+        (header->pending != 0 && header->pending >= header->number)) {
         return SENTINEL_FORMAT_RANGE;
     }
     return sizes_check(header, size);
@@ -120,8 +122,8 @@ static sentinel_status header_check(const sentinel_record_header *header, size_t
 
 static sentinel_status results_check(const sentinel_result *results, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if ((results[i].result != SENTINEL_PASS && results[i].result != SENTINEL_FAIL) ||
-            results[i].kind == 0 || results[i].kind >= SENTINEL_RULE_NUMBERS ||
+        if (results[i].result == 0 || results[i].result > SENTINEL_WAIT || results[i].kind == 0 ||
+            results[i].kind >= SENTINEL_RULE_NUMBERS ||
             results[i].flags > (SENTINEL_RESULT_SATURATED | SENTINEL_RESULT_UNKNOWN)) {
             return SENTINEL_FORMAT_RANGE;
         }

@@ -197,6 +197,18 @@ sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *
     return SENTINEL_OK;
 }
 
+sentinel_status sentinel_engine_withdraw(sentinel_engine *engine, uint64_t *record,
+                                         const sentinel_session *session, uint64_t action_id,
+                                         int64_t now_ns) {
+    if (engine == NULL || *engine->alive == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    if (must_look_at_spool(engine) && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
+        engine->last_errno = errno;
+    }
+    return sentinel_gate_withdraw(engine->context, record, session, action_id, now_ns);
+}
+
 /* Bundles are kept before they are taken: a record never names a file that
  * is not there. Those that would be refused are not kept. */
 static sentinel_status keep_bundle(sentinel_engine *engine, const void *frame, size_t size,
@@ -225,9 +237,7 @@ sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const
         engine->last_errno = engine->log.failed ? engine->log.last_errno : errno;
         return status;
     }
-    sentinel_frame_header header;
-    memcpy(&header, frame, sizeof header);
-    engine->commanded |= header.kind == SENTINEL_FRAME_COMMAND;
+    engine->commanded |= engine_ends_stop(frame, size);
     return SENTINEL_OK;
 }
 

@@ -132,6 +132,10 @@ SENTINEL_MUST_USE sentinel_status engine_restore(sentinel_engine *engine);
 
 /* ---- engine_spool.c ------------------------------------------------------- */
 
+/* Whether the stop word may be cleared behind a frame: approvers, and whoever
+ * renews a lease, do not lift what an operator is just setting. */
+uint8_t engine_ends_stop(const void *frame, size_t size);
+
 /* Works out from the files what is pending, whatever the control page says. */
 SENTINEL_MUST_USE sentinel_status engine_spool_recover(sentinel_engine *engine);
 

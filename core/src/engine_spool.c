@@ -28,6 +28,23 @@ static uint16_t kind_of(const void *frame, size_t size) {
     return header.kind;
 }
 
+/* The verb of a command, as far as it can be read; 0: none. */
+static uint16_t verb_of(const void *frame, size_t size) {
+    sentinel_command command;
+    if (kind_of(frame, size) != SENTINEL_FRAME_COMMAND ||
+        size < sizeof(sentinel_frame_header) + sizeof command) {
+        return 0;
+    }
+    memcpy(&command, (const uint8_t *)frame + sizeof(sentinel_frame_header), sizeof command);
+    return command.verb;
+}
+
+uint8_t engine_ends_stop(const void *frame, size_t size) {
+    uint16_t verb = verb_of(frame, size);
+    return verb == SENTINEL_COMMAND_HALT || verb == SENTINEL_COMMAND_DRAIN ||
+           verb == SENTINEL_COMMAND_RESUME;
+}
+
 static sentinel_status spool_lock(int *fd, int spool_fd, int operation) {
     *fd = openat(spool_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
@@ -122,7 +139,7 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
         return status; /* The ticket stays open, and with it every order refused. */
     }
     /* Even a refused command ends what its submitter stopped. */
-    engine->commanded |= kind_of(engine->frame, size) == SENTINEL_FRAME_COMMAND;
+    engine->commanded |= engine_ends_stop(engine->frame, size);
     result.status = status;
     return result_write(engine, ticket, &result);
 }
@@ -187,16 +204,6 @@ sentinel_status engine_spool_recover(sentinel_engine *engine) {
 
 /* ---- Every other process --------------------------------------------------- */
 
-static int is_halt(const void *frame, size_t size) {
-    sentinel_command command;
-    if (kind_of(frame, size) != SENTINEL_FRAME_COMMAND ||
-        size < sizeof(sentinel_frame_header) + sizeof command) {
-        return 0;
-    }
-    memcpy(&command, (const uint8_t *)frame + sizeof(sentinel_frame_header), sizeof command);
-    return command.verb == SENTINEL_COMMAND_HALT;
-}
-
 static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int spool_fd,
                               const void *frame, size_t size) {
     char name[FILES_NAME_BYTES];
@@ -205,7 +212,7 @@ static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int s
         return SENTINEL_FORMAT_RANGE;
     }
     /* Stopped first: should the rest fail, nothing is signed meanwhile. */
-    if (is_halt(frame, size)) {
+    if (verb_of(frame, size) == SENTINEL_COMMAND_HALT) {
         __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
     /* More would wait than a writer takes: it could not even be opened. */

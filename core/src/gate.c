@@ -2,6 +2,7 @@
  *
  * This is the only place that joins the four steps. A signature leaves
  * sentinel_gate_sign() only behind a record that was kept. */
+#include "gate_approval.h"
 #include "gate_internal.h"
 
 static void refuse(sentinel_outcome *outcome, sentinel_reason reason) {
@@ -84,7 +85,7 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     if (c->key == NULL) {
         /* A replay without keys: the record says what came of it. */
         c->digests = *context->expected->outcome;
-        c->flags = context->expected->header->flags;
+        c->flags = context->expected->header->flags & ~(uint32_t)SENTINEL_RECORD_NOTIFY;
         /* A render that failed was refused; FAILED is from after signing. */
         return context->expected->header->verdict != SENTINEL_DENIED ? SENTINEL_REASON_NONE
                                                                      : replay_refusal(context);
@@ -133,10 +134,13 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
         uint64_t step = id - agent->id_highest;
         agent->id_seen = step < SENTINEL_ID_WINDOW ? agent->id_seen << step | 1 : 1;
         agent->id_highest = id;
-    } else {
+    } else if (agent->id_highest - id < SENTINEL_ID_WINDOW) {
         agent->id_seen |= UINT64_C(1) << (agent->id_highest - id);
     }
-    agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;
+    if (agent->id_highest - id < SENTINEL_ID_WINDOW) { /* a request may be older */
+        agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;
+    }
+    gate_approval_close(state, c->session->agent, id);
 
     if (c->subject.action == SENTINEL_ACTION_PLACE || c->subject.action == SENTINEL_ACTION_AMEND) {
         /* An amend keeps the name under which the venue knows the order. */
@@ -210,6 +214,7 @@ static sentinel_status keep_record(sentinel_context *context, sentinel_outcome *
         .key = c->key_row != NULL ? c->key_row->id : 0,
         .flags = c->flags,
         .key_counter = c->key_counter,
+        .pending = c->pending,
         .reasons = {decision->reasons[0], decision->reasons[1]},
         .now_ns = c->now_ns,
         .subject = &c->order,
@@ -269,8 +274,48 @@ static void deny(sentinel_context *context, sentinel_outcome *outcome, gate_case
     }
 }
 
+/* It waits for approvers: nothing is signed, debited or used up. A new request
+ * is an attempt, so that an agent cannot flood the log with them. */
+static void pend(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
+    if (c->request == NULL) {
+        sentinel_decision full = {0};
+        int recorded = 0;
+        sentinel_decision_refuse(&full, SENTINEL_REASON_APPROVALS_FULL);
+        sentinel_status status = gate_attempt(context, &recorded, c->node, c->now_ns, full.reasons);
+        if (status == SENTINEL_OK && !recorded) {
+            withhold(outcome);
+            refuse(outcome, SENTINEL_REASON_APPROVALS_FULL);
+            outcome->verdict = SENTINEL_DENIED;
+            return;
+        }
+        if (status != SENTINEL_OK) {
+            fail_unrecorded(context, outcome, status);
+            return;
+        }
+    }
+    withhold(outcome);
+    refuse(outcome, SENTINEL_REASON_APPROVAL);
+    outcome->verdict = SENTINEL_PENDING;
+    outcome->decision.verdict = SENTINEL_PENDING;
+    memset(&c->digests, 0, sizeof c->digests);
+    c->flags &= ~(uint32_t)(SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT);
+    if (c->request == NULL) {
+        sentinel_status status = keep_record(context, outcome, c);
+        if (status != SENTINEL_OK) {
+            fail_unrecorded(context, outcome, status);
+            return;
+        }
+        gate_approval_open(context, outcome, c);
+    }
+    gate_approval_tell(context, outcome, c);
+}
+
 static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
     reserve(context, outcome, c);
+    if (gate_view(context)->bundle.policy->oversight[c->subject.action] ==
+        SENTINEL_OVERSIGHT_NOTIFY) {
+        c->flags |= SENTINEL_RECORD_NOTIFY;
+    }
     step_ends(context, SENTINEL_STEP_RESERVE);
     sentinel_reason reason = sign(context, outcome, c);
     step_ends(context, SENTINEL_STEP_SIGN);
@@ -309,6 +354,9 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
     }
     if (!gate_is_refused(decision)) {
         sentinel_policy_evaluate(decision, gate_view(context), &c->subject, c->now_ns);
+        if (decision->verdict == SENTINEL_PENDING || c->request != NULL) {
+            gate_approval_judge(context, c, decision);
+        }
         step_ends(context, SENTINEL_STEP_POLICY);
     }
     if (!gate_is_refused(decision)) {
@@ -320,6 +368,8 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
     }
     if (gate_is_refused(decision)) {
         deny(context, outcome, c);
+    } else if (c->waits) {
+        pend(context, outcome, c);
     } else {
         allow(context, outcome, c);
     }

@@ -1,6 +1,7 @@
 /* Commands: what operators say. Any one of them may tighten a stop; lifting or
  * loosening one takes as many as the authority says (docs/2-policy.md,
  * "Who stops, and who lifts"). */
+#include "gate_approval.h"
 #include "gate_internal.h"
 
 static sentinel_status command_check(const sentinel_command *command) {
@@ -79,6 +80,9 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
         command->verb == SENTINEL_COMMAND_HALT || command->verb == SENTINEL_COMMAND_DRAIN;
     SENTINEL_TRY(command_check(command));
     SENTINEL_TRY(gate_expects(context, &frame, SENTINEL_FRAME_COMMAND, now_ns));
+    if (command->verb == SENTINEL_COMMAND_APPROVE || command->verb == SENTINEL_COMMAND_REJECT) {
+        return gate_take_approval(context, &frame, bytes, size, now_ns, flags, commit);
+    }
     SENTINEL_TRY(
         gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR, tightens ? 1 : 0, now_ns));
     const sentinel_view *view = gate_view(context);

@@ -64,7 +64,10 @@ typedef struct gate_case {
     uint8_t reduce_only; /* of a place or amend */
     uint8_t is_nonced;   /* 1: render.nonce is used up by this order */
     uint64_t key_counter;
-    uint64_t duplicate_of; /* record that signed this id before */
+    uint64_t duplicate_of;           /* record that signed this id before, or has it waiting */
+    const sentinel_pending *request; /* of this very order; null: none */
+    uint64_t pending;                /* its record, that this one answers */
+    uint8_t waits;                   /* 1: for approvers */
     sentinel_outcome_part digests;
 } gate_case;
 
@@ -80,6 +83,7 @@ typedef struct gate_entry {
     uint32_t key;
     uint32_t flags;
     uint64_t key_counter;
+    uint64_t pending;
     uint64_t reasons[2];
     int64_t now_ns;
     const void *subject;

@@ -21,6 +21,7 @@ static void fill_header(const sentinel_context *context, sentinel_record_header 
     header->semantics_version = SENTINEL_SEMANTICS_VERSION;
     header->key = entry->key;
     header->key_counter = entry->key_counter;
+    header->pending = entry->pending;
     header->subject_size = entry->subject_size;
     header->result_count = entry->result_count;
     header->outcome_size = entry->outcome != NULL ? sizeof(sentinel_outcome_part) : 0;
@@ -58,6 +59,7 @@ static sentinel_status compare(sentinel_context *context, sentinel_record_header
         {"key counter", offsetof(sentinel_record_header, key_counter), 8},
         {"result count", offsetof(sentinel_record_header, result_count), 2},
         {"flags", offsetof(sentinel_record_header, flags), 4},
+        {"pending", offsetof(sentinel_record_header, pending), 8},
         {"policy hash", offsetof(sentinel_record_header, policy_hash32), 32},
         {"authority hash", offsetof(sentinel_record_header, authority_hash32), 32},
         {"header", 0, sizeof *header}, /* all the rest */

@@ -1,5 +1,6 @@
 /* Replay: every record is made again from its own subject and time, and must
  * come out the same. Restoring a state and auditing a log are this one walk. */
+#include "gate_approval.h"
 #include "gate_internal.h"
 
 static sentinel_status replay_order(sentinel_context *context, const sentinel_record *record) {
@@ -109,6 +110,8 @@ static sentinel_status replay_one(sentinel_context *context, const sentinel_reco
         return replay_order(context, record);
     case SENTINEL_RECORD_SNAPSHOT:
         return replay_snapshot(context, record);
+    case SENTINEL_RECORD_WITHDRAWN:
+        return gate_replay_withdrawn(context, record);
     case SENTINEL_RECORD_HALT:
         return replay_halt(context, record);
     case SENTINEL_RECORD_STOP:

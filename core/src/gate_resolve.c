@@ -1,5 +1,6 @@
 /* Step 1, second half: who asks, under which id, about which rows, with
  * which key. All reasons of a stage are named; a refused stage is the last. */
+#include "gate_approval.h"
 #include "gate_internal.h"
 #include "venue.h"
 #include "wide.h"
@@ -18,12 +19,17 @@ static void resolve_agent(const sentinel_view *view, gate_case *c, sentinel_deci
     }
 }
 
-static void resolve_ids(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
+static void resolve_ids(const sentinel_context *context, gate_case *c,
+                        sentinel_decision *decision) {
+    const sentinel_view *view = gate_view(context);
     const sentinel_order_header *header = &c->order.header;
     const sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
     uint64_t id = header->action_id;
+    gate_approval_find(context, c, decision);
     if (id == 0 || (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW)) {
-        sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
+        if (!gate_approval_keeps_id(c) && c->duplicate_of == 0) {
+            sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
+        }
     } else if (id <= agent->id_highest && (agent->id_seen >> (agent->id_highest - id) & 1) != 0) {
         c->duplicate_of = agent->id_record[id % SENTINEL_ID_WINDOW];
         sentinel_decision_refuse(decision, SENTINEL_REASON_DUPLICATE);
@@ -429,7 +435,7 @@ void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decisi
     if (gate_is_refused(decision)) {
         return;
     }
-    resolve_ids(view, c, decision);
+    resolve_ids(context, c, decision);
     if (gate_is_refused(decision)) {
         return;
     }

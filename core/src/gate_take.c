@@ -1,5 +1,6 @@
 /* Signed frames from outside: bundles (commands: gate_command.c, feeds:
  * gate_feed.c). What is taken becomes a record before it takes effect. */
+#include "gate_approval.h"
 #include "gate_internal.h"
 #include "state_internal.h"
 
@@ -117,6 +118,9 @@ static sentinel_status take_authority(sentinel_context *context, const void *byt
         return SENTINEL_OK;
     }
     SENTINEL_TRY(record_bundle(context, &frame, size, now_ns, flags));
+    if (context->has_authority) {
+        gate_approvals_follow(context, frame.payload);
+    }
     memcpy(context->authority, frame.payload, frame.payload_size);
     context->authority_size = frame.payload_size;
     context->has_authority = 1;

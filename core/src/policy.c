@@ -21,6 +21,7 @@ static const policy_rule *const rules[SENTINEL_RULE_NUMBERS] = {
     [SENTINEL_RULE_ROLLING_CAP] = &policy_rule_rolling_cap,
     [SENTINEL_RULE_RATE_LIMIT] = &policy_rule_rate_limit,
     [SENTINEL_RULE_HEARTBEAT] = &policy_rule_heartbeat,
+    [SENTINEL_RULE_APPROVAL] = &policy_rule_approval,
 };
 
 const policy_rule *policy_rule_of(uint8_t kind) {
@@ -78,8 +79,8 @@ static void judge(policy_turn *turn, uint32_t row, sentinel_decision *decision) 
     if (rule->window != NULL) {
         turn->window = state_window(turn->view, row, rule->window, turn->subject->node);
     }
+    result->result = SENTINEL_PASS; /* until the rule says otherwise */
     sentinel_reason reason = rule->evaluate(turn, constraint, result);
-    result->result = SENTINEL_PASS;
     if (reason != SENTINEL_REASON_NONE) {
         result->result = SENTINEL_FAIL;
         sentinel_decision_refuse(decision, reason);
@@ -104,6 +105,24 @@ static void judge_grants(const policy_turn *turn, sentinel_decision *decision) {
     }
     result->result = SENTINEL_FAIL;
     sentinel_decision_refuse(decision, SENTINEL_REASON_NO_GRANT);
+}
+
+/* What nothing refused may still be for people to allow. */
+static void judge_waits(policy_turn *turn, sentinel_decision *decision) {
+    const sentinel_policy *policy = turn->view->bundle.policy;
+    if (decision->verdict != SENTINEL_ALLOWED) {
+        return;
+    }
+    if (policy->oversight[turn->subject->action] == SENTINEL_OVERSIGHT_APPROVE) {
+        policy_judge_oversight(
+            turn, add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_APPROVAL, 0));
+    }
+    if (turn->quorum != 0) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_APPROVAL);
+        decision->verdict = SENTINEL_PENDING;
+        decision->quorum = turn->quorum;
+        decision->time_to_live_ns = turn->time_to_live_ns;
+    }
 }
 
 /* Where the order sends funds, if it does. */
@@ -176,6 +195,7 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
         }
     }
     judge_grants(&turn, decision);
+    judge_waits(&turn, decision);
     if (turn.value_known && turn.value_reason == SENTINEL_REASON_NONE) {
         decision->value_micro_usd = turn.value;
     }
@@ -196,6 +216,13 @@ void sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *su
         if (window != NULL) {
             window->debit(state_window(view, row, window, subject->node), constraint,
                           decision->value_micro_usd, now_ns);
+        }
+    }
+    if ((POLICY_BIT(subject->action) & POLICY_FUNDS) != 0) {
+        policy_turn turn = {.view = view, .subject = subject};
+        find_destination(&turn);
+        if (turn.actions != 0) {
+            policy_keep_destination(&turn);
         }
     }
 }

@@ -48,6 +48,26 @@ static sentinel_status sections_check(const uint8_t *payload, size_t size) {
                                                              : SENTINEL_FORMAT_RESERVED;
 }
 
+/* A mode for each action; where people approve, how many and for how long. */
+static sentinel_status oversight_check(const sentinel_policy *policy) {
+    int approves = 0;
+    for (unsigned i = 0; i < sizeof policy->oversight; i++) {
+        int is_action = i != 0 && i < SENTINEL_ACTION_COUNT;
+        if (policy->oversight[i] >= (is_action ? SENTINEL_OVERSIGHT_COUNT : 1)) {
+            return is_action ? SENTINEL_FORMAT_RANGE : SENTINEL_FORMAT_RESERVED;
+        }
+        approves |= policy->oversight[i] == SENTINEL_OVERSIGHT_APPROVE;
+    }
+    if (!approves) {
+        return policy->approval_quorum == 0 && policy->approval_ns == 0 ? SENTINEL_OK
+                                                                        : SENTINEL_FORMAT_RESERVED;
+    }
+    return policy->approval_quorum != 0 && policy->approval_quorum <= SENTINEL_QUORUM_MAX &&
+                   policy->approval_ns > 0 && policy->approval_ns <= SENTINEL_WINDOW_NS_MAX
+               ? SENTINEL_OK
+               : SENTINEL_FORMAT_RANGE;
+}
+
 static sentinel_status policy_check(const sentinel_policy *policy) {
     if (policy->semantics_version != SENTINEL_SEMANTICS_VERSION) {
         return SENTINEL_POLICY_SEMANTICS;
@@ -59,8 +79,9 @@ static sentinel_status policy_check(const sentinel_policy *policy) {
         (policy->book_entries & (policy->book_entries - 1)) != 0) {
         return SENTINEL_FORMAT_RANGE;
     }
-    /* Later: neither is in force yet. */
-    return bytes_are_zero(policy->oversight, sizeof policy->oversight) && policy->lease_ns == 0
+    SENTINEL_TRY(oversight_check(policy));
+    /* Later: the lease is not in force yet. */
+    return policy->lease_ns == 0 && bytes_are_zero(policy->reserved, sizeof policy->reserved)
                ? SENTINEL_OK
                : SENTINEL_FORMAT_RESERVED;
 }

@@ -309,7 +309,9 @@ static sentinel_status fields_check(const policy_rule *rule, const sentinel_cons
         return SENTINEL_FORMAT_RANGE;
     }
     if (((rule->fields & POLICY_FIELD_WINDOW) != 0 && row->window_ns == 0) ||
-        ((rule->fields & POLICY_FIELD_MAX_AGE) != 0 && row->max_age_ns == 0)) {
+        ((rule->fields & POLICY_FIELD_MAX_AGE) != 0 && row->max_age_ns == 0) ||
+        ((rule->fields & POLICY_FIELD_QUORUM) != 0 &&
+         (row->quorum == 0 || row->quorum > SENTINEL_QUORUM_MAX))) {
         return SENTINEL_FORMAT_RANGE;
     }
     uint32_t lists = POLICY_FIELD_IDS | POLICY_FIELD_DESTINATIONS;
@@ -317,8 +319,8 @@ static sentinel_status fields_check(const policy_rule *rule, const sentinel_cons
                     unused(rule, POLICY_FIELD_BOUND_SCALE, row->bound_scale) &&
                     unused(rule, POLICY_FIELD_WINDOW, row->window_ns) &&
                     unused(rule, POLICY_FIELD_MAX_AGE, row->max_age_ns) &&
-                    unused(rule, POLICY_FIELD_EACH, row->each) && row->quorum == 0 &&
-                    IS_ZERO(row->reserved1),
+                    unused(rule, POLICY_FIELD_EACH, row->each) &&
+                    unused(rule, POLICY_FIELD_QUORUM, row->quorum) && IS_ZERO(row->reserved1),
                 SENTINEL_FORMAT_RESERVED);
 }
 

@@ -43,9 +43,11 @@ typedef struct policy_turn {
     const char *memo;
     uint32_t network; /* id; 0 for transfers */
     sentinel_reason value_reason;
-    int64_t value;       /* micro-USD, when value_reason is NONE */
-    void *window;        /* state of the constraint being judged, when it has one */
-    int64_t retry_at_ns; /* for the constraint being judged to set when it fails; else 0 */
+    int64_t value;           /* micro-USD, when value_reason is NONE */
+    void *window;            /* state of the constraint being judged, when it has one */
+    int64_t retry_at_ns;     /* for the constraint being judged to set when it fails; else 0 */
+    int64_t time_to_live_ns; /* the shortest of what waits */
+    uint8_t quorum;          /* the greatest of what waits; 0: nothing does */
 } policy_turn;
 
 /* The state of one constraint, or of one agent under it. */
@@ -73,7 +75,8 @@ enum {
     POLICY_FIELD_BOUND_SCALE = 1u << 4,
     POLICY_FIELD_WINDOW = 1u << 5,
     POLICY_FIELD_MAX_AGE = 1u << 6,
-    POLICY_FIELD_EACH = 1u << 7
+    POLICY_FIELD_EACH = 1u << 7,
+    POLICY_FIELD_QUORUM = 1u << 8
 };
 
 typedef struct policy_rule {
@@ -95,7 +98,7 @@ extern const policy_rule policy_rule_actions, policy_rule_venues, policy_rule_in
     policy_rule_order_types, policy_rule_sides, policy_rule_times_in_force,
     policy_rule_destinations, policy_rule_sanctions, policy_rule_value_cap,
     policy_rule_quantity_cap, policy_rule_price_collar, policy_rule_daily_limit,
-    policy_rule_rolling_cap, policy_rule_rate_limit, policy_rule_heartbeat;
+    policy_rule_rolling_cap, policy_rule_rate_limit, policy_rule_heartbeat, policy_rule_approval;
 
 /* policy.c: the row of a kind; null when there is none. */
 const policy_rule *policy_rule_of(uint8_t kind);
@@ -130,6 +133,12 @@ typedef struct policy_overdue {
 } policy_overdue;
 int policy_beat_overdue(policy_overdue *overdue, const sentinel_view *view, uint32_t node,
                         int64_t now_ns);
+
+/* policy_approval.c: an action that always waits, by the policy's oversight. */
+void policy_judge_oversight(policy_turn *turn, sentinel_result *result);
+
+/* policy_approval.c: remembers where a signed order sends funds. */
+void policy_keep_destination(const policy_turn *turn);
 
 /* policy_value.c: the mark of an instrument in its quote asset.
  * NONE, MARK_ABSENT or MARK_STALE. */

@@ -19,7 +19,10 @@ void state_carry_engine(sentinel_state *state, const sentinel_state *old) {
     state->lease_until_ns = old->lease_until_ns;
     memcpy(state->venues, old->venues, sizeof state->venues);
     memcpy(state->feeders, old->feeders, sizeof state->feeders);
+    state->pending_used = old->pending_used;
     memcpy(state->pending, old->pending, sizeof state->pending);
+    state->destination_next = old->destination_next;
+    memcpy(state->destinations, old->destinations, sizeof state->destinations);
 }
 
 /* Entries are put in again; where two now meet, the higher action id stays. */

@@ -113,14 +113,16 @@ static sentinel_status feeders_check(const sentinel_state *state) {
 static sentinel_status pending_check(const sentinel_state *state) {
     for (uint32_t i = 0; i < SENTINEL_PENDING_MAX; i++) {
         const sentinel_pending *row = &state->pending[i];
+        SENTINEL_TRY(
+            need((state->pending_used >> i & 1) == (row->status != 0), SENTINEL_FORMAT_RANGE));
         if (row->status == 0) {
             SENTINEL_TRY(need(IS_ZERO(*row), SENTINEL_FORMAT_RESERVED));
             continue;
         }
         SENTINEL_TRY(need(row->status <= SENTINEL_PENDING_REJECTED && row->quorum != 0 &&
                               row->quorum <= SENTINEL_APPROVERS_MAX &&
-                              row->approver_count <= row->quorum && row->expires_ns > 0 &&
-                              row->agent != 0 && row->action_id != 0 &&
+                              row->approver_count <= SENTINEL_APPROVERS_MAX &&
+                              row->expires_ns > 0 && row->agent != 0 && row->action_id != 0 &&
                               row->record < state->record_count,
                           SENTINEL_FORMAT_RANGE));
         SENTINEL_TRY(need(IS_ZERO(row->reserved0), SENTINEL_FORMAT_RESERVED));
@@ -130,6 +132,24 @@ static sentinel_status pending_check(const sentinel_state *state) {
         }
     }
     return SENTINEL_OK;
+}
+
+/* They fill the table from its beginning, then the oldest makes room. */
+static sentinel_status destinations_check(const sentinel_state *state) {
+    const sentinel_destination_state *rows = state->destinations;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SENTINEL_DESTINATIONS_KEPT; i++) {
+        SENTINEL_TRY(need(IS_ZERO(rows[i].reserved), SENTINEL_FORMAT_RESERVED));
+        SENTINEL_TRY(need(rows[i].venue != 0 || IS_ZERO(rows[i]), SENTINEL_FORMAT_RESERVED));
+        SENTINEL_TRY(need(rows[i].venue < SENTINEL_VENUE_COUNT &&
+                              (rows[i].venue == 0 || i == 0 || rows[i - 1].venue != 0),
+                          SENTINEL_FORMAT_RANGE));
+        count += rows[i].venue != 0;
+    }
+    SENTINEL_TRY(need(IS_ZERO(state->reserved1), SENTINEL_FORMAT_RESERVED));
+    return need(state->destination_next < SENTINEL_DESTINATIONS_KEPT &&
+                    (count == SENTINEL_DESTINATIONS_KEPT || state->destination_next == count),
+                SENTINEL_FORMAT_RANGE);
 }
 
 static sentinel_status mark_check(const sentinel_mark_state *mark, uint32_t id, uint8_t kind) {
@@ -236,6 +256,7 @@ sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundl
     SENTINEL_TRY(venues_check(view->state));
     SENTINEL_TRY(feeders_check(view->state));
     SENTINEL_TRY(pending_check(view->state));
+    SENTINEL_TRY(destinations_check(view->state));
     SENTINEL_TRY(agent_check(&view->state->strangers, 0));
     SENTINEL_TRY(need(view->state->strangers.beat_deadline_ns == 0, SENTINEL_FORMAT_RANGE));
     SENTINEL_TRY(nodes_check(view));

@@ -29,6 +29,7 @@ from .order import (
     Transfer,
     Withdraw,
 )
+from .pending import OrderPending
 from .receipt import Expectation, verify_receipt
 from .sign import HttpRequest, ReceiptHandle, Session, SignedOrder, Signer
 
@@ -43,6 +44,7 @@ __all__ = [
     "FailedConstraint",
     "HttpRequest",
     "Message",
+    "OrderPending",
     "Place",
     "PolicyDenied",
     "Query",

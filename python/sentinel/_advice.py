@@ -97,6 +97,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "somebody halted it, or its drain has ended, which is a halt",
             "zcp status shows who and why; k of n operators lift it: zcp resume --reason TEXT",
         ),
+        "POLICY_APPROVAL": Advice(
+            "it was signed, rejected, withdrawn or replaced, it has expired, or you approved it",
+            "zcp approvals list shows what waits, and who has approved it",
+        ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"
         ),
@@ -238,6 +242,10 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "HEARTBEAT": "let the agent send a heartbeat with its own key; what fell silent is stopped,"
         " and k of n operators resume it: zcp resume",
         "PROGRESS": "find out why the agent's loop hangs; k of n operators resume it: zcp resume",
+        "APPROVAL": "approvers answer it (zcp approvals list); then send the very same order again",
+        "APPROVAL_REJECTED": "zcp approvals show says who and why; ask anew under a new action id",
+        "APPROVAL_EXPIRED": "ask again under a new action id, and have it approved in time",
+        "APPROVALS_FULL": "withdraw what is not needed, have the rest answered, and ask less often",
         "RENDER_FAILED": "correct the order; a field does not fit the venue's request",
         "SIGN_FAILED": "the status beside it names the remedy",
         "AUDIT_FAILED": "make the log writable, then open the engine again",

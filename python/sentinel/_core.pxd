@@ -85,6 +85,7 @@ cdef extern from "sentinel/policy.h" nogil:
     enum:
         SENTINEL_RESULTS_MAX
         SENTINEL_PASS
+        SENTINEL_WAIT
 
     ctypedef struct sentinel_result:
         uint32_t rule
@@ -127,6 +128,7 @@ cdef extern from "sentinel/policy.h" nogil:
 cdef extern from "sentinel/state.h" nogil:
     enum:
         SENTINEL_SEQUENCES
+        SENTINEL_PENDING_MAX
         SENTINEL_VENUES_MAX
 
     ctypedef struct sentinel_stop_state:
@@ -138,6 +140,18 @@ cdef extern from "sentinel/state.h" nogil:
         int64_t since_ns
         int64_t until_ns
         uint8_t reason_digest32[32]
+
+    ctypedef struct sentinel_pending:
+        uint64_t record
+        uint8_t record_hash32[32]
+        int64_t expires_ns
+        uint64_t action_id
+        uint32_t agent
+        uint8_t status
+        uint8_t quorum
+        uint8_t approver_count
+        uint32_t approvers[8]
+        uint8_t order_digest32[32]
 
     ctypedef struct sentinel_agent_state:
         uint64_t id_highest
@@ -182,6 +196,8 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t instrument_count
         uint32_t asset_count
         sentinel_stop_state *venues
+        uint64_t pending_used
+        sentinel_pending *pending
         sentinel_released released
 
     ctypedef struct sentinel_view:
@@ -358,6 +374,9 @@ cdef extern from "sentinel/gate.h" nogil:
         uint8_t client_id_size
         uint32_t key
         char client_id[64]
+        int64_t pending_until_ns
+        uint8_t approvals_needed
+        uint8_t approvals
         sentinel_decision decision
         sentinel_signature signature
         sentinel_request request
@@ -381,6 +400,11 @@ cdef extern from "sentinel/gate.h" nogil:
                                         int64_t now_ns)
     sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record,
                                        const void *frame, size_t size, int64_t now_ns)
+    sentinel_status sentinel_gate_withdraw(sentinel_context *context, uint64_t *record,
+                                           const sentinel_session *session,
+                                           uint64_t action_id, int64_t now_ns)
+    unsigned sentinel_gate_approvals(const sentinel_context *context,
+                                     const sentinel_pending *row, int64_t now_ns)
     sentinel_status sentinel_gate_check(sentinel_context *context, const void *frame, size_t size,
                                         int64_t now_ns)
     sentinel_status sentinel_session_open(sentinel_session *session,
@@ -425,6 +449,9 @@ cdef extern from "sentinel/engine.h" nogil:
     sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome,
                                          sentinel_session *session, const void *order_bytes,
                                          size_t size, int64_t now_ns)
+    sentinel_status sentinel_engine_withdraw(sentinel_engine *engine, uint64_t *record,
+                                             const sentinel_session *session,
+                                             uint64_t action_id, int64_t now_ns)
     sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns)
     sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record,
                                          const void *frame, size_t size, int64_t now_ns)

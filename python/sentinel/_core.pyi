@@ -166,6 +166,9 @@ class Gate:
     def take(self, frame: Buffer, now_ns: int) -> int:
         """Takes a signed frame; the number of its record."""
 
+    def withdraw(self, session: Session, action_id: int, now_ns: int) -> int:
+        """Takes a request for approval back; the number of the record."""
+
     def check(self, frame: Buffer, now_ns: int) -> None:
         """Checks a frame as `take` would; changes nothing."""
 

@@ -413,13 +413,14 @@ cdef _outcome(const sentinel_outcome *o):
         results.append(_types.Result(
             d.results[i].rule, d.results[i].kind, d.results[i].result == SENTINEL_PASS,
             d.results[i].flags, d.results[i].level, d.results[i].value, d.results[i].bound,
-            d.retry_at_ns[i]))
+            d.retry_at_ns[i], d.results[i].result == SENTINEL_WAIT))
     return _types.Outcome(
         o.verdict, bool(o.recorded), o.reason, o.status, o.record, o.epoch, o.now_ns,
         _copy(o.record_hash32, 32), d.reasons[0] | (<object>d.reasons[1] << 64),
         d.value_micro_usd, tuple(results), _signature(&o.signature) if allowed else None,
         _request(&o.request) if allowed else None, o.venue, o.key,
         _copy(o.client_id, o.client_id_size).decode(), o.usable_until_ms,
+        o.pending_until_ns, o.approvals_needed, o.approvals,
     )
 
 
@@ -432,6 +433,20 @@ cdef list _stops(int scope, const sentinel_stop_state *rows, uint32_t count):
                 scope, rows[i].id, rows[i].mode, rows[i].severity, rows[i].cause, rows[i].record,
                 rows[i].since_ns, rows[i].until_ns, _copy(rows[i].reason_digest32, 32)))
     return found
+
+
+cdef tuple _pending(const sentinel_state *s):
+    cdef list found = []
+    cdef const sentinel_pending *row
+    cdef uint32_t i
+    for i in range(SENTINEL_PENDING_MAX):
+        row = &s.pending[i]
+        if row.status:
+            found.append(_types.PendingState(
+                row.record, _copy(row.record_hash32, 32), row.expires_ns, row.action_id, row.agent,
+                row.status == 2, row.quorum, tuple(row.approvers)[:row.approver_count],
+                _copy(row.order_digest32, 32)))
+    return tuple(sorted(found, key=lambda row: row.record))
 
 
 cdef _state(const sentinel_state *s):
@@ -462,7 +477,7 @@ cdef _state(const sentinel_state *s):
         tuple([s.sequences[i] for i in range(SENTINEL_SEQUENCES)]), _copy(s.last_hash32, 32),
         _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(stops),
         tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
-        tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]),
+        tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]), _pending(s),
     )
 
 
@@ -531,6 +546,22 @@ cdef class Gate:
             with nogil:
                 status = self._take(&record, source, size, now_ns)
         _raise_status(status, "frame", self._errno())
+        return record
+
+    cdef sentinel_status _withdraw(self, uint64_t *record, sentinel_session *session,
+                                   uint64_t action_id, int64_t now_ns) noexcept nogil:
+        return sentinel_gate_withdraw(self.context, record, session, action_id, now_ns)
+
+    def withdraw(self, Session session not None, uint64_t action_id, int64_t now_ns):
+        cdef uint64_t record = 0
+        cdef sentinel_status status
+        if session.gate is not self:
+            raise UsageError("the session belongs to another engine")
+        with self.lock:
+            self._live()
+            with nogil:
+                status = self._withdraw(&record, &session.session, action_id, now_ns)
+        _raise_status(status, f"action {action_id}", self._errno())
         return record
 
     cdef int _errno(self) noexcept:
@@ -704,6 +735,10 @@ cdef class Engine(Gate):
     cdef sentinel_status _take(self, uint64_t *record, const uint8_t *frame, size_t size,
                                int64_t now_ns) noexcept nogil:
         return sentinel_engine_take(self.engine, record, frame, size, now_ns)
+
+    cdef sentinel_status _withdraw(self, uint64_t *record, sentinel_session *session,
+                                   uint64_t action_id, int64_t now_ns) noexcept nogil:
+        return sentinel_engine_withdraw(self.engine, record, session, action_id, now_ns)
 
     cdef int _errno(self) noexcept:
         return sentinel_engine_errno(self.engine)

@@ -9,6 +9,7 @@ from ._advice import REASON as ADVICE
 from ._advice import Advice
 from ._enums import Rule
 from ._order import Order
+from ._policy_explain import asks_text
 from ._record import RULE_IMPLICIT, ResultFlag
 from ._status import REASON_CODE, Reason
 from ._types import Outcome, Result
@@ -33,6 +34,7 @@ _REASON_OF: Final = {
     Rule.ROLLING_CAP: Reason.ROLLING_CAP,
     Rule.RATE_LIMIT: Reason.RATE_LIMIT,
     Rule.HEARTBEAT: Reason.HEARTBEAT,
+    Rule.APPROVAL: Reason.APPROVAL,
 }
 _NOT_KNOWN: Final = (Reason.MARK_ABSENT, Reason.MARK_STALE, Reason.VALUE_OVERFLOW)
 _STOPS: Final = (
@@ -53,7 +55,7 @@ def denial(policy: Policy | None, agent: int, order: Order, outcome: Outcome) ->
         failed = [
             _failed(policy, chain, result, outcome)
             for result in outcome.results
-            if not result.passed
+            if not result.passed and not result.waits
         ]
     kept = outcome.recorded or outcome.reason == Reason.DUPLICATE
     return PolicyDenied(
@@ -66,6 +68,14 @@ def denial(policy: Policy | None, agent: int, order: Order, outcome: Outcome) ->
         cause=advice.cause if advice is not None else "",
         next_step=advice.next_step if advice is not None else "",
     )
+
+
+def waiting(policy: Policy | None, agent: int, outcome: Outcome) -> tuple[FailedConstraint, ...]:
+    """The constraints for which an order waits."""
+    if policy is None or not _knows(policy, agent):
+        return ()
+    chain = policy.chain(policy.node(agent))
+    return tuple(_failed(policy, chain, row, outcome) for row in outcome.results if row.waits)
 
 
 def _knows(policy: Policy, agent: int) -> bool:
@@ -126,6 +136,8 @@ def _suggestion(
     if result.flags & ResultFlag.UNKNOWN:
         reasons = [n for n in _NOT_KNOWN if outcome.reasons >> n & 1]
         return ADVICE[reasons[0].name] if reasons else ADVICE["UNSUPPORTED"]
+    if kind is Rule.APPROVAL and result.waits:
+        return asks_text(row) if row is not None else ADVICE["APPROVAL"]
     if row is None and kind is not Rule.KILL_SWITCH:
         return ADVICE["NO_GRANT"]
     reason = _REASON_OF[kind]

@@ -253,6 +253,22 @@ class Rule(IntEnum):
     ROLLING_CAP = 14
     RATE_LIMIT = 15
     HEARTBEAT = 16
+    APPROVAL = 17
+
+
+class Oversight(IntEnum):
+    """How far people are in the loop, for one action."""
+
+    AUTONOMOUS = 0
+    NOTIFY = 1
+    APPROVE = 2
+
+
+class Ask(IntEnum):
+    """What an approval asks about, as bits of its mask; none: everything."""
+
+    VALUE = 1
+    DESTINATION = 2
 
 
 class Section(IntEnum):
@@ -403,6 +419,7 @@ RULE_ACTIONS: Final[dict[Rule, tuple[Action, ...]]] = {
     Rule.ROLLING_CAP: VALUE_ACTIONS,
     Rule.RATE_LIMIT: tuple(Action),
     Rule.HEARTBEAT: tuple(Action),
+    Rule.APPROVAL: tuple(Action),
 }
 """Actions to which a kind of constraint can apply (docs/2-policy.md)."""
 

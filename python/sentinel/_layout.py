@@ -144,10 +144,10 @@ MARK: Final = Layout("mark", 32, "kind:H _:2 id:I price:D time_ns:q")
 
 POLICY: Final = Layout(
     "policy",
-    176,
+    192,
     "semantics_version:I attempt_limit:I attempt_interval_ns:q clock_tolerance_ns:q"
     " mark_max_age_ns:q market_band_ppm:I book_entries:I source_digest32:32s sections:20I"
-    " oversight:16s lease_ns:q",
+    " oversight:16s lease_ns:q approval_ns:q approval_quorum:B _:7",
 )
 NODE: Final = Layout(
     "node",

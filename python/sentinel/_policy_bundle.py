@@ -135,6 +135,7 @@ class Constraint:
     bound_scale: int
     window_ns: int
     max_age_ns: int
+    quorum: int
     mask: int
     actions: int
     venues: int
@@ -170,6 +171,10 @@ class Policy:
     market_band_ppm: int
     book_entries: int
     source_digest: bytes
+    oversight: bytes
+    """By action: `Oversight`."""
+    approval_quorum: int
+    approval_ns: int
     nodes: tuple[Node, ...]
     assets: Mapping[int, Asset]
     networks: Mapping[int, Network]
@@ -359,6 +364,9 @@ class _Reader:
             "market_band_ppm": head["market_band_ppm"],
             "book_entries": head["book_entries"],
             "source_digest": head["source_digest32"],
+            "oversight": head["oversight"],
+            "approval_quorum": head["approval_quorum"],
+            "approval_ns": head["approval_ns"],
             "nodes": nodes,
             "constraints": constraints,
             "assets": self._assets(),
@@ -404,6 +412,7 @@ class _Reader:
                     bound_scale=row["bound_scale"],
                     window_ns=row["window_ns"],
                     max_age_ns=row["max_age_ns"],
+                    quorum=row["quorum"],
                     mask=row["mask"],
                     actions=row["actions"],
                     venues=row["venues"],

@@ -132,6 +132,7 @@ class DraftConstraint:
     bound_scale: int = 0
     window_ns: int = 0
     max_age_ns: int = 0
+    quorum: int = 0
     derived: bool = False
 
 
@@ -154,6 +155,9 @@ class Draft:
     keys: dict[str, DraftKey]
     constraints: tuple[DraftConstraint, ...]
     sanctions: tuple[bytes, ...]
+    oversight: bytes
+    approval_quorum: int
+    approval_ns: int
 
     def chain(self, node: DraftNode) -> Iterator[DraftNode]:
         """The node, its parent, and so on up to the firm."""

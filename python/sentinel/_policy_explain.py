@@ -12,6 +12,7 @@ from ._enums import (
     MASK_ENUMS,
     RULE_ACTIONS,
     Action,
+    Ask,
     Mode,
     Product,
     Purpose,
@@ -23,6 +24,7 @@ from ._enums import (
 )
 from ._policy_bundle import Constraint, Instrument, Key, Node, Policy
 from ._policy_draft import ENDPOINT_GRANTED
+from ._policy_people import oversight_text
 
 _MONEY: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 _ALL_VENUES: Final = mask_of(Venue)
@@ -91,7 +93,27 @@ def value_text(
         return units.format_duration(value)
     if kind is Rule.KILL_SWITCH:
         return f"{value} stops" if value != 1 else "1 stop"
+    if kind is Rule.APPROVAL:
+        return _asked(value, constraint)
     return str(value)
+
+
+def _asked(value: int, constraint: Constraint | None) -> str:
+    if constraint is None:  # of oversight: the action
+        return label(Action(value)) if value else "no such action"
+    if constraint.mask & Ask.VALUE:
+        return units.format_money(value)
+    return "asks" if value else "asks nobody"
+
+
+def asks_text(row: Constraint) -> str:
+    """When an approval asks people."""
+    when = []
+    if row.mask & Ask.VALUE:
+        when.append(f"above {units.format_money(row.bound)}")
+    if row.mask & Ask.DESTINATION:
+        when.append("to a destination that is used for the first time")
+    return " or ".join(when) or "always"
 
 
 def bound_text(policy: Policy, kind: Rule, bound: int, constraint: Constraint | None) -> str:
@@ -130,6 +152,9 @@ def constraint_text(policy: Policy, row: Constraint) -> str:
         return f"at most {bound} by one action"
     if row.kind is Rule.QUANTITY_CAP:
         return f"at most {bound} in one order"
+    if row.kind is Rule.APPROVAL:
+        people = f"{row.quorum} approver{'s' if row.quorum != 1 else ''}"
+        return f"{asks_text(row)}: {people} within {units.format_duration(row.window_ns)}"
     if row.kind is Rule.PRICE_COLLAR:
         age = units.format_duration(row.max_age_ns)
         return f"within {bound} of the mark, which is at most {age} old"
@@ -187,6 +212,11 @@ def explain(policy: Policy, agent: str | int | Node) -> tuple[Explained, ...]:
         )
         for row in policy.constraints_of(node)
     ]
+    people = oversight_text(policy.oversight, policy.approval_quorum, policy.approval_ns)
+    if people:
+        asked = [a for a in Action if policy.oversight[a]]
+        applies = ", ".join(map(label, asked))
+        rows.append(Explained(policy.nodes[0].path, "", "oversight", people, applies))
     return (first, *rows)
 
 
@@ -298,6 +328,10 @@ def _settings(before: Policy, after: Policy) -> list[Change]:
             "marks.market_band": units.format_ratio(policy.market_band_ppm),
             "book.entries": str(policy.book_entries),
             "sanctions": f"{policy.sanction_count} addresses",
+            "oversight": oversight_text(
+                policy.oversight, policy.approval_quorum, policy.approval_ns
+            )
+            or "none",
         }
 
     old, new = texts(before), texts(after)

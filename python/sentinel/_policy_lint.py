@@ -8,11 +8,14 @@ from typing import Final
 
 from . import _core, units
 from ._enums import (
+    CANCEL_ACTIONS,
     FUND_ACTIONS,
     Action,
+    Ask,
     Contract,
     NodeKind,
     OrderType,
+    Oversight,
     Product,
     Rule,
     TimeInForce,
@@ -30,6 +33,7 @@ from ._policy_draft import (
     DraftNode,
     sanction_digest,
 )
+from ._policy_people import actions_of
 from ._policy_yaml import Path
 from ._venue_rows import not_traded
 
@@ -37,9 +41,11 @@ _ALL_VENUES: Final = mask_of(Venue)
 CODES: Final = frozenset(
     {
         "agent-can-do-nothing",
+        "approval-never-asks",
         "cancels-share-budget",
         "cancels-slower-than-orders",
         "cancels-unlimited",
+        "cancels-wait",
         "cap-above-limit",
         "destination-sanctioned",
         "endpoint-granted",
@@ -59,6 +65,7 @@ CODES: Final = frozenset(
     }
 )
 """Every code of a warning."""
+_CANCELS: Final = mask_of(CANCEL_ACTIONS)
 _SPENDING: Final = (Rule.VALUE_CAP, Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 _LIMIT_TYPES: Final = mask_of((OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT))
 _FILLING_TIMES: Final = mask_of((TimeInForce.IOC, TimeInForce.FOK))
@@ -269,6 +276,39 @@ def _limits(linter: _Linter) -> Iterator[Warning]:
                     "lower the cap or raise the limit",
                     key=False,
                 )
+
+
+def _approvals(linter: _Linter) -> Iterator[Warning]:
+    for row in linter.draft.constraints:
+        if row.kind is not Rule.APPROVAL:
+            continue
+        node = linter.draft.nodes[row.node]
+        if not row.mask and row.actions & _CANCELS:
+            yield linter.warn(
+                "cancels-wait",
+                row.at,
+                f"{row.name!r} of {node.path!r} lets cancels wait for people",
+                "name what it is about: `when: {actions: …}`",
+                key=False,
+            )
+        caps = [cap for cap in linter.rows(node, Rule.VALUE_CAP) if cap.bound <= row.bound]
+        if row.mask == Ask.VALUE and any(_always(cap) & row.actions == row.actions for cap in caps):
+            yield linter.warn(
+                "approval-never-asks",
+                row.at,
+                f"{row.name!r} of {node.path!r} asks above {units.format_money(row.bound)}, and"
+                f" {caps[0].name!r} refuses all that is",
+                "raise the cap, or ask below it",
+                key=False,
+            )
+    waiting = actions_of(linter.draft.oversight, Oversight.APPROVE)
+    if mask_of(waiting) & _CANCELS:
+        yield linter.warn(
+            "cancels-wait",
+            ("oversight", "approve"),
+            "`oversight` lets cancels wait for people",
+            "take them from the list",
+        )
 
 
 def _rates(linter: _Linter) -> Iterator[Warning]:
@@ -490,6 +530,7 @@ _CHECKS: Final[tuple[Callable[[_Linter], Iterator[Warning]], ...]] = (
     _destinations,
     _limits,
     _rates,
+    _approvals,
     _unreachable,
     _marks,
     _traded,

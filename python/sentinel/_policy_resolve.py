@@ -38,6 +38,7 @@ from ._policy_draft import (
     constraint_id,
     sanction_digest,
 )
+from ._policy_people import read_approval, read_oversight
 from ._policy_tables import member
 from ._policy_watch import Watch
 from ._policy_yaml import Document, Path
@@ -189,6 +190,8 @@ class Resolver(Watch):
         self._rates(node)
         for item in self._items((*at, "heartbeat")):
             self._add(node, Rule.HEARTBEAT, "heartbeat", item, **self._heartbeat(item))
+        for item in self._items((*at, "approval")):
+            self._add(node, Rule.APPROVAL, "approval", item, **read_approval(self, item))
         added = self._constraints[before:]
         added.sort(key=lambda constraint: constraint.kind)  # stable
         self._constraints[before:] = added
@@ -558,6 +561,7 @@ class Resolver(Watch):
             keys=keys,
             constraints=tuple(self._constraints),
             sanctions=self._read_sanctions(),
+            **read_oversight(self),
         )
         self._check_limits(draft)
         return draft

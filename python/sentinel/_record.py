@@ -23,7 +23,7 @@ RULE_IMPLICIT: Final = 0xFFFFFFFF
 RESULTS_MAX: Final = 128
 SUBJECT_BYTES_MAX: Final = 20_480
 
-_HEADER = struct.Struct("<HHIQQ32sqIBBHQQIIQHHHHI4s32s32s32s96s8s")
+_HEADER = struct.Struct("<HHIQQ32sqIBBHQQIIQHHHHI4s32s32s32s96sQ")
 _RESULT = struct.Struct("<IBBBBqq")
 _ORDER_BYTES_MAX: Final = 384
 
@@ -42,6 +42,7 @@ class RecordType(IntEnum):
     REFUSED = 9
     HALT = 10
     STOP = 11
+    WITHDRAWN = 12
 
 
 class Verdict(IntEnum):
@@ -62,6 +63,7 @@ class RecordFlag(IntEnum):
     UNPROVEN = 4
     CLOCK_HELD = 8
     LAB = 16
+    NOTIFY = 32
 
 
 class ResultFlag(IntEnum):
@@ -80,6 +82,7 @@ _SUBJECT_BYTES: Final = {
     RecordType.SNAPSHOT: 40,
     RecordType.REFUSED: 48,
     RecordType.HALT: 8,
+    RecordType.WITHDRAWN: 48,
 }
 _STOP_BYTES: Final = 40  # then the frame that the stop follows from, if any
 
@@ -95,6 +98,12 @@ class RecordResult:
     level: int
     value: int
     bound: int
+    waits: bool = False
+
+    @property
+    def word(self) -> str:
+        """PASS, FAIL or WAIT."""
+        return "PASS" if self.passed else "WAIT" if self.waits else "FAIL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,7 @@ class Record:
     semantics_version: int
     key: int
     key_counter: int
+    pending: int  # record of the request that this one answers; 0: none
     flags: int
     policy_hash: bytes
     limit_hash: bytes
@@ -155,15 +165,17 @@ def parse_record(raw: bytes) -> Record:
     (version, kind, size, number, epoch, prev_hash, now_ns, agent, verdict, release_mode, reason,
      reasons_low, reasons_high, semantics, key, key_counter, subject_size, result_count,
      outcome_size, reserved0, flags, reserved1, policy_hash, limit_hash, authority_hash,
-     commitments, reserved2) = _HEADER.unpack_from(raw)  # fmt: skip
+     commitments, pending) = _HEADER.unpack_from(raw)  # fmt: skip
     if version != 1:
         raise _corrupt("version")
     if kind not in RecordType.__members__.values():
         raise _corrupt("type")
-    if verdict not in Verdict.__members__.values() or now_ns < 0 or flags >= 32 or reason >= 128:
+    if verdict not in Verdict.__members__.values() or now_ns < 0 or flags >= 64 or reason >= 128:
         raise _corrupt("range")
-    if reserved0 or any(reserved1) or any(reserved2):
+    if reserved0 or any(reserved1):
         raise _corrupt("reserved bytes")
+    if pending and pending >= number:
+        raise _corrupt("range")
     is_order = kind == RecordType.ORDER
     if outcome_size != (OUTCOME_BYTES if is_order else 0) or result_count > RESULTS_MAX:
         raise _corrupt("outcome or results")
@@ -200,7 +212,7 @@ def parse_record(raw: bytes) -> Record:
         raw=raw, hash=record_hash(raw[:HEADER_BYTES]), type=RecordType(kind), number=number,
         epoch=epoch, prev_hash=prev_hash, now_ns=now_ns, agent=agent, verdict=Verdict(verdict),
         release_mode=release_mode, reason=reason, reasons=reasons_low | reasons_high << 64,
-        semantics_version=semantics, key=key, key_counter=key_counter, flags=flags,
+        semantics_version=semantics, key=key, key_counter=key_counter, pending=pending, flags=flags,
         policy_hash=policy_hash, limit_hash=limit_hash, authority_hash=authority_hash,
         subject=subject, results=_results(results), payload_digest=outcome[:32],
         signature_digest=outcome[32:64], decision_digest=decision,
@@ -210,9 +222,10 @@ def parse_record(raw: bytes) -> Record:
 def _results(data: bytes) -> tuple[RecordResult, ...]:
     rows = []
     for rule, kind, result, flags, level, value, bound in _RESULT.iter_unpack(data):
-        if result not in (1, 2):
+        if result not in (1, 2, 3):
             raise _corrupt("result")
-        rows.append(RecordResult(rule, kind, result == 1, flags, level, value, bound))
+        row = RecordResult(rule, kind, result == 1, flags, level, value, bound, result == 3)
+        rows.append(row)
     return tuple(rows)
 
 

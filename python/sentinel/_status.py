@@ -36,6 +36,7 @@ class Status(IntEnum):
     POLICY_SCOPE = 0x0309
     POLICY_ENDPOINT = 0x030A
     POLICY_STOPPED = 0x030B
+    POLICY_APPROVAL = 0x030C
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -126,6 +127,10 @@ class Reason(IntEnum):
     RATE_LIMIT = 68
     HEARTBEAT = 69
     PROGRESS = 70
+    APPROVAL = 71
+    APPROVAL_REJECTED = 72
+    APPROVAL_EXPIRED = 73
+    APPROVALS_FULL = 74
     RENDER_FAILED = 100
     SIGN_FAILED = 101
     AUDIT_FAILED = 102
@@ -159,6 +164,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0309: "the command names a node, venue or instrument that does not exist",
         0x030A: "a key for several products leaves the endpoint open, and that is not granted",
         0x030B: "what is halted is not drained; resume it first",
+        0x030C: "there is no such open request, or that approver has approved it before",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",
@@ -248,6 +254,10 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         68: "rate_limit",
         69: "heartbeat_missing",
         70: "progress_stalled",
+        71: "approval_needed",
+        72: "approval_rejected",
+        73: "approval_expired",
+        74: "approvals_full",
         100: "render_failed",
         101: "sign_failed",
         102: "audit_failed",
@@ -273,7 +283,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         19: "the release mode is reserved",
         25: "the agent is not in the policy",
         26: "the order names another agent than its session",
-        27: "this action id was signed before",
+        27: "this action id was signed before, or waits for approval with another order",
         28: "the action id is zero, or below the agent's window of 64",
         29: "the parent agent is not in the policy",
         30: "the instrument is not in the table",
@@ -315,6 +325,10 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         68: "the rate limit is reached",
         69: "the agent has not beaten since it was started or resumed, or fell silent",
         70: "an iteration of the agent runs for too long",
+        71: "it waits for approvers",
+        72: "an approver rejected it",
+        73: "it was not approved and asked for again in time",
+        74: "too many orders of the agent, or of all, wait for approval",
         100: "the venue's request could not be rendered",
         101: "the signature could not be made",
         102: "the record could not be kept; the signature was wiped",

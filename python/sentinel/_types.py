@@ -14,6 +14,7 @@ __all__ = [
     "KeyInfo",
     "Mark",
     "Outcome",
+    "PendingState",
     "RawRecord",
     "Request",
     "Result",
@@ -47,6 +48,12 @@ class Result:
     value: int
     bound: int
     retry_at_ns: int
+    waits: bool = False
+
+    @property
+    def word(self) -> str:
+        """PASS, FAIL or WAIT."""
+        return "PASS" if self.passed else "WAIT" if self.waits else "FAIL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,8 @@ class Outcome:
 
     `reasons` is the bitmap of all reasons; `value_micro_usd` is -1 when not known or needed.
     `client_id`: how the venue knows the order. `usable_until_ms`: when the request stops being
-    usable, 2^63-1 for never.
+    usable, 2^63-1 for never. PENDING: `pending_until_ns` is when the request expires,
+    `approvals_needed` and `approvals` how many approvers it needs and has.
     """
 
     verdict: int
@@ -116,6 +124,9 @@ class Outcome:
     key: int
     client_id: str
     usable_until_ms: int
+    pending_until_ns: int
+    approvals_needed: int
+    approvals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,21 @@ class StopState:
     since_ns: int
     until_ns: int
     reason_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PendingState:
+    """An order that waits for approvers; `approvers` are ids of keys."""
+
+    record: int
+    record_hash: bytes
+    expires_ns: int
+    action_id: int
+    agent: int
+    rejected: bool
+    quorum: int
+    approvers: tuple[int, ...]
+    order_digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +210,7 @@ class EngineState:
     marks: tuple[Mark, ...]
     nonce_next: int
     usable_until_ms: tuple[int, ...]
+    pending: tuple[PendingState, ...]
 
 
 @dataclass(frozen=True, slots=True)

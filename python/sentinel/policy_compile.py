@@ -207,6 +207,9 @@ class _Encoder:
             book_entries=draft.book_entries,
             source_digest32=hashlib.sha256(draft.document.text.encode()).digest(),
             sections=table,
+            oversight=draft.oversight,
+            approval_ns=draft.approval_ns,
+            approval_quorum=draft.approval_quorum,
         )
         return head + b"".join(parts)
 
@@ -357,6 +360,7 @@ class _Encoder:
             kind=row.kind,
             each=int(row.each),
             bound_scale=row.bound_scale,
+            quorum=row.quorum,
             actions=row.actions,
             venues=row.venues,
             instrument=instruments[row.instrument].id if row.instrument is not None else 0,

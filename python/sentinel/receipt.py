@@ -132,7 +132,7 @@ def describe_results(record: Record) -> list[dict[str, Any]]:
     for result in record.results:
         row: dict[str, Any] = {
             "type": _name(Rule, result.kind),
-            "result": "PASS" if result.passed else "FAIL",
+            "result": result.word,
             "value": result.value,
             "bound": result.bound,
         }

@@ -50,10 +50,12 @@ from ._types import Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SigningFailed, UsageError, raise_status
 from .order import from_json
+from .pending import OrderPending, Waiting, pending
 from .policy import Policy, compile_policy, decode_policy
 
 __all__ = [
     "HttpRequest",
+    "OrderPending",
     "ReceiptHandle",
     "Session",
     "SignedOrder",
@@ -250,11 +252,13 @@ class Signer:
 
     def _take_id(self, agent: int, wanted: int | None) -> int:
         if agent not in self._next_ids:
-            rows = {row.node: row.id_highest for row in self._engine.state().agents}
-            self._next_ids[agent] = rows.get(agent, 0) + 1
-        taken = self._next_ids[agent] if wanted is None else wanted
-        self._next_ids[agent] = max(self._next_ids[agent], taken + 1)
-        return taken
+            state = self._engine.state()
+            taken = [row.id_highest for row in state.agents if row.node == agent]
+            taken += [row.action_id for row in state.pending if row.agent == agent]
+            self._next_ids[agent] = max(taken, default=0) + 1
+        chosen = self._next_ids[agent] if wanted is None else wanted
+        self._next_ids[agent] = max(self._next_ids[agent], chosen + 1)
+        return chosen
 
     def _sign(
         self, session: _core.Session, order: Order, action_id: int | None, now_ns: int | None
@@ -266,6 +270,8 @@ class Signer:
             packed = order.pack(agent=session.agent, action_id=taken)
             outcome = self._engine.sign(session, packed, _now(now_ns))
         if outcome.signature is None or outcome.request is None:
+            if outcome.verdict == Verdict.PENDING:
+                raise pending(self._policy_now(), session.agent, order, taken, outcome)
             raise self._refusal(session.agent, order, outcome)
         return SignedOrder(
             request=HttpRequest.of(outcome.request),
@@ -284,6 +290,10 @@ class Signer:
             usable_until_ms=None if outcome.usable_until_ms == _NEVER else outcome.usable_until_ms,
             handle=ReceiptHandle(self._installed.engine_id, outcome.epoch, outcome.record),
         )
+
+    def _withdraw(self, session: _core.Session, action_id: int, now_ns: int | None) -> int:
+        with self._lock:
+            return self._engine.withdraw(session, action_id, _now(now_ns))
 
     def _account(self, key: int) -> str:
         if key not in self._accounts:
@@ -487,7 +497,7 @@ class Signer:
         return self._installed.terms(max(now_ns, last + 1), now_ns)
 
 
-class Session:
+class Session(Waiting):
     """One agent's session. Orders that name another agent cannot come from it."""
 
     def __init__(self, signer: Signer, path: str, session: _core.Session) -> None:
@@ -515,8 +525,8 @@ class Session:
         next above the agent's highest; a second use of one is refused as a duplicate. `reasons`:
         why the agent asks; kept beside the log, its digest in the record.
 
-        Raises PolicyDenied (with every constraint that failed), SigningFailed, EngineHalted,
-        OrderInvalid.
+        Raises OrderPending (it waits for approvers), PolicyDenied (with every constraint that
+        failed), SigningFailed, EngineHalted, OrderInvalid.
         """
         if not isinstance(order, Order):
             order = from_json(order, resolve=self._signer.resolve)

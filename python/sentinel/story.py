@@ -123,7 +123,7 @@ def _result(policy: Policy | None, result: Any) -> dict[str, Any]:
     explicit = result.rule != RULE_IMPLICIT and result.rule < len(rows)
     row = rows[result.rule] if explicit else None
     data: dict[str, Any] = {
-        "result": "PASS" if result.passed else "FAIL",
+        "result": result.word,
         "type": label(Rule(result.kind)) if known else str(result.kind),
         "name": row.name if row is not None else "",
         "value": result.value,
@@ -144,6 +144,8 @@ def _command(names: _Names, installed: Installed, record: Record) -> dict[str, A
     digest = command["reason_digest32"]
     policy = names.policy(record.policy_hash)
     name = name_of(policy, command["scope"], command["target"])
+    if command["scope"] == Scope.RECORD:
+        name = str(command["record"])
     return {
         "verb": label(Command(command["verb"])),
         label(Scope(command["scope"])): name,
@@ -244,6 +246,11 @@ def _halt(names: _Names, installed: Installed, record: Record) -> dict[str, Any]
     return {"why": STATUS_TEXT.get(status, str(status))}
 
 
+def _withdrawn(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    request, _, action_id = struct.unpack("<Q32sQ", record.subject)
+    return {"request": request, "action_id": action_id}
+
+
 def _stop(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
     scope, mode, cause, target, deadline, sequence, rule, key, detail, _ = struct.unpack_from(
         "<HBBIqQIII4s", record.subject
@@ -272,6 +279,7 @@ _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str
     RecordType.REFUSED: _refused,
     RecordType.HALT: _halt,
     RecordType.STOP: _stop,
+    RecordType.WITHDRAWN: _withdrawn,
 }
 
 
@@ -410,6 +418,10 @@ def _commands(
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
             command = COMMAND.unpack(frame.payload)
             scope, number = command["scope"], command["target"]
+            if scope == Scope.RECORD:
+                if command["record"] in (target.number, target.pending):
+                    found.append(_describe(names, installed, record))
+                continue
             here = chain if scope == Scope.NODE else instruments
             if scope == Scope.VENUE or number in here:
                 found.append(_describe(names, installed, record))

@@ -329,8 +329,10 @@ static inline void bundle_full(bundle_build *b) {
             sentinel_constraint *row = add_constraint(b, 100u + kind, FIRM, kind);
             row->max_age_ns = kind == SENTINEL_RULE_PRICE_COLLAR;
             row->window_ns = kind == SENTINEL_RULE_ROLLING_CAP ||
-                             kind == SENTINEL_RULE_RATE_LIMIT || kind == SENTINEL_RULE_HEARTBEAT;
+                             kind == SENTINEL_RULE_RATE_LIMIT || kind == SENTINEL_RULE_HEARTBEAT ||
+                             kind == SENTINEL_RULE_APPROVAL;
             row->mask = kind == SENTINEL_RULE_HEARTBEAT ? 1u << SENTINEL_HALTED : row->mask;
+            row->quorum = kind == SENTINEL_RULE_APPROVAL;
         }
     }
     add_bound(b, 200, AGENT, SENTINEL_RULE_DAILY_LIMIT, 5)->each = SENTINEL_EACH_AGENT;

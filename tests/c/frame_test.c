@@ -298,8 +298,9 @@ static void test_commands_of_later_verbs_and_scopes_are_refused(void) {
         scene_command(s, verb, FIRM_ID);
         frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
         frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+        int is_answer = verb == SENTINEL_COMMAND_APPROVE || verb == SENTINEL_COMMAND_REJECT;
         CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now),
-                 SENTINEL_FORMAT_RANGE);
+                 is_answer ? SENTINEL_POLICY_SIGNATURE : SENTINEL_FORMAT_RANGE);
     }
     for (uint8_t scope = SENTINEL_SCOPE_RECORD; scope < SENTINEL_SCOPE_COUNT; scope++) {
         check_command(s, offsetof(sentinel_command, scope), scope, SENTINEL_FORMAT_RANGE);

@@ -23,6 +23,7 @@ enum {
     KEY_FEEDER = 15,
     KEY_AGENT_A = 16, /* agent A's own */
     KEY_AGENT_B = 17,
+    KEY_APPROVER = 81, /* and the two after it */
     FIRM_ID = 1000,
     AGENT_A = 2001,
     AGENT_B = 2002,
@@ -48,6 +49,10 @@ typedef struct gate_scene {
     uint64_t id;
     uint64_t sequences[SENTINEL_SEQUENCES];
     uint8_t engine_id32[32];
+    struct {
+        int64_t expires_ns; /* 0: not in the authority */
+        uint32_t key;       /* whose public key stands under the id */
+    } approvers[3];
     _Alignas(8) uint8_t frame[65536];
     size_t frame_size;
     _Alignas(8) uint8_t authority[8192];
@@ -183,6 +188,17 @@ static void scene_command_at(gate_scene *s, uint16_t verb, uint16_t scope, uint3
                 ++s->sequences[SENTINEL_FRAME_COMMAND]);
 }
 
+/* A command about a pending record, unsigned; approver n signs with frame_sign. */
+static inline void scene_answer(gate_scene *s, uint16_t verb, uint64_t record,
+                                const uint8_t hash32[32]) {
+    sentinel_command command = {
+        .verb = verb, .scope = SENTINEL_SCOPE_RECORD, .reason_size = 4, .record = record};
+    memcpy(command.record_hash32, hash32, 32);
+    hash_bytes(command.reason_digest32, "test", 4);
+    frame_begin(s, SENTINEL_FRAME_COMMAND, &command, sizeof command,
+                ++s->sequences[SENTINEL_FRAME_COMMAND]);
+}
+
 static void scene_command(gate_scene *s, uint16_t verb, uint32_t node) {
     scene_command_at(s, verb, SENTINEL_SCOPE_NODE, node, 0);
 }
@@ -264,7 +280,7 @@ static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint
 static void scene_authority(gate_scene *s) {
     struct {
         sentinel_authority head;
-        sentinel_authority_key rows[6];
+        sentinel_authority_key rows[9];
     } authority = {.head = {.key_count = 6}};
     static const struct {
         uint32_t key, power, node;
@@ -283,11 +299,24 @@ static void scene_authority(gate_scene *s) {
         memcpy(authority.rows[i].public_key32,
                sentinel_keyring_find(s->people, holders[i].key)->public_key, 32);
     }
+    for (uint32_t i = 0; i < 3; i++) {
+        if (s->approvers[i].expires_ns != 0) {
+            sentinel_authority_key *row = &authority.rows[authority.head.key_count++];
+            *row = authority.rows[0];
+            row->id = KEY_APPROVER + i;
+            row->powers = 1u << SENTINEL_POWER_APPROVER;
+            row->expires_ns = s->approvers[i].expires_ns;
+            memcpy(row->public_key32,
+                   sentinel_keyring_find(s->people, s->approvers[i].key)->public_key, 32);
+            authority.head.threshold[SENTINEL_POWER_APPROVER] = 1;
+        }
+    }
     authority.head.threshold[SENTINEL_POWER_POLICY] = 1;
     authority.head.threshold[SENTINEL_POWER_OPERATOR] = 2;
     authority.head.threshold[SENTINEL_POWER_FEED_MARK] = 1;
     authority.head.threshold[SENTINEL_POWER_AGENT] = 1;
-    frame_begin(s, SENTINEL_FRAME_AUTHORITY, &authority, sizeof authority,
+    frame_begin(s, SENTINEL_FRAME_AUTHORITY, &authority,
+                sizeof authority.head + authority.head.key_count * sizeof authority.rows[0],
                 ++s->sequences[SENTINEL_FRAME_AUTHORITY]);
     frame_sign(s, KEY_ROOT, 0);
     memcpy(s->authority, s->frame, s->frame_size);
@@ -316,6 +345,12 @@ static void scene_bare(gate_scene *s) {
     scene_key(s->ring, KEY_MESSAGE, SENTINEL_PURPOSE_MESSAGE, SENTINEL_ALGORITHM_ED25519, 0);
     for (uint32_t key = KEY_ROOT; key <= KEY_AGENT_B; key++) {
         scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t key = KEY_APPROVER + i;
+        scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
+        s->approvers[i].expires_ns = INT64_MAX;
+        s->approvers[i].key = key;
     }
     sentinel_genesis *genesis = &s->config.genesis;
     memcpy(genesis->magic, "SENTGENE", 8);

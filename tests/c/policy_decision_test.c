@@ -171,12 +171,14 @@ static void test_each_kind_applies_to_its_actions(void) {
         {SENTINEL_RULE_VALUE_CAP, 0x186},    {SENTINEL_RULE_QUANTITY_CAP, 0x006},
         {SENTINEL_RULE_PRICE_COLLAR, 0x006}, {SENTINEL_RULE_DAILY_LIMIT, 0x186},
         {SENTINEL_RULE_ROLLING_CAP, 0x186},  {SENTINEL_RULE_RATE_LIMIT, 0x3fe},
+        {SENTINEL_RULE_APPROVAL, 0x3fe},
     };
-    CHECK_EQ(sizeof table / sizeof *table, SENTINEL_RULE_COUNT - 2);
+    CHECK_EQ(sizeof table / sizeof *table, SENTINEL_RULE_COUNT - 3);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         scene_begin();
         sentinel_constraint *row = add_constraint(&S.build, 9, AGENT, table[i].kind);
         row->window_ns = table[i].kind >= SENTINEL_RULE_ROLLING_CAP;
+        row->quorum = table[i].kind == SENTINEL_RULE_APPROVAL;
         row->max_age_ns = table[i].kind == SENTINEL_RULE_PRICE_COLLAR;
         scene_load();
         for (uint16_t action = 1; action < SENTINEL_ACTION_COUNT; action++) {

@@ -1,8 +1,9 @@
 /* Replay of whatever happens. Goal: every record that the engine makes is
  * decided again alike, with keys and without, from the beginning and from any
  * snapshot. Method: random steps from a seed (orders of all kinds at venues
- * with nonces and without, retries, floods, stops of every scope, feeds,
- * heartbeats and silence, new policies, clocks that jump), then a replay.
+ * with nonces and without, retries, floods, stops of every scope, requests for
+ * approval and what becomes of them, feeds, heartbeats and silence, new policies
+ * and authorities, clocks that jump), then a replay.
  * SENTINEL_SEED=n repeats one. */
 #include "gate_scene.h"
 
@@ -66,6 +67,23 @@ static void make_keys(void) {
     CHECK_OK(sentinel_keyring_generate(scene.ring, &info));
 }
 
+/* People are asked about some orders, or about all of an action. */
+static void asks_perhaps(bundle_build *b) {
+    if (draw(4) != 0) {
+        sentinel_constraint *row = add_bound(b, 72, (uint32_t)draw(3), SENTINEL_RULE_APPROVAL,
+                                             INT64_C(20000000) * (int64_t)draw(4));
+        row->mask = SENTINEL_ASK_VALUE;
+        row->quorum = (uint8_t)(1 + draw(2));
+        row->window_ns = (int64_t)(1 + draw(20)) * SECOND_NS;
+    }
+    if (draw(4) == 0) {
+        b->policy.oversight[SENTINEL_ACTION_PLACE] = (uint8_t)(1 + draw(2));
+        b->policy.oversight[SENTINEL_ACTION_MESSAGE] = SENTINEL_OVERSIGHT_APPROVE;
+        b->policy.approval_quorum = 1;
+        b->policy.approval_ns = 5 * SECOND_NS;
+    }
+}
+
 static void new_policy(void) {
     bundle_build *b = &scene.build;
     scene_policy_rows(&scene);
@@ -96,6 +114,7 @@ static void new_policy(void) {
         (void)scene_beat_rule(&scene, (uint32_t)draw(3), (uint8_t)(1 + draw(2)),
                               (int64_t)(1 + draw(3)), (int64_t)draw(3));
     }
+    asks_perhaps(b);
     uint64_t at = count();
     (void)scene_load(&scene); /* a halted agent may not be left out */
     if (sentinel_gate_view(scene.context)->bundle.frame->sequence ==
@@ -112,6 +131,31 @@ static void reduce_perhaps(sentinel_order *order) {
     if (draw(2) != 0) {
         order->header.present |= SENTINEL_PRESENT_REDUCE_ONLY;
         order->place.reduce_only = 1;
+    }
+}
+
+static sentinel_order asked[SENTINEL_PENDING_MAX]; /* by row */
+
+static int some_row(void) {
+    uint64_t used = sentinel_gate_state(scene.context)->pending_used;
+    if (used == 0) {
+        return -1;
+    }
+    int row = (int)draw(SENTINEL_PENDING_MAX);
+    while ((used >> row & 1) == 0) {
+        row = (row + 1) % (int)SENTINEL_PENDING_MAX;
+    }
+    return row;
+}
+
+/* Remembers an order that now waits, by the row that it has. */
+static void remember_asked(const sentinel_order *order) {
+    const sentinel_state *state = sentinel_gate_state(scene.context);
+    for (unsigned i = 0; i < SENTINEL_PENDING_MAX; i++) {
+        if (scene.outcome.verdict == SENTINEL_PENDING && (state->pending_used >> i & 1) != 0 &&
+            state->pending[i].record == scene.outcome.record) {
+            asked[i] = *order;
+        }
     }
 }
 
@@ -182,6 +226,7 @@ static void some_order(void) {
         sentinel_gate_sign(scene.context, &scene.outcome, &scene.session, bytes, size, scene.now));
     if (size == order.header.size_bytes) {
         last = order;
+        remember_asked(&order);
     }
 }
 
@@ -231,10 +276,64 @@ static void some_beat(void) {
     (void)scene_take(&scene);
 }
 
+static void new_authority(void) {
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t how = draw(4);
+        scene.approvers[i].expires_ns = how == 0   ? 0
+                                        : how == 1 ? scene.now + 3 * SECOND_NS
+                                                   : INT64_MAX;
+    }
+    scene_authority(&scene);
+    uint64_t at = 0;
+    if (sentinel_gate_take(scene.context, &at, scene.frame, scene.frame_size, scene.now) ==
+        SENTINEL_OK) {
+        keep_bundle(at, scene.authority, scene.authority_size);
+    }
+}
+
+/* Approvers, and the agent, see to a request; sometimes to one that is over. */
+static void some_answer(void) {
+    int row = some_row();
+    if (row < 0) {
+        return;
+    }
+    const sentinel_pending *pending = &sentinel_gate_state(scene.context)->pending[row];
+    uint64_t what = draw(10);
+    if (what < 3) {
+        scene.session.agent = pending->agent;
+        scene.session.generation = 0;
+        CHECK_OK(sentinel_gate_sign(scene.context, &scene.outcome, &scene.session, &asked[row],
+                                    asked[row].header.size_bytes, scene.now));
+        remember_asked(&asked[row]);
+        return;
+    }
+    if (what == 3) {
+        sentinel_session owner = {.agent = pending->agent};
+        sentinel_status status =
+            sentinel_gate_withdraw(scene.context, NULL, &owner, pending->action_id, scene.now);
+        CHECK(status == SENTINEL_OK || status == SENTINEL_POLICY_APPROVAL);
+        return;
+    }
+    scene_answer(&scene, what == 4 ? SENTINEL_COMMAND_REJECT : SENTINEL_COMMAND_APPROVE,
+                 pending->record, pending->record_hash32);
+    for (uint32_t i = 0; i < 3; i++) {
+        if (draw(2) != 0 && scene.approvers[i].expires_ns > scene.now) {
+            frame_sign(&scene, scene.approvers[i].key, KEY_APPROVER + i);
+        }
+    }
+    (void)scene_take(&scene);
+}
+
 static void one_step(void) {
     static const uint32_t nodes[] = {FIRM_ID, AGENT_A, AGENT_B, 9};
     scene.now += (int64_t)draw(4) * SECOND_NS / 4;
-    switch (draw(48)) {
+    if (draw(8) == 0) {
+        for (unsigned i = 0; i < 4; i++) {
+            some_answer();
+        }
+        return;
+    }
+    switch (draw(50)) {
     case 40:
     case 41:
     case 42:
@@ -245,6 +344,9 @@ static void one_step(void) {
     case 45:
     case 46:
         CHECK_OK(sentinel_gate_tick(scene.context, scene.now));
+        break;
+    case 47:
+        new_authority();
         break;
     case 0:
     case 1:
@@ -336,11 +438,12 @@ static void replay_from(uint64_t first, uint64_t many) {
                 32);
 }
 
-/* The bundle in force at a record: the last that was taken before it. */
-static const kept_bundle *policy_before(uint64_t record) {
+/* The bundle in force at a record: the last of its kind that was taken before it. */
+static const kept_bundle *bundle_before(uint64_t record, uint16_t kind) {
     const kept_bundle *found = NULL;
     for (unsigned i = 0; i < bundle_count; i++) {
-        if (bundles[i].record > 1 && bundles[i].record < record) {
+        const sentinel_frame_header *frame = (const sentinel_frame_header *)bundles[i].bytes;
+        if (frame->kind == kind && bundles[i].record < record) {
             found = &bundles[i];
         }
     }
@@ -356,6 +459,7 @@ static void play(uint64_t seed) {
     make_keys();
     keep_bundle(1, scene.authority, scene.authority_size);
     keep_bundle(2, scene.frame, scene.frame_size);
+    new_policy();
     for (unsigned i = 0; i < STEPS; i++) {
         one_step();
     }
@@ -368,10 +472,11 @@ static void play(uint64_t seed) {
     replay_from(0, many);
     for (unsigned i = 0; i < snapshot_count; i++) {
         const kept_snapshot *from = &snapshots[i];
-        const kept_bundle *policy = policy_before(from->record);
+        const kept_bundle *policy = bundle_before(from->record, SENTINEL_FRAME_POLICY);
+        const kept_bundle *authority = bundle_before(from->record, SENTINEL_FRAME_AUTHORITY);
         scene_context(&scene, NULL, NULL);
         CHECK_OK(sentinel_gate_restore(scene.context, &records[from->record].record,
-                                       scene.authority, scene.authority_size, policy->bytes,
+                                       authority->bytes, authority->size, policy->bytes,
                                        policy->size, from->bytes, from->size));
         replay_from(from->record + 1, many);
         free(from->bytes);

@@ -36,6 +36,9 @@ static void busy_stops(const sentinel_view *view, const uint8_t digest32[32]) {
     state->feeders[0] = (sentinel_feeder_state){.key = 9, .sequence = 3};
     state->feeders[1] = (sentinel_feeder_state){.key = 4, .sequence = 1};
     state->record_count = 10;
+    state->pending_used = 4;
+    state->destinations[0] = (sentinel_destination_state){.digest32 = {3}, .venue = 1};
+    state->destination_next = 1;
     state->pending[2] = (sentinel_pending){
         .record = 9,
         .record_hash32 = {1},
@@ -374,23 +377,50 @@ static void test_refuses_feeders_that_are_no_table(void) {
     EXPECT(OK, feeders_fill(2, SENTINEL_FEEDERS_MAX));
 }
 
+static void keep_destinations(uint32_t count, uint32_t next) {
+    for (uint32_t i = 0; i < count; i++) {
+        head()->destinations[i] = (sentinel_destination_state){.digest32 = {3}, .venue = 1};
+    }
+    head()->destination_next = next;
+}
+
+static void test_refuses_destinations_that_no_debit_leaves(void) {
+    uint32_t most = SENTINEL_DESTINATIONS_KEPT;
+    EXPECT(OK, keep_destinations(2, 2));
+    EXPECT(FORMAT_RANGE, keep_destinations(2, 1));
+    EXPECT(OK, keep_destinations(most, 0));
+    EXPECT(OK, keep_destinations(most, most - 1));
+    EXPECT(FORMAT_RANGE, keep_destinations(most, most));
+    EXPECT(FORMAT_RANGE, head()->destinations[2] = head()->destinations[0];
+           head()->destination_next = 2);
+    EXPECT(FORMAT_RANGE, head()->destinations[0].venue = SENTINEL_VENUE_COUNT);
+    EXPECT(FORMAT_RESERVED, head()->destinations[0].venue = 0);
+    EXPECT(FORMAT_RESERVED, head()->destinations[0].reserved[5] = 1);
+    EXPECT(FORMAT_RESERVED, head()->reserved1[3] = 1);
+}
+
 static sentinel_pending *pending(void) {
     return &head()->pending[2];
 }
 
 static void test_refuses_pending_orders_that_no_gate_leaves(void) {
-    EXPECT(OK, memset(pending(), 0, sizeof *pending()));
-    EXPECT(OK, pending()->status = SENTINEL_PENDING_APPROVED; pending()->quorum = 1);
+    EXPECT(OK, memset(pending(), 0, sizeof *pending()); head()->pending_used = 0);
+    EXPECT(FORMAT_RANGE, memset(pending(), 0, sizeof *pending()));
+    EXPECT(FORMAT_RANGE, head()->pending_used = 0);
+    EXPECT(FORMAT_RANGE, head()->pending_used |= UINT64_C(1) << 63);
+    EXPECT(OK, pending()->quorum = 1);
     EXPECT(OK, pending()->status = SENTINEL_PENDING_REJECTED);
     EXPECT(FORMAT_RANGE, pending()->status = SENTINEL_PENDING_REJECTED + 1);
-    EXPECT(FORMAT_RESERVED, pending()->status = 0);
+    EXPECT(FORMAT_RESERVED, pending()->status = 0; head()->pending_used = 0);
     EXPECT(FORMAT_RANGE, pending()->quorum = 0; pending()->approver_count = 0;
            pending()->approvers[0] = 0);
     EXPECT(OK, pending()->quorum = SENTINEL_APPROVERS_MAX);
     EXPECT(FORMAT_RANGE, pending()->quorum = SENTINEL_APPROVERS_MAX + 1);
     EXPECT(OK, pending()->approver_count = 2; pending()->approvers[1] = 8);
-    EXPECT(FORMAT_RANGE, pending()->approver_count = 3; pending()->approvers[1] = 8;
+    EXPECT(OK, pending()->approver_count = 3; pending()->approvers[1] = 8;
            pending()->approvers[2] = 9);
+    EXPECT(FORMAT_RANGE, pending()->approver_count = SENTINEL_APPROVERS_MAX + 1;
+           memset(pending()->approvers, 1, sizeof pending()->approvers));
     EXPECT(FORMAT_RANGE, pending()->approver_count = 0);
     EXPECT(FORMAT_RANGE, pending()->approver_count = 2);
     EXPECT(FORMAT_RANGE, pending()->approvers[7] = 1);
@@ -510,6 +540,7 @@ int main(int argc, char **argv) {
     RUN(test_refuses_positions_out_of_range);
     RUN(test_refuses_feeders_that_are_no_table);
     RUN(test_refuses_pending_orders_that_no_gate_leaves);
+    RUN(test_refuses_destinations_that_no_debit_leaves);
     RUN(test_refuses_marks_and_books_out_of_range);
     RUN(test_refuses_sums_that_do_not_add_up);
     RUN(test_refuses_rings_that_debits_do_not_leave);

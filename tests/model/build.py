@@ -259,8 +259,9 @@ def _constraints(policy: Policy, text: _Text) -> tuple[list[bytes], list[bytes],
         name, size = text.add(f"rule-{c.id}")
         rows.append(
             struct.pack(
-                "<IIBBBxIIIIIIIqqqH30x",
-                *(c.id, c.node, c.kind, c.each_agent, c.bound_scale, c.actions, c.venues),
+                "<IIBBBBIIIIIIIqqqH30x",
+                *(c.id, c.node, c.kind, c.each_agent, c.bound_scale, c.quorum),
+                *(c.actions, c.venues),
                 *(c.instrument, c.mask, first, count, name, c.bound, c.window_ns, c.max_age_ns),
                 size,
             )
@@ -286,7 +287,7 @@ def policy_payload(policy: Policy) -> bytes:
         (sanctions, len(sanctions)),
         ([letters], len(letters)),
     ]
-    table, body, offset = b"", b"", 176
+    table, body, offset = b"", b"", 192
     for rows, count in sections:
         block = b"".join(rows)
         block += bytes(-len(block) % 8)
@@ -300,7 +301,8 @@ def policy_payload(policy: Policy) -> bytes:
             *(policy.mark_max_age_ns, policy.market_band_ppm, policy.book_entries),
         )
         + table
-        + bytes(24)
+        + bytes(dict(policy.oversight).get(action, 0) for action in range(16))
+        + struct.pack("<qqB7x", 0, policy.approval_ns, policy.approval_quorum)
         + body
     )
 
@@ -342,13 +344,13 @@ def frame(
 
 
 def authority_payload(
-    keys: Sequence[tuple[int, int, int, bytes]], thresholds: dict[int, int], expires_ns: int
+    keys: Sequence[tuple[int, int, int, bytes, int]], thresholds: dict[int, int]
 ) -> bytes:
-    """keys: id, powers, node of an agent's key, public key; thresholds: k by power."""
+    """keys: id, powers, node of an agent's key, public key, expiry; thresholds: k by power."""
     limits = bytes(thresholds.get(power, 0) for power in range(16))
     rows = [
-        struct.pack("<IIIH2xq32s72x", key, powers, node, 1, expires_ns, public)
-        for key, powers, node, public in keys
+        struct.pack("<IIIH2xq32s72x", key, powers, node, 1, expires, public)
+        for key, powers, node, public, expires in keys
     ]
     return struct.pack("<I4x16s", len(rows), limits) + b"".join(rows)
 
@@ -361,6 +363,12 @@ def command_payload(verb: int, scope: int, target: int, until: int, reason: str)
 
 def beat_payload(agent: int, iterations: int, running: int) -> bytes:
     return struct.pack("<HH4xI4xQq8x", 3, 1, agent, iterations, running)
+
+
+def approval_payload(verb: int, record: int, digest: bytes) -> bytes:
+    """Of a command that approves or rejects a record."""
+    head = struct.pack("<HHIHB5xqQ32s", verb, 4, 0, 8, 0, 0, record, digest)
+    return head + hashlib.sha256(b"a reason").digest() + bytes(32)
 
 
 def feed_payload(marks: Sequence[tuple[int, int, Decimal, int]]) -> bytes:

@@ -47,8 +47,10 @@ def must(call: str, status: int) -> None:
 def decision_of(raw: Any) -> model.Decision:
     """A sentinel_decision as the model writes decisions."""
     data = ffi.buffer(raw)
-    verdict, reason, count, low, high, value = struct.unpack_from("<B3xHHQQq", data)
-    rows = struct.iter_unpack("<IBBBBqq", data[32 : 32 + 24 * count])
+    verdict, quorum, reason, count, low, high, value, lives = struct.unpack_from(
+        "<BB2xHHQQqq", data
+    )
+    rows = struct.iter_unpack("<IBBBBqq", data[40 : 40 + 24 * count])
     bits = low | high << 64
     return model.Decision(
         verdict,
@@ -56,7 +58,9 @@ def decision_of(raw: Any) -> model.Decision:
         frozenset(bit for bit in range(128) if bits >> bit & 1),
         value,
         tuple(map(model.Result._make, rows)),
-        struct.unpack_from(f"<{count}q", data, 32 + 24 * 128),
+        struct.unpack_from(f"<{count}q", data, 40 + 24 * 128),
+        quorum,
+        lives,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.model import beats, build, model, stops
+from tests.model.approvals import Approver
 from tests.model.core import aligned, decision_of, must, stop_at
 from tests.model.names import (
     INT64_MAX,
@@ -23,6 +25,10 @@ from tests.python.core_abi import ffi, lib
 ROOT, POLICY, OPERATOR_A, OPERATOR_B, FEEDER = (
     Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name).digest())
     for name in (b"root", b"policy", b"operator a", b"operator b", b"feeder")
+)
+APPROVERS = tuple(
+    Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"approver %d" % number).digest())
+    for number in range(4)
 )
 RECEIPT_KEY = 1
 # The engine's keyring: id, venue, purpose, algorithm.
@@ -40,7 +46,7 @@ AGENT_KEYS = {  # by the agent's id; those of later versions may have none
     agent: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"agent %d" % agent).digest())
     for agent in range(2, 18)
 }
-THRESHOLDS = {0: 1, 2: 2, 4: 1, 9: 1}  # by power: policy, operator, marks, agent
+THRESHOLDS = {0: 1, 2: 2, 3: 1, 4: 1, 9: 1}  # policy, operator, approver, marks, agent
 BUNDLE_BYTES_MAX = 256 << 10
 STATE_BYTES_MAX = 256 << 10
 
@@ -118,35 +124,66 @@ class GateCore:
         self.outcome = ffi.new("sentinel_outcome *")
         self.number = ffi.new("uint64_t *")
         self.sessions: dict[int, Any] = {}
+        self.approvers: dict[int, Approver] = {}
         must("sentinel_gate_genesis", lib.sentinel_gate_genesis(self.context, now))
-        must("authority", self.take(FrameKind.AUTHORITY, self.authority(), now))
+        must("authority", self.take_authority({10: Approver(0, INT64_MAX)}, now))
 
     def start(self, now: int) -> None:
         must("sentinel_gate_start", lib.sentinel_gate_start(self.context, 0, now))
 
     def authority(self) -> bytes:
         rows = [
-            (1, 1 << 0, 0, public(POLICY)),
-            (2, 1 << 2, 0, public(OPERATOR_A)),
-            (3, 1 << 2, 0, public(OPERATOR_B)),
-            (4, 1 << 4, 0, public(FEEDER)),
-            *((100 + agent, 1 << 9, agent, public(key)) for agent, key in AGENT_KEYS.items()),
+            (1, 1 << 0, 0, public(POLICY), INT64_MAX),
+            (2, 1 << 2, 0, public(OPERATOR_A), INT64_MAX),
+            (3, 1 << 2, 0, public(OPERATOR_B), INT64_MAX),
+            (4, 1 << 4, 0, public(FEEDER), INT64_MAX),
         ]
-        return build.authority_payload(rows, THRESHOLDS, INT64_MAX)
+        for number, approver in sorted(self.approvers.items()):
+            rows.append((number, 1 << 3, 0, public(APPROVERS[approver.secret]), approver.expires))
+        for agent, key in AGENT_KEYS.items():
+            rows.append((100 + agent, 1 << 9, agent, public(key), INT64_MAX))
+        return build.authority_payload(rows, THRESHOLDS)
 
-    def take(self, kind: FrameKind, payload: bytes, now: int, *, operators: int = 2) -> int:
+    def take_authority(self, approvers: dict[int, Approver], now: int) -> int:
+        self.approvers = approvers
+        return self.take(FrameKind.AUTHORITY, self.authority(), now)
+
+    def take_approval(
+        self, verb: int, record: int, digest: bytes, signers: list[tuple[int, int]], now: int
+    ) -> int:
+        """signers: id that is named, and number of the key pair that signs."""
+        signs = [(number, APPROVERS[secret].sign) for number, secret in signers]
+        payload = build.approval_payload(verb, record, digest)
+        return self.take(FrameKind.COMMAND, payload, now, signers=signs)
+
+    def withdraw(self, session: int, action_id: int, now: int) -> int:
+        return int(
+            lib.sentinel_gate_withdraw(
+                self.context, self.number, self.session(session), action_id, now
+            )
+        )
+
+    def take(
+        self,
+        kind: FrameKind,
+        payload: bytes,
+        now: int,
+        *,
+        operators: int = 2,
+        signers: Sequence[tuple[int, build.Sign]] | None = None,
+    ) -> int:
         """Signs and hands in a frame; gives the core's status."""
-        signers = {
+        usual: dict[FrameKind, Sequence[tuple[int, build.Sign]]] = {
             FrameKind.AUTHORITY: [(0, ROOT.sign)],
             FrameKind.POLICY: [(1, POLICY.sign)],
             FrameKind.COMMAND: [(2, OPERATOR_A.sign), (3, OPERATOR_B.sign)][:operators],
             FrameKind.FEED: [(4, FEEDER.sign)],
-        }[kind]
+        }
         sequence = self.sequences.get(kind, 0) + 1
         frame = build.frame(
             kind,
             payload,
-            signers,
+            usual[kind] if signers is None else signers,
             environment=self.environment,
             engine_id=self.engine_id,
             sequence=sequence,
@@ -193,16 +230,21 @@ class GateCore:
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
         return self.take(FrameKind.FEED, build.feed_payload(marks), now)
 
-    def sign(self, session: int, data: bytes, now: int) -> Outcome:
-        """One order; the session of an agent is opened when it is first used."""
-        if session not in self.sessions:
+    def session(self, agent: int) -> Any:
+        """Opened when it is first used."""
+        if agent not in self.sessions:
             fresh = ffi.new("sentinel_session *")
-            must("session", lib.sentinel_session_open(fresh, self.context, session))
-            self.sessions[session] = fresh
+            must("session", lib.sentinel_session_open(fresh, self.context, agent))
+            self.sessions[agent] = fresh
+        return self.sessions[agent]
+
+    def sign(self, session: int, data: bytes, now: int) -> Outcome:
         raw = self.outcome
         must(
             "sentinel_gate_sign",
-            lib.sentinel_gate_sign(self.context, raw, self.sessions[session], data, len(data), now),
+            lib.sentinel_gate_sign(
+                *(self.context, raw, self.session(session), data, len(data), now)
+            ),
         )
         return Outcome(
             raw.verdict,
@@ -211,6 +253,22 @@ class GateCore:
             raw.record,
             raw.now_ns,
             decision_of(ffi.addressof(raw, "decision")),
+        )
+
+    def request_hash(self, record: int) -> bytes:
+        rows = self.state.pending
+        found = [bytes(row.record_hash32) for row in rows if row.status and row.record == record]
+        return found[0] if found else bytes(32)
+
+    def requests(self) -> list[tuple[Any, ...]]:
+        """The rows in use, as approval_run.compare_rows writes them."""
+        return sorted(
+            (
+                *(row.record, row.expires_ns, row.agent, row.action_id),
+                *(row.status, row.quorum, tuple(row.approvers)[: row.approver_count]),
+            )
+            for index, row in enumerate(self.state.pending)
+            if self.state.pending_used >> index & 1
         )
 
     def flush(self, now: int) -> None:

@@ -20,11 +20,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tests.model import beats, model, stops, value
+from tests.model.approvals import Request, Requests
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
     FORMAT_RANGE,
     ID_WINDOW,
+    POLICY_APPROVAL,
     POLICY_SCOPE,
     POLICY_SEQUENCE,
     POLICY_SIGNATURE,
@@ -129,6 +131,7 @@ class Gate:
         self.state = value.State()
         self.agents: dict[int, Agent] = {}
         self.strangers = Agent()
+        self.requests = Requests()
         self.records = 0
         self.halted = 0  # a status
         self.stop = False
@@ -284,10 +287,12 @@ class Gate:
         reasons = self.agent_reasons(session, order)
         if reasons:
             return self.deny(session, reasons, now)
-        reasons = self.id_reasons(order)
+        reasons = self.id_reasons(order, now)
         if reasons:
             answer = self.deny(session, reasons, now)
             first = self.agents[order.agent].seen.get(order.action_id, 0)
+            if (held := self.held(order, now)) is not None:
+                first = held.record
             return answer._replace(record=first) if Reason.DUPLICATE in reasons else answer
         reasons, found = self.look_up(order)
         if reasons:
@@ -297,10 +302,24 @@ class Gate:
             return self.deny(session, {reason}, now)
         subject = self.subject(order, found, key)
         decision = model.evaluate(self.policy, self.state, subject, now)
-        if decision.verdict != Verdict.ALLOWED:
+        if decision.verdict == Verdict.DENIED:
             return self.deny(session, set(decision.reasons), now, decision)
+        request = self.request(order)
+        if request is not None and request.is_over(now):
+            over = Reason.APPROVAL_REJECTED if request.rejected else Reason.APPROVAL_EXPIRED
+            return self.deny(session, {over}, now, decision)
+        waits = decision.verdict == Verdict.PENDING
+        if waits and request is not None and decision.quorum > request.quorum:
+            request = None
+        if waits and request is None and self.requests.room(order, now) is False:
+            return self.deny(session, {Reason.APPROVALS_FULL}, now, decision)
+        waits = waits and (request is None or self.requests.count(request, now) < request.quorum)
         if unrendered:
             return self.deny(session, {unrendered}, now, decision)
+        if waits:
+            return self.pend(session, order, now, decision, request)
+        self.requests.close(order.agent, order.action_id)
+        decision = decision._replace(verdict=Verdict.ALLOWED, reason=0, reasons=frozenset())
         model.debit(self.policy, self.state, subject, decision, now)
         number = self.record(now)
         self.remember(order, found, number)
@@ -310,6 +329,13 @@ class Gate:
         self, session: int, reasons: set[int], now: int, decision: model.Decision | None = None
     ) -> Answer:
         """Records the denial, or counts it where the agent has used up its attempts."""
+        if self.attempt(session, reasons, now):
+            number = self.record(now)
+            return Answer(Verdict.DENIED, frozenset(reasons), True, number, now, decision)
+        return Answer(Verdict.DENIED, frozenset(reasons), False, 0, now, decision)
+
+    def attempt(self, session: int, reasons: set[int], now: int) -> bool:
+        """Whether an attempt is recorded; else it is counted."""
         agent = self.agents.get(session, self.strangers)
         limit, interval = 0, 0
         if self.policy is not None:
@@ -319,14 +345,57 @@ class Gate:
             agent.since, agent.attempts = now, 0
         if agent.attempts < limit:
             agent.attempts += 1
-            number = self.record(now)
-            return Answer(Verdict.DENIED, frozenset(reasons), True, number, now, decision)
+            return True
         if not agent.suppressed:
             agent.suppressed_first = now
         agent.suppressed += 1
         agent.suppressed_last = now
         agent.suppressed_reasons |= reasons
-        return Answer(Verdict.DENIED, frozenset(reasons), False, 0, now, decision)
+        return False
+
+    # ---- Requests for approval.
+
+    def request(self, order: Order) -> Request | None:
+        """The row of this very order."""
+        row = self.requests.of(order.agent, order.action_id)
+        return row if row is not None and row.order == order else None
+
+    def held(self, order: Order, now: int) -> Request | None:
+        """The live row that keeps the id for another order."""
+        row = self.requests.of(order.agent, order.action_id)
+        return row if row and row.order != order and not row.is_over(now) else None
+
+    def pend(
+        self,
+        session: int,
+        order: Order,
+        now: int,
+        decision: model.Decision,
+        request: Request | None,
+    ) -> Answer:
+        recorded = request is None
+        if request is None:
+            if not self.attempt(session, {Reason.APPROVALS_FULL}, now):
+                full = frozenset({Reason.APPROVALS_FULL})
+                return Answer(Verdict.DENIED, full, False, 0, now, decision)
+            number = self.record(now)
+            request = self.requests.open(number, now, order, decision.quorum, decision.lives)
+        waits = frozenset({Reason.APPROVAL})
+        return Answer(Verdict.PENDING, waits, recorded, request.record, now, decision)
+
+    def take_approval(self, verb: Verb, record: int, signers: list[int], now: int) -> int:
+        now = self.clock(now)
+        self.record(now)
+        return self.requests.take(verb, record, signers, now)
+
+    def withdraw(self, agent: int, action_id: int, now: int) -> int:
+        now = self.clock(now)
+        row = self.requests.of(agent, action_id)
+        if row is None or row.is_over(now):
+            return POLICY_APPROVAL
+        self.record(now)
+        self.requests.close(agent, action_id)
+        return 0
 
     def summarise(self, agent: Agent, now: int) -> None:
         """One record for all denials that were only counted."""
@@ -369,11 +438,16 @@ class Gate:
             reasons.add(Reason.AGENT_UNKNOWN)
         return reasons
 
-    def id_reasons(self, order: Order) -> set[int]:
+    def id_reasons(self, order: Order, now: int) -> set[int]:
         assert self.policy is not None
         agent = self.agents[order.agent]
         reasons: set[int] = set()
-        if order.action_id == 0 or order.action_id <= agent.highest - ID_WINDOW:
+        request = self.request(order)
+        if self.held(order, now) is not None:
+            reasons.add(Reason.DUPLICATE)
+        elif request is not None and not request.is_over(now):
+            pass  # its id does not grow too old
+        elif order.action_id == 0 or order.action_id <= agent.highest - ID_WINDOW:
             reasons.add(Reason.ID_TOO_OLD)
         elif order.action_id in agent.seen:
             reasons.add(Reason.DUPLICATE)

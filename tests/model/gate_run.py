@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.model import beats, build, model, orders, policies, stops, value
+from tests.model import approval_run, beats, build, model, orders, policies, stops, value
 from tests.model.core_gate import AGENT_KEYS, GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
 from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
@@ -131,6 +131,7 @@ class GateRun:
     def step(self) -> None:
         rng = self.rng
         self.now = max(self.now, self.model.state.last_now)
+        self.world.retries += approval_run.edges(self)
         self.now = orders.next_time(rng, self.world, self.model.state, self.now)
         draw = rng.randrange(100)
         if draw < 12 and chance(rng, 4):  # a frame on a clock that stepped back
@@ -143,7 +144,9 @@ class GateRun:
             self.command()
         elif draw >= 92:
             self.watch()
-        elif draw < 42 and chance(rng, 8):
+        elif draw < (55 if self.model.requests.rows else 33):
+            approval_run.step(self)
+        elif draw < 65 and chance(rng, 4):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
             if chance(rng, 8):
                 first, *others = policy.instruments
@@ -427,7 +430,9 @@ class GateRun:
         core = found.decision._replace(verdict=found.verdict, reason=found.reason)
         if expected.decision is None:
             core = core._replace(value=ours.value)  # means nothing without policy's part
-        has_record = expected.recorded or Reason.DUPLICATE in expected.reasons
+        has_record = expected.recorded or bool(
+            expected.reasons & {Reason.DUPLICATE, Reason.APPROVAL}
+        )
         allowed = expected.verdict == Verdict.ALLOWED
         parts = {
             "decision": (ours, core),
@@ -453,6 +458,7 @@ class GateRun:
         self.expect("records", ours.records, core.record_count)
         self.expect("last now", ours.state.last_now, core.last_now_ns)
         self.expect("engine's halt", ours.halted, core.halted)
+        approval_run.compare_rows(self)
         if everything:
             self.compare_stops()
         for index, node in enumerate(self.world.policy.nodes):
@@ -505,6 +511,7 @@ class GateRun:
         self.counts["decisions"] += 1
         self.counts["allowed"] += answer.verdict == Verdict.ALLOWED
         self.counts["suppressed"] += not answer.recorded
+        self.counts["pending"] += answer.verdict == Verdict.PENDING
         for reason in answer.reasons:
             self.counts[f"reason {reason}"] += 1
         decision = answer.decision or NO_DECISION

@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.model import beats, stops
+from tests.model.approvals import DESTINATIONS, Kept
 from tests.model.names import (
+    ASK_DESTINATION,
+    ASK_VALUE,
     DAY_NS,
     FAIL,
     IMPLICIT,
     INT64_MAX,
+    OVERSIGHT_APPROVE,
     PASS,
     SATURATED,
     UNKNOWN,
+    WAIT,
     Action,
     Contract,
     Kind,
@@ -68,6 +73,7 @@ APPLIES_TO: dict[Kind, set[Action]] = {
     Kind.VALUE_CAP: ORDERS | FUNDS,
     Kind.DAILY_LIMIT: ORDERS | FUNDS,
     Kind.ROLLING_CAP: ORDERS | FUNDS,
+    Kind.APPROVAL: set(Action),
 }
 NEEDS_VALUE = {Kind.VALUE_CAP, Kind.DAILY_LIMIT, Kind.ROLLING_CAP}
 OWN_REASON: dict[Kind, Reason] = {
@@ -105,6 +111,8 @@ class Decision(NamedTuple):
     value: int  # micro-USD; -1 when not known or not needed
     results: tuple[Result, ...]
     retry_at: tuple[int, ...]
+    quorum: int = 0  # of a PENDING one
+    lives: int = 0
 
 
 # ---- Windows --------------------------------------------------------------
@@ -148,6 +156,7 @@ class Judged(NamedTuple):
     reason: Reason
     flags: int = 0
     retry_at: int = 0
+    waits: bool = False
 
 
 def quantity_at(policy: Policy, state: State, subject: Subject, scale: int, now: int) -> int:
@@ -260,6 +269,32 @@ def judge_rate(constraint: Constraint, events: Events, now: int) -> Judged:
     return Judged(passed, len(live) + 1, constraint.bound, Reason.RATE_LIMIT, 0, retry_at)
 
 
+def kept(subject: Subject) -> Kept:
+    assert subject.destination is not None
+    return int(subject.venue), *canonical(subject.destination)
+
+
+def asks_value(constraint: Constraint, subject: Subject) -> bool:
+    valued = subject.action in ORDERS | FUNDS
+    return constraint.kind == Kind.APPROVAL and bool(constraint.mask & ASK_VALUE) and valued
+
+
+def judge_approval(
+    state: State, constraint: Constraint, subject: Subject, value: int | Reason
+) -> Judged:
+    asks = constraint.mask == 0
+    if constraint.mask & ASK_DESTINATION and subject.destination is not None:
+        asks |= kept(subject) not in state.destinations
+    shown = 0 if constraint.mask & ASK_VALUE else int(asks)
+    if asks_value(constraint, subject):
+        if isinstance(value, Reason):
+            flag = SATURATED if value == Reason.VALUE_OVERFLOW else UNKNOWN
+            return Judged(False, INT64_MAX, constraint.bound, value, flag)
+        shown = value
+        asks |= value > constraint.bound
+    return Judged(True, shown, constraint.bound, Reason.NONE, waits=asks)
+
+
 # ---- The decision ---------------------------------------------------------
 
 
@@ -304,16 +339,19 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
     results, retry_at = [Result(IMPLICIT, Kind.KILL_SWITCH, passed, 0, level, count, 0)], [0]
 
     value: int | Reason = -1
-    if any(constraint.kind in NEEDS_VALUE for _, _, constraint in rows):
+    if any(c.kind in NEEDS_VALUE or asks_value(c, subject) for _, _, c in rows):
         try:
             value = order_value(policy, state, subject, now)
         except Unvalued as unvalued:
             value = unvalued.reason
 
+    waiting: list[tuple[int, int]] = []  # quorum, time to live
     for depth, row, constraint in rows:
         events = state.windows.get(window_key(constraint, subject.agent), [])
         if constraint.kind in NEEDS_VALUE:
             judged = judge_value(constraint, events, value, now)
+        elif constraint.kind == Kind.APPROVAL:
+            judged = judge_approval(state, constraint, subject, value)
         elif constraint.kind == Kind.RATE_LIMIT:
             judged = judge_rate(constraint, events, now)
         elif constraint.kind == Kind.HEARTBEAT:
@@ -326,6 +364,9 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
         if not judged.passed:
             reasons.add(judged.reason)
         outcome = PASS if judged.passed else FAIL
+        if judged.waits:
+            outcome = WAIT
+            waiting.append((constraint.quorum, constraint.window_ns))
         results.append(
             Result(row, constraint.kind, outcome, judged.flags, depth, judged.value, judged.bound)
         )
@@ -336,18 +377,31 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
         reasons.add(Reason.NO_GRANT)
         results.append(ungranted)
         retry_at.append(0)
+    if not reasons and dict(policy.oversight).get(subject.action) == OVERSIGHT_APPROVE:
+        waiting.append((policy.approval_quorum, policy.approval_ns))
+        results.append(Result(IMPLICIT, Kind.APPROVAL, WAIT, 0, 0, int(subject.action), 0))
+        retry_at.append(0)
+    verdict = Verdict.DENIED if reasons else Verdict.ALLOWED
+    quorum = lives = 0
+    if waiting and not reasons:
+        verdict, reasons = Verdict.PENDING, {Reason.APPROVAL}
+        quorum, lives = max(q for q, _ in waiting), min(ns for _, ns in waiting)
     return Decision(
-        Verdict.DENIED if reasons else Verdict.ALLOWED,
+        verdict,
         min(reasons, default=Reason.NONE),
         frozenset(reasons),
         -1 if isinstance(value, Reason) else value,
         tuple(results),
         tuple(retry_at),
+        quorum,
+        lives,
     )
 
 
 def debit(policy: Policy, state: State, subject: Subject, decision: Decision, now: int) -> None:
     """Charges an allowed order to every window that applies."""
+    if subject.destination is not None and kept(subject) not in state.destinations:
+        state.destinations = [*state.destinations, kept(subject)][-DESTINATIONS:]
     for _, _, constraint in applicable(policy, subject):
         if constraint.kind not in (Kind.DAILY_LIMIT, Kind.ROLLING_CAP, Kind.RATE_LIMIT):
             continue
@@ -383,6 +437,7 @@ def migrate(old: Policy, state: State, new: Policy) -> State:
     fresh_state.beats = {
         a: b for a, b in state.beats.items() if a in old.chains and a in new.chains
     }
+    fresh_state.destinations = list(state.destinations)
     for (kind, row), mark in state.marks.items():
         if row in (new.instrument_of if kind == MarkKind.INSTRUMENT else new.asset_of):
             fresh_state.marks[kind, row] = mark

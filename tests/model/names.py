@@ -12,6 +12,7 @@ from enum import IntEnum
 class Verdict(IntEnum):
     ALLOWED = 1
     DENIED = 2
+    PENDING = 3
     FAILED = 4
 
 
@@ -137,12 +138,15 @@ class Verb(IntEnum):
     HALT = 1
     RESUME = 2
     DRAIN = 3
+    APPROVE = 4
+    REJECT = 5
 
 
 class Scope(IntEnum):
     NODE = 1
     VENUE = 2
     INSTRUMENT = 3
+    RECORD = 4
 
 
 class Cause(IntEnum):
@@ -180,6 +184,7 @@ class Kind(IntEnum):
     ROLLING_CAP = 14
     RATE_LIMIT = 15
     HEARTBEAT = 16
+    APPROVAL = 17
 
 
 class Reason(IntEnum):
@@ -242,6 +247,10 @@ class Reason(IntEnum):
     RATE_LIMIT = 68
     HEARTBEAT = 69
     PROGRESS = 70
+    APPROVAL = 71
+    APPROVAL_REJECTED = 72
+    APPROVAL_EXPIRED = 73
+    APPROVALS_FULL = 74
     RENDER_FAILED = 100
     SIGN_FAILED = 101
     AUDIT_FAILED = 102
@@ -250,6 +259,7 @@ class Reason(IntEnum):
 
 PASS = 1
 FAIL = 2
+WAIT = 3
 SATURATED = 1  # flags of a result
 UNKNOWN = 2
 IMPLICIT = 0xFFFFFFFF  # rule of an implicit result
@@ -268,8 +278,12 @@ POLICY_SIGNATURE = 0x0305
 POLICY_SCOPE = 0x0309
 POLICY_ENDPOINT = 0x030A
 POLICY_STOPPED = 0x030B
+POLICY_APPROVAL = 0x030C
 
 WALLET = 1 << 0  # a key's products: bit n for contract kind n, this one for funds
 ALL_PRODUCTS = 0x3F
+ASK_VALUE = 1 << 0  # what an approval asks about
+ASK_DESTINATION = 1 << 1
+OVERSIGHT_APPROVE = 2
 ENDPOINT_CHECKED = 1 << 0  # flags of a key
 ENDPOINT_GRANT = 1 << 1

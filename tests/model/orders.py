@@ -283,7 +283,7 @@ def at_collar(
 def some_place(rng: Random, world: World) -> stops.Place:
     """A node, venue or instrument that exists."""
     policy = world.policy
-    match rng.choice(list(Scope)):
+    match rng.choice((Scope.NODE, Scope.VENUE, Scope.INSTRUMENT)):
         case Scope.NODE:
             return Scope.NODE, rng.choice(policy.nodes).id
         case Scope.VENUE:

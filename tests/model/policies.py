@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.model import model, value
 from tests.model.names import (
+    ASK_DESTINATION,
+    ASK_VALUE,
     INT64_MAX,
     Contract,
     Environment,
@@ -131,15 +133,35 @@ def new_world(rng: Random, style: Style) -> World:
         attempt_interval_ns=some_window(rng, world),
         clock_tolerance_ns=rng.choice((0, 1, 1000, 10**9)),
         book_entries=rng.choice((64, 64, 128)),
+        **some_oversight(rng, world),
     )
     world.policy = policy
     world.policy = replace(policy, constraints=some_constraints(rng, world))
     return world
 
 
+def some_oversight(rng: Random, world: World) -> dict[str, Any]:
+    """Mostly none; sometimes people approve some action."""
+    if not chance(rng, 20):
+        return {"oversight": (), "approval_ns": 0, "approval_quorum": 0}
+    modes = tuple((action, rng.choice((0, 1, 2))) for action in (1, 2, 3, 7, 8, 9))
+    asks = any(mode == 2 for _, mode in modes)
+    return {
+        "oversight": modes,
+        "approval_ns": long_window(rng, world) if asks else 0,
+        "approval_quorum": rng.choice((1, 2)) if asks else 0,
+    }
+
+
 def some_window(rng: Random, world: World) -> int:
     window = world.unit_ns * rng.choice((1, 2, 5, 63, 64, 65, 100, 1000, 86_400))
     return max(1, min(window + rng.choice((-1, 0, 0, 1)), 34_560_000_000_000_000))
+
+
+def long_window(rng: Random, world: World) -> int:
+    """So long that people can do something in it, mostly."""
+    window = some_window(rng, world) * rng.choice((1, 100_000, 10**7))
+    return min(window, 34_560_000_000_000_000)
 
 
 def some_assets(rng: Random, world: World) -> tuple[Asset, ...]:
@@ -297,6 +319,14 @@ def terms(rng: Random, world: World, kind: Kind) -> dict[str, Any]:
                 "window_ns": some_window(rng, world),
                 "mask": rng.choice((2, 4)),
             }
+        case Kind.APPROVAL:
+            mask = rng.choice((ASK_VALUE, ASK_VALUE, ASK_DESTINATION, 3, 0))
+            return {
+                "mask": mask,
+                "bound": money if mask & ASK_VALUE else 0,
+                "quorum": rng.choice((1, 1, 1, 2, 2, 3, 8)),
+                "window_ns": long_window(rng, world),
+            }
         case Kind.RATE_LIMIT:
             return {
                 "bound": rng.choice((0, 1, 2, 3, 5, 8, 40)),
@@ -385,6 +415,7 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
         mark_max_age_ns=some_window(rng, world) if chance(rng, 20) else policy.mark_max_age_ns,
         book_entries=rng.choice((64, 128, policy.book_entries)),
         attempt_limit=rng.choice((policy.attempt_limit, 2)),
+        **(some_oversight(rng, world) if chance(rng, 20) else {}),
     )
 
 
@@ -397,11 +428,13 @@ def changed(rng: Random, world: World, row: Constraint) -> Constraint:
     fresh_terms = terms(rng, world, row.kind)
     if row.window_ns and chance(rng, 70):
         near = row.window_ns * rng.choice((1, 2, 3)) // rng.choice((1, 2)) + rng.choice((-1, 0, 1))
-        fresh_terms["window_ns"] = max(1, near)
+        fresh_terms["window_ns"] = max(1, min(near, 34_560_000_000_000_000))
     if row.kind == Kind.RATE_LIMIT and chance(rng, 70):
         fresh_terms["bound"] = max(1, row.bound + rng.choice((-2, -1, 1)))
     names = sorted(fresh_terms)
     kept = rng.sample(names, rng.randint(1, len(names))) if names else []
+    if row.kind == Kind.APPROVAL:
+        kept = names  # mask and bound go together
     return replace(row, **{name: fresh_terms[name] for name in kept})
 
 

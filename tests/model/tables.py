@@ -109,6 +109,7 @@ class Constraint:
     bound: int = 0
     window_ns: int = 0
     max_age_ns: int = 0
+    quorum: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,9 @@ class Policy:
     mark_max_age_ns: int = 10**9
     market_band_ppm: int = 0
     book_entries: int = 64
+    oversight: tuple[tuple[int, int], ...] = ()  # action, mode
+    approval_ns: int = 0
+    approval_quorum: int = 0
 
     @cached_property
     def index_of(self) -> dict[int, int]:

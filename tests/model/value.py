@@ -60,6 +60,7 @@ class State:
     windows: dict[WindowKey, Events] = field(default_factory=dict)
     last_now: int = 0
     beats: dict[int, Beat] = field(default_factory=dict)  # of agents that have beaten
+    destinations: list[tuple[int, int, str, str]] = field(default_factory=list)  # signed for
 
 
 class Overflow(Exception):

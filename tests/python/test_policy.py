@@ -496,4 +496,6 @@ def test_the_page_names_every_key_constraint_default_and_warning() -> None:
         "`attempts.limit`": f"`{_policy_resolve.ATTEMPTS}`",
         "`clock.tolerance`": f"`{_policy_resolve.CLOCK_TOLERANCE}`",
         "`book.entries`": f"`{_policy_resolve.BOOK_ENTRIES}`",
+        "`oversight.approve`": "none",
+        "`oversight.notify`": "none",
     }

@@ -4,8 +4,9 @@
  *
  * subject:  the order's struct; or a frame (COMMAND, FEED); or
  *           sentinel_bundle_ref, sentinel_start, sentinel_summary,
- *           sentinel_snapshot_ref, sentinel_genesis; or sentinel_auto_stop, and
- *           behind it the frame that it follows from; a multiple of 8 long
+ *           sentinel_snapshot_ref, sentinel_withdrawn, sentinel_genesis; or
+ *           sentinel_auto_stop, and behind it the frame that it follows from; a
+ *           multiple of 8 long
  * results:  result_count x sentinel_result
  * outcome:  sentinel_outcome_part (orders only)
  * salts:    3 x 16 bytes
@@ -44,7 +45,8 @@ enum {
     SENTINEL_RECORD_REFUSED = 9, /* a frame that was refused: sentinel_refused */
     SENTINEL_RECORD_HALT = 10, /* the engine halted itself: sentinel_self_halt */
     SENTINEL_RECORD_STOP = 11, /* the engine stopped a node: sentinel_auto_stop */
-    SENTINEL_RECORD_TYPE_COUNT = 12
+    SENTINEL_RECORD_WITHDRAWN = 12, /* an agent took a request back: sentinel_withdrawn */
+    SENTINEL_RECORD_TYPE_COUNT = 13
 };
 
 enum {
@@ -52,7 +54,8 @@ enum {
     SENTINEL_RECORD_ENDPOINT_GRANT = 1u << 1, /* and the venue's key is not limited */
     SENTINEL_RECORD_UNPROVEN = 1u << 2, /* no witness: freshness unproven */
     SENTINEL_RECORD_CLOCK_HELD = 1u << 3, /* the clock stepped back; last time used */
-    SENTINEL_RECORD_LAB = 1u << 4
+    SENTINEL_RECORD_LAB = 1u << 4,
+    SENTINEL_RECORD_NOTIFY = 1u << 5 /* signed without people, who want to know */
 };
 
 typedef struct sentinel_record_header {
@@ -81,7 +84,7 @@ typedef struct sentinel_record_header {
     uint8_t limit_hash32[32];
     uint8_t authority_hash32[32];
     uint8_t commitments[SENTINEL_RECORD_PARTS][32];
-    uint8_t reserved2[8];
+    uint64_t pending; /* record of the request that this one answers; 0: none */
 } sentinel_record_header;
 SENTINEL_SIZE(sentinel_record_header, 320);
 SENTINEL_AT(sentinel_record_header, prev_hash32, 24);
@@ -145,6 +148,13 @@ typedef struct sentinel_refused {
     uint8_t digest32[32]; /* SHA-256 of all bytes given */
 } sentinel_refused;
 SENTINEL_SIZE(sentinel_refused, 48);
+
+typedef struct sentinel_withdrawn {
+    uint64_t record; /* of verdict PENDING */
+    uint8_t record_hash32[32];
+    uint64_t action_id;
+} sentinel_withdrawn;
+SENTINEL_SIZE(sentinel_withdrawn, 48);
 
 typedef struct sentinel_self_halt {
     uint32_t status; /* why */

@@ -75,10 +75,15 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *outcome, sentinel_session *session,
                      const void *order_bytes, size_t size, int64_t now_ns);
 
+/* Applies the spool, then takes a request back. As sentinel_gate_withdraw. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_withdraw(sentinel_engine *engine, uint64_t *record, const sentinel_session *session,
+                         uint64_t action_id, int64_t now_ns);
+
 /* Applies every spooled frame, in order, and then stops the agents that are
  * overdue (sentinel_gate_tick); so do signing and taking. Called every second,
- * it stops a silent agent within a second of its rule's bound. The stop word is cleared behind a
- * command, once nothing is pending.
+ * it stops a silent agent within a second of its rule's bound. The stop word
+ * is cleared behind a halt, drain or resume, once nothing is pending.
  * Returns: OK; AUDIT_*; IO_*; FORMAT_RANGE (the control page is damaged). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns);

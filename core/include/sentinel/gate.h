@@ -33,7 +33,7 @@ typedef struct sentinel_outcome {
     uint8_t recorded; /* 1: the record below exists */
     uint16_t reason;
     uint32_t status; /* FAILED: the sentinel_status behind it */
-    uint64_t record; /* number; DUPLICATE: of the first signature's record */
+    uint64_t record; /* number; PENDING: of the request; DUPLICATE: of what has the id */
     uint64_t epoch;
     int64_t now_ns; /* the time that was used */
     uint8_t record_hash32[32];
@@ -43,6 +43,10 @@ typedef struct sentinel_outcome {
     uint8_t reserved[1];
     uint32_t key; /* id */
     char client_id[SENTINEL_TAG_BYTES_MAX]; /* how the venue knows the order */
+    int64_t pending_until_ns; /* PENDING: when the request expires */
+    uint8_t approvals_needed; /* PENDING */
+    uint8_t approvals; /* PENDING: given, by keys in force */
+    uint8_t reserved1[6];
     sentinel_decision decision; /* policy's part; no results if it was not reached */
     sentinel_signature signature;
     sentinel_request request; /* ready to send */
@@ -117,6 +121,19 @@ sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome, sentine
  * Returns: OK; USAGE_ARGUMENT; as append. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_tick(sentinel_context *context, int64_t now_ns);
+
+/* Takes back a live request of the session's agent (docs/2-policy.md,
+ * "A request"): a WITHDRAWN record, and its row is free.
+ * Returns:  OK; POLICY_APPROVAL (there is none); as append.
+ * Out:      record: its number (may be null). */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_withdraw(sentinel_context *context, uint64_t *record, const sentinel_session *session,
+                       uint64_t action_id, int64_t now_ns);
+
+/* How many approvers of a request count at a time. */
+SENTINEL_API unsigned
+sentinel_gate_approvals(const sentinel_context *context, const sentinel_pending *row,
+                        int64_t now_ns);
 
 /* Writes pending denial summaries of every agent; call before closing. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

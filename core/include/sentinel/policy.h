@@ -66,8 +66,11 @@ typedef struct sentinel_policy {
     sentinel_section sections[SENTINEL_SECTION_COUNT];
     uint8_t oversight[16]; /* by action: SENTINEL_OVERSIGHT_* */
     int64_t lease_ns; /* the longest operator lease; 0: none is needed */
+    int64_t approval_ns; /* oversight: time to live of a request; 0: none is made */
+    uint8_t approval_quorum; /* oversight: approvers needed */
+    uint8_t reserved[7];
 } sentinel_policy;
-SENTINEL_SIZE(sentinel_policy, 176);
+SENTINEL_SIZE(sentinel_policy, 192);
 SENTINEL_AT(sentinel_policy, market_band_ppm, 32);
 SENTINEL_AT(sentinel_policy, source_digest32, 40);
 SENTINEL_AT(sentinel_policy, sections, 72);
@@ -197,9 +200,17 @@ enum {
     SENTINEL_RULE_ROLLING_CAP = 14,
     SENTINEL_RULE_RATE_LIMIT = 15,
     SENTINEL_RULE_HEARTBEAT = 16,
-    SENTINEL_RULE_COUNT = 17,
+    SENTINEL_RULE_APPROVAL = 17,
+    SENTINEL_RULE_COUNT = 18,
     SENTINEL_RULE_NUMBERS = 64 /* room for later kinds */
 };
+
+/* What an approval asks about, as bits of its mask; none: everything. */
+enum {
+    SENTINEL_ASK_VALUE = 1u << 0, /* a value above the bound */
+    SENTINEL_ASK_DESTINATION = 1u << 1 /* a destination that is used for the first time */
+};
+#define SENTINEL_QUORUM_MAX 8u
 
 enum {
     SENTINEL_SHARED = 0, /* one state for the node and all below it */
@@ -217,13 +228,14 @@ typedef struct sentinel_constraint {
     uint32_t venues; /* bit n: applies to venue n; not 0 */
     uint32_t instrument; /* id; 0: any */
     uint32_t mask; /* allowlists of enumerations: bit n allows n; heartbeat: bit of
-        the mode that it leads to */
+        the mode that it leads to; approval: SENTINEL_ASK_* */
     uint32_t list_first; /* allowlists of rows: a run of IDS or DESTINATIONS, */
     uint32_t list_count; /* ascending and unique within the run */
     uint32_t name; /* offset into TEXT */
     int64_t bound; /* micro-USD, count, ppm, or quantity; heartbeat: ns an iteration
         may run, 0: any time */
-    int64_t window_ns; /* rolling cap, rate limit; heartbeat: longest silence */
+    int64_t window_ns; /* rolling cap, rate limit; heartbeat: longest silence;
+        approval: time to live */
     int64_t max_age_ns; /* price collar */
     uint16_t name_size;
     uint8_t reserved1[30];
@@ -236,7 +248,8 @@ SENTINEL_AT(sentinel_constraint, name_size, 64);
 /* The result of one constraint; also its form in the record. */
 enum {
     SENTINEL_PASS = 1,
-    SENTINEL_FAIL = 2
+    SENTINEL_FAIL = 2,
+    SENTINEL_WAIT = 3 /* for approvers */
 };
 enum {
     SENTINEL_RESULT_SATURATED = 1u << 0, /* value did not fit; it is INT64_MAX */
@@ -246,7 +259,7 @@ enum {
 typedef struct sentinel_result {
     uint32_t rule; /* index into CONSTRAINTS; SENTINEL_RULE_IMPLICIT */
     uint8_t kind;
-    uint8_t result; /* SENTINEL_PASS or SENTINEL_FAIL */
+    uint8_t result; /* SENTINEL_PASS, _FAIL or _WAIT */
     uint8_t flags;
     uint8_t level; /* depth of the node that the constraint is attached to */
     int64_t value;
@@ -258,12 +271,14 @@ SENTINEL_SIZE(sentinel_result, 24);
 
 /* What policy said of one order. */
 typedef struct sentinel_decision {
-    uint8_t verdict; /* ALLOWED or DENIED */
-    uint8_t reserved[3];
+    uint8_t verdict; /* ALLOWED, DENIED or PENDING */
+    uint8_t quorum; /* PENDING: approvers needed */
+    uint8_t reserved[2];
     uint16_t reason; /* the first in precedence */
     uint16_t result_count;
     uint64_t reasons[2]; /* bit n of the pair: reason n applies */
     int64_t value_micro_usd; /* -1 when not known or not needed */
+    int64_t time_to_live_ns; /* PENDING: of the request */
     sentinel_result results[SENTINEL_RESULTS_MAX];
     int64_t retry_at_ns[SENTINEL_RESULTS_MAX]; /* a FAIL that time heals; else 0 */
 } sentinel_decision;

@@ -109,11 +109,11 @@ SENTINEL_SIZE(sentinel_position_state, 24);
 
 /* An order that waits for approvers. A free row is zero. */
 #define SENTINEL_PENDING_MAX 64u
+#define SENTINEL_PENDING_AGENT_MAX 8u /* of one agent, live */
 #define SENTINEL_APPROVERS_MAX 8u
 enum {
-    SENTINEL_PENDING_OPEN = 1,
-    SENTINEL_PENDING_APPROVED = 2, /* may be asked for again, once */
-    SENTINEL_PENDING_REJECTED = 3
+    SENTINEL_PENDING_OPEN = 1, /* approved once enough of its approvers are in force */
+    SENTINEL_PENDING_REJECTED = 2
 };
 typedef struct sentinel_pending {
     uint64_t record; /* of verdict PENDING */
@@ -129,6 +129,15 @@ typedef struct sentinel_pending {
     uint8_t order_digest32[32]; /* SHA-256 of the order's struct */
 } sentinel_pending;
 SENTINEL_SIZE(sentinel_pending, 128);
+
+/* A destination that something was signed for. */
+#define SENTINEL_DESTINATIONS_KEPT 256u
+typedef struct sentinel_destination_state {
+    uint8_t digest32[32]; /* as in lists */
+    uint16_t venue; /* 0: free */
+    uint8_t reserved[6];
+} sentinel_destination_state;
+SENTINEL_SIZE(sentinel_destination_state, 40);
 
 /* The last sequence of each feeder whose frames must not have gaps. */
 #define SENTINEL_FEEDERS_MAX 32u
@@ -219,10 +228,14 @@ typedef struct sentinel_state {
     int64_t lease_until_ns; /* of the operators; 0: none was given */
     sentinel_stop_state venues[SENTINEL_VENUES_MAX]; /* by number */
     sentinel_feeder_state feeders[SENTINEL_FEEDERS_MAX];
+    uint64_t pending_used; /* bit n: row n is not free */
     sentinel_pending pending[SENTINEL_PENDING_MAX];
+    uint32_t destination_next; /* where the next one goes */
+    uint8_t reserved1[4];
+    sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 14944);
+SENTINEL_SIZE(sentinel_state, 25200);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {

@@ -41,7 +41,7 @@ enum {
     SENTINEL_VERDICT_NONE = 0,
     SENTINEL_ALLOWED = 1,
     SENTINEL_DENIED = 2,
-    SENTINEL_PENDING = 3, /* reserved for approvals */
+    SENTINEL_PENDING = 3, /* waits for approvers */
     SENTINEL_FAILED = 4
 };
 
