@@ -141,7 +141,9 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     /* Even a refused command ends what its submitter stopped. */
     engine->commanded |= engine_ends_stop(engine->frame, size);
     result.status = status;
-    return result_write(engine, ticket, &result);
+    SENTINEL_TRY(result_write(engine, ticket, &result));
+    engine->last_frame_record = 0; /* It has its answer: the next like it is a replay. */
+    return SENTINEL_OK;
 }
 
 sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
