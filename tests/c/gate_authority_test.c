@@ -134,7 +134,7 @@ static void test_k_of_n_counts_by_power(void) {
     refused(SENTINEL_POLICY_SIGNATURE);
     scene_policy_rows(&scene);
     CHECK_EQ(scene_load(&scene), SENTINEL_POLICY_SIGNATURE); /* by one */
-    frame_sign(&scene, KEY_OPERATOR_B, KEY_OPERATOR_B); /* an operator alone */
+    frame_sign(&scene, KEY_OPERATOR_B, KEY_OPERATOR_B);      /* an operator alone */
     refused(SENTINEL_POLICY_SIGNATURE);
     CHECK_EQ(scene_load(&scene), SENTINEL_POLICY_SIGNATURE);
     frame_sign(&scene, KEY_OPERATOR_A, KEY_OPERATOR_A);
