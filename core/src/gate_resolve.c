@@ -39,6 +39,8 @@ static void resolve_ids(const sentinel_context *context, gate_case *c,
         if (parent == SENTINEL_NODE_NONE ||
             view->bundle.nodes[parent].kind != SENTINEL_NODE_AGENT) {
             sentinel_decision_refuse(decision, SENTINEL_REASON_PARENT_UNKNOWN);
+        } else {
+            c->subject.parent = parent;
         }
     }
 }

@@ -158,6 +158,10 @@ static sentinel_reason subject_check(const sentinel_view *view, const sentinel_s
         view->bundle.nodes[subject->node].kind != SENTINEL_NODE_AGENT) {
         return SENTINEL_REASON_AGENT_UNKNOWN;
     }
+    if (subject->parent != 0 && (subject->parent >= view->bundle.node_count ||
+                                 view->bundle.nodes[subject->parent].kind != SENTINEL_NODE_AGENT)) {
+        return SENTINEL_REASON_PARENT_UNKNOWN;
+    }
     return subject->venue < SENTINEL_VENUE_COUNT ? SENTINEL_REASON_NONE
                                                  : SENTINEL_REASON_VENUE_UNKNOWN;
 }

@@ -46,6 +46,20 @@ static int refuses(stop_count *count, const sentinel_stop_state *stop, sentinel_
     return 1;
 }
 
+/* What stops the agent from whose action this one follows stops it, too. Nodes
+ * above both were counted. */
+static void judge_parent(stop_count *count, const policy_turn *turn, const uint32_t *chain,
+                         sentinel_decision *decision) {
+    const sentinel_node *rows = turn->view->bundle.nodes;
+    const sentinel_stop_state *nodes = sentinel_view_node(turn->view, 0);
+    unsigned length = rows[turn->subject->node].depth + 1u;
+    uint32_t node = turn->subject->parent;
+    while (rows[node].depth >= length || chain[rows[node].depth] != node) {
+        (void)refuses(count, &nodes[node], SENTINEL_REASON_KILL_SWITCH, decision);
+        node = rows[node].parent; /* the firm is above both */
+    }
+}
+
 void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
                         sentinel_decision *decision, sentinel_result *result) {
     const sentinel_subject *subject = turn->subject;
@@ -57,6 +71,9 @@ void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned
         if (refuses(&count, &nodes[chain[i - 1]], SENTINEL_REASON_KILL_SWITCH, decision)) {
             first = i - 1;
         }
+    }
+    if (subject->parent != 0) {
+        judge_parent(&count, turn, chain, decision);
     }
     if (venue != NULL) {
         (void)refuses(&count, venue, SENTINEL_REASON_VENUE_HALTED, decision);

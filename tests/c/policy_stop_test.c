@@ -328,6 +328,48 @@ static void test_a_stopped_market_of_hyperliquid_is_its_number(void) {
     }
 }
 
+/* A firm with two groups of one agent each: what halts the parent, its group or
+ * the firm refuses what says that it follows from it. */
+static void test_a_parents_stop_is_its_childrens(void) {
+    build_world world;
+    bundle_build *b = &S.build;
+    bundle_begin(b);
+    uint32_t left = add_node(b, 10, SENTINEL_NODE_GROUP, 0);
+    uint32_t right = add_node(b, 20, SENTINEL_NODE_GROUP, 0);
+    uint32_t child = add_node(b, 11, SENTINEL_NODE_AGENT, left);
+    uint32_t parent = add_node(b, 21, SENTINEL_NODE_AGENT, right);
+    uint32_t other = add_node(b, 22, SENTINEL_NODE_AGENT, right);
+    add_mask(b, 1, 0, SENTINEL_RULE_ACTIONS, 2);
+    CHECK_OK(world_make(&world, b, NULL));
+    sentinel_subject subject = {.node = child, .parent = parent, .action = SENTINEL_ACTION_PLACE};
+    const struct {
+        uint32_t node;
+        int64_t refused; /* how many of what the order touches */
+        uint8_t level;
+    } cases[] = {{parent, 1, 2}, {right, 1, 2}, {0, 1, 0}, {other, 0, 2}, {left, 1, 1}};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sentinel_decision decision;
+        const uint8_t why32[32] = {1};
+        test_halt(&world.view, cases[i].node, 1, 5, 1, 0, why32);
+        sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+        CHECK_EQ(decision.results[0].value, cases[i].refused);
+        CHECK_EQ(decision.results[0].level, cases[i].level);
+        CHECK_EQ(decision.reason,
+                 cases[i].refused != 0 ? SENTINEL_REASON_KILL_SWITCH : SENTINEL_REASON_NONE);
+        test_halt(&world.view, cases[i].node, 0, 6, 1, 0, why32);
+    }
+    sentinel_decision decision;
+    sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+    CHECK_EQ(decision.verdict, SENTINEL_ALLOWED);
+    subject.parent = right; /* no agent */
+    sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+    CHECK_EQ(decision.reason, SENTINEL_REASON_PARENT_UNKNOWN);
+    subject.parent = 6; /* one past the last */
+    sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+    CHECK_EQ(decision.reason, SENTINEL_REASON_PARENT_UNKNOWN);
+    world_free(&world);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_halt_lets_nothing_through);
@@ -342,5 +384,6 @@ int main(int argc, char **argv) {
     RUN(test_a_stopped_instrument_stays_what_it_is);
     RUN(test_a_stopped_market_of_hyperliquid_is_its_number);
     world_free(&S.world);
+    RUN(test_a_parents_stop_is_its_childrens);
     return test_end();
 }

@@ -555,6 +555,7 @@ class Gate:
             destination=(order.network, order.address, order.memo) if order.address else None,
             reduce_only=order.reduce_only,
             position_side=order.position_side,
+            parent=order.parent[0] if order.parent else 0,
         )
 
     def remember(self, order: Order, found: Found, number: int) -> None:

@@ -17,6 +17,18 @@ STOPS = (
         "uint8_t mode = sentinel_stop_mode(stop, count->now_ns);",
         "uint8_t mode = stop->mode;",
     ),
+    policy(
+        "a parent's stop is missed",
+        "policy_stop.c",
+        "if (subject->parent != 0) {",
+        "if (0) {",
+    ),
+    policy(
+        "only the parent agent's own stop counts, not those above it",
+        "policy_stop.c",
+        "node = rows[node].parent; /* the firm is above both */",
+        "break;",
+    ),
     policy("the venue's stop is missed", "policy_stop.c", "if (venue != NULL) {", "if (0) {"),
     policy(
         "the instrument's stop is missed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from tests.model import model, orders, policies, stops, value
@@ -47,6 +48,7 @@ def subject_of(policy: Policy, order: Order, venue: int) -> value.Subject:
         destination=(order.network, order.address, order.memo) if order.address else None,
         reduce_only=order.reduce_only,
         position_side=order.position_side,
+        parent=order.parent[0] if order.parent else 0,
     )
 
 
@@ -155,6 +157,8 @@ class PolicyRun:
         if beat is not None and chance(rng, 60):
             self.state.beats[agent] = beat
             self.core.beat(agent, beat)
+        if chance(rng, 15):
+            order = replace(order, parent=(rng.choice(sorted(policy.chains)), 1))
         asset = policy.asset_of.get(order.asset)
         venue = asset.venue if asset and asset.venue else rng.randint(1, 6)
         subject = subject_of(policy, order, venue)

@@ -59,8 +59,10 @@ def lowers_risk(subject: Subject) -> bool:
 
 
 def touched(policy: Policy, subject: Subject) -> Iterator[tuple[Place, Reason]]:
-    """The chain from the firm, then venue and instrument."""
-    for row in policy.chains[subject.agent]:
+    """The chain from the firm, the rest of the parent's, then venue and instrument."""
+    chain = policy.chains[subject.agent]
+    rest = [row for row in policy.chains.get(subject.parent, ()) if row not in chain]
+    for row in (*chain, *rest):
         yield (Scope.NODE, policy.nodes[row].id), Reason.KILL_SWITCH
     if subject.venue != Venue.NONE:
         yield (Scope.VENUE, int(subject.venue)), Reason.VENUE_HALTED
@@ -77,7 +79,7 @@ def judge(policy: Policy, stops: Stops, subject: Subject, now: int) -> tuple[int
         mode = mode_at(stops.get(place, RUNNING), now)
         if mode in through:
             continue
-        if count == 0 and place[0] == Scope.NODE:
+        if count == 0 and place[0] == Scope.NODE and depth <= level:
             level = depth
         count += 1
         if mode == Mode.HALTED:

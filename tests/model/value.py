@@ -47,6 +47,7 @@ class Subject:
     destination: Destination | None = None
     reduce_only: int | None = None
     position_side: int = 0
+    parent: int = 0  # id of the agent whose action this one follows from
 
 
 WindowKey = tuple[int, int]  # constraint id, agent id or 0 where shared

@@ -284,6 +284,7 @@ typedef struct sentinel_subject {
     const sentinel_asset *asset;
     const sentinel_network *network;
     uint32_t node; /* index of the agent */
+    uint32_t parent; /* index of the agent whose action this one follows from; 0: none */
     uint32_t present;
     uint16_t action;
     uint16_t venue;
@@ -309,7 +310,7 @@ sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
 /* Evaluates every constraint that applies, firm first; changes no state.
  * Out:      decision: every field; of results and retry_at_ns the first
  *           result_count. A subject that is not of this view (no such agent,
- *           action or venue) and a time below 0 are denied without results.
+ *           parent, action or venue) and a time below 0 are denied without results.
  * Timing:   variable; bounded by the named limits. Allocates: never.
  * Threads:  one per state. */
 SENTINEL_API void
