@@ -2,6 +2,7 @@
 #include "engine_internal.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- Opening --------------------------------------------------------------- */
@@ -159,6 +160,16 @@ sentinel_status sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns
     return status;
 }
 
+/* So that no more records than that are replayed, whatever they are. */
+static void snapshot_when_due(sentinel_engine *engine, int64_t now_ns) {
+    uint64_t count = sentinel_gate_state(engine->context)->record_count;
+    if (count - engine->snapshot_at >= engine->snapshot_every && !engine->log.failed &&
+        sentinel_gate_view(engine->context) != NULL &&
+        sentinel_engine_snapshot(engine, now_ns) != SENTINEL_OK) {
+        engine->snapshot_at = count; /* Not again at each record. */
+    }
+}
+
 static int must_look_at_spool(const sentinel_engine *engine) {
     const sentinel_control *control = engine->control;
     return __atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ||
@@ -188,12 +199,7 @@ sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *
         engine->last_errno = errno;
     }
     SENTINEL_TRY(sentinel_gate_sign(engine->context, outcome, session, order_bytes, size, now_ns));
-    uint64_t count = sentinel_gate_state(engine->context)->record_count;
-    if (count - engine->snapshot_at >= engine->snapshot_every && !engine->log.failed &&
-        sentinel_gate_view(engine->context) != NULL &&
-        sentinel_engine_snapshot(engine, now_ns) != SENTINEL_OK) {
-        engine->snapshot_at = count; /* Not again at each order. */
-    }
+    snapshot_when_due(engine, now_ns);
     return SENTINEL_OK;
 }
 
@@ -227,13 +233,24 @@ static sentinel_status keep_bundle(sentinel_engine *engine, const void *frame, s
     return engine_bundle_save(engine, parsed.hash32, frame, size);
 }
 
+/* A halt that no log can take still binds, and over a restart: the stop word
+ * is on a page that needs no more room. */
+static void stop_without_record(sentinel_engine *engine, const void *frame, size_t size) {
+    if (engine->log.failed && engine_frame_stops(frame, size)) {
+        __atomic_store_n(&engine->control->stop, 1, __ATOMIC_RELEASE);
+        (void)msync(engine->control, ENGINE_CONTROL_BYTES, MS_SYNC);
+    }
+}
+
 sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const void *frame,
                                 size_t size, int64_t now_ns) {
     sentinel_status status = keep_bundle(engine, frame, size, now_ns);
     if (status == SENTINEL_OK) {
         status = sentinel_gate_take(engine->context, record, frame, size, now_ns);
+        snapshot_when_due(engine, now_ns);
     }
     if (status != SENTINEL_OK) {
+        stop_without_record(engine, frame, size);
         engine->last_errno = engine->log.failed ? engine->log.last_errno : errno;
         return status;
     }

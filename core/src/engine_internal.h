@@ -136,6 +136,9 @@ SENTINEL_MUST_USE sentinel_status engine_restore(sentinel_engine *engine);
  * renews a lease, do not lift what an operator is just setting. */
 uint8_t engine_ends_stop(const void *frame, size_t size);
 
+/* 1: a HALT command, as far as its bytes tell. */
+int engine_frame_stops(const void *frame, size_t size);
+
 /* Works out from the files what is pending, whatever the control page says. */
 SENTINEL_MUST_USE sentinel_status engine_spool_recover(sentinel_engine *engine);
 

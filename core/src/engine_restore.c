@@ -17,6 +17,9 @@ static sentinel_status restore_at(sentinel_engine *engine, sentinel_log_reader *
     if (record.header->type != SENTINEL_RECORD_SNAPSHOT) {
         return SENTINEL_AUDIT_SNAPSHOT;
     }
+    if (ref->version != SENTINEL_STATE_VERSION) {
+        return SENTINEL_FORMAT_VERSION;
+    }
     /* The record, not the file, says how much room there must be. */
     if (ref->size_bytes > engine->config.state_bytes_max) {
         return SENTINEL_POLICY_ARENA;

@@ -206,6 +206,10 @@ sentinel_status engine_spool_recover(sentinel_engine *engine) {
 
 /* ---- Every other process --------------------------------------------------- */
 
+int engine_frame_stops(const void *frame, size_t size) {
+    return verb_of(frame, size) == SENTINEL_COMMAND_HALT;
+}
+
 static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int spool_fd,
                               const void *frame, size_t size) {
     char name[FILES_NAME_BYTES];
@@ -214,7 +218,7 @@ static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int s
         return SENTINEL_FORMAT_RANGE;
     }
     /* Stopped first: should the rest fail, nothing is signed meanwhile. */
-    if (verb_of(frame, size) == SENTINEL_COMMAND_HALT) {
+    if (engine_frame_stops(frame, size)) {
         __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
     /* More would wait than a writer takes: it could not even be opened. */

@@ -138,7 +138,8 @@ sentinel_status sentinel_gate_snapshot(sentinel_context *context, uint64_t *reco
     (void)gate_clock(context, &now_ns, &flags);
     const sentinel_state *state = gate_state(context);
     memcpy(out, state, state->size_bytes);
-    sentinel_snapshot_ref ref = {.size_bytes = state->size_bytes};
+    sentinel_snapshot_ref ref = {.size_bytes = state->size_bytes,
+                                 .version = SENTINEL_STATE_VERSION};
     hash_bytes(ref.digest32, out, state->size_bytes);
     gate_entry entry = {
         .type = SENTINEL_RECORD_SNAPSHOT,

@@ -73,9 +73,16 @@ static sentinel_status replay_snapshot(sentinel_context *context, const sentinel
     const sentinel_snapshot_ref *ref = (const sentinel_snapshot_ref *)record->subject;
     const sentinel_state *state = gate_state(context);
     uint8_t digest32[32];
+    if (record->header->subject_size != sizeof *ref || ref->version == 0 ||
+        !bytes_are_zero(ref->reserved, sizeof ref->reserved)) {
+        return SENTINEL_AUDIT_CORRUPT;
+    }
+    if (ref->version != SENTINEL_STATE_VERSION) {
+        /* Laid out in another way: its bytes say nothing here. The records do. */
+        return replay_plain(context, record);
+    }
     hash_bytes(digest32, state, state->size_bytes);
-    if (record->header->subject_size != sizeof *ref || ref->size_bytes != state->size_bytes ||
-        !bytes_equal(ref->digest32, digest32, 32)) {
+    if (ref->size_bytes != state->size_bytes || !bytes_equal(ref->digest32, digest32, 32)) {
         context->difference = "state";
         return SENTINEL_AUDIT_MISMATCH;
     }
@@ -129,6 +136,12 @@ sentinel_status sentinel_gate_replay(sentinel_context *context, const char **dif
                                      size_t bundle_size) {
     if (context == NULL || record == NULL || ((uintptr_t)record->header & 7) != 0) {
         return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (record->header->semantics_version != SENTINEL_SEMANTICS_VERSION) {
+        if (difference != NULL) {
+            *difference = "semantics version";
+        }
+        return SENTINEL_FORMAT_VERSION; /* Decided by other rules. */
     }
     context->expected = record;
     context->difference = NULL;
@@ -188,6 +201,10 @@ sentinel_status sentinel_gate_restore(sentinel_context *context, const sentinel_
     const sentinel_state *kept = (const sentinel_state *)state;
     const sentinel_snapshot_ref *ref = (const sentinel_snapshot_ref *)record->subject;
     uint8_t digest32[32];
+    if (record->header->type == SENTINEL_RECORD_SNAPSHOT &&
+        record->header->subject_size == sizeof *ref && ref->version != SENTINEL_STATE_VERSION) {
+        return SENTINEL_FORMAT_VERSION;
+    }
     hash_bytes(digest32, state, state_size);
     if (record->header->type != SENTINEL_RECORD_SNAPSHOT ||
         record->header->subject_size != sizeof *ref || ref->size_bytes != state_size ||

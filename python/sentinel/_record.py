@@ -79,7 +79,7 @@ _SUBJECT_BYTES: Final = {
     RecordType.START: 32,
     RecordType.BUNDLE: 56,
     RecordType.SUMMARY: 40,
-    RecordType.SNAPSHOT: 40,
+    RecordType.SNAPSHOT: 48,
     RecordType.REFUSED: 48,
     RecordType.HALT: 8,
     RecordType.WITHDRAWN: 48,

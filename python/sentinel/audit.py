@@ -242,7 +242,7 @@ class _Verifier:
         self.report.signatures_verified += 1
 
     def _snapshot(self, record: Record) -> None:
-        size, digest = struct.unpack("<Q32s", record.subject)
+        size, digest, _, _ = struct.unpack("<Q32sI4s", record.subject)
         path = self.directory / "snapshots" / f"{record.number:020d}"
         try:
             state = path.read_bytes()

@@ -227,8 +227,8 @@ def _summary(names: _Names, installed: Installed, record: Record) -> dict[str, A
 
 
 def _snapshot(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
-    size, digest = struct.unpack("<Q32s", record.subject)
-    return {"state_bytes": size, "state_hash": digest.hex()}
+    size, digest, version, _ = struct.unpack("<Q32sI4s", record.subject)
+    return {"state_version": version, "state_bytes": size, "state_hash": digest.hex()}
 
 
 def _refused(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:

@@ -37,6 +37,22 @@ static void test_the_last_two_snapshots_are_kept(void) {
     CHECK_EQ(count_files("snapshots"), 2);
 }
 
+/* Marks alone, and no order: the records to be replayed stay bounded. */
+static void test_frames_lead_to_snapshots_too(void) {
+    home_begin();
+    options.snapshot_every = 8;
+    CHECK_OK(engine_create());
+    CHECK_OK(engine_open());
+    for (int i = 0; i < 30; i++) {
+        scene_feed(&scene, BTCUSDT, (sentinel_decimal){.mantissa = 50000 + i});
+        CHECK_OK(engine_take());
+    }
+    CHECK_EQ(count_files("snapshots"), 2);
+    char newest[64];
+    snapshot_name(newest, 1);
+    CHECK(strtoull(newest + 10, NULL, 10) + 9 > engine_state()->record_count);
+}
+
 /* The state after opening, with the snapshots as they now are. */
 static void state_after_open(uint8_t *out, size_t room) {
     char aside[64];
@@ -287,6 +303,7 @@ static void test_a_torn_tail_is_reported_in_the_start_record(void) {
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_the_last_two_snapshots_are_kept);
+    RUN(test_frames_lead_to_snapshots_too);
     RUN(test_every_way_to_restore_gives_the_same_state);
     RUN(test_a_snapshot_without_its_record_halts);
     RUN(test_a_snapshot_of_another_record_is_passed_over);

@@ -137,8 +137,10 @@ SENTINEL_SIZE(sentinel_summary, 40);
 typedef struct sentinel_snapshot_ref {
     uint64_t size_bytes;
     uint8_t digest32[32]; /* SHA-256 of the state */
+    uint32_t version; /* SENTINEL_STATE_VERSION of the writer */
+    uint8_t reserved[4];
 } sentinel_snapshot_ref;
-SENTINEL_SIZE(sentinel_snapshot_ref, 40);
+SENTINEL_SIZE(sentinel_snapshot_ref, 48);
 
 typedef struct sentinel_refused {
     uint32_t status; /* why */
