@@ -62,6 +62,9 @@ static void admit(sentinel_context *context, sentinel_outcome *outcome, gate_cas
     }
     if (!context->has_policy) {
         refuse(outcome, SENTINEL_REASON_NO_POLICY);
+    } else if (gate_view(context)->bundle.policy->lease_ns > 0 &&
+               c->now_ns >= gate_state(context)->lease_until_ns) {
+        refuse(outcome, SENTINEL_REASON_LEASE);
     }
 }
 

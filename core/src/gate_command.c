@@ -28,6 +28,24 @@ static sentinel_status stop_check(const sentinel_command *command) {
     return SENTINEL_OK;
 }
 
+static int64_t lease_most(const sentinel_policy *policy, int64_t now_ns) {
+    return policy->lease_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + policy->lease_ns;
+}
+
+/* A lease says nothing but how long the engine may go on. */
+static sentinel_status lease_check(const sentinel_command *command, const sentinel_policy *policy,
+                                   int64_t now_ns) {
+    if (command->scope != SENTINEL_SCOPE_ENGINE || command->target != 0 || command->until_ns <= 0 ||
+        command->record != 0 ||
+        !bytes_are_zero(command->record_hash32, sizeof command->record_hash32)) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    /* Where none is asked for, the longest one ends now. */
+    return command->until_ns <= now_ns || command->until_ns > lease_most(policy, now_ns)
+               ? SENTINEL_POLICY_LEASE
+               : SENTINEL_OK;
+}
+
 /* The stop that a command is about; null when there is no such thing. */
 static sentinel_stop_state *place_of(const sentinel_view *view, const sentinel_command *command) {
     const sentinel_instrument *instrument;
@@ -83,11 +101,22 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
     if (command->verb == SENTINEL_COMMAND_APPROVE || command->verb == SENTINEL_COMMAND_REJECT) {
         return gate_take_approval(context, &frame, bytes, size, now_ns, flags, commit);
     }
-    SENTINEL_TRY(
-        gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR, tightens ? 1 : 0, now_ns));
+    int leases = command->verb == SENTINEL_COMMAND_LEASE;
+    SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR,
+                                   tightens || leases ? 1 : 0, now_ns));
     const sentinel_view *view = gate_view(context);
     if (view == NULL) {
         return SENTINEL_POLICY_ABSENT;
+    }
+    if (leases) {
+        SENTINEL_TRY(lease_check(command, view->bundle.policy, now_ns));
+        if (commit) {
+            SENTINEL_TRY(
+                gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+            gate_state(context)->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
+            gate_state(context)->lease_until_ns = command->until_ns;
+        }
+        return SENTINEL_OK;
     }
     SENTINEL_TRY(stop_check(command));
     sentinel_stop_state *place = place_of(view, command);

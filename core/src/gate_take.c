@@ -4,6 +4,14 @@
 #include "gate_internal.h"
 #include "state_internal.h"
 
+/* No lease is longer than the version in force allows. */
+static void cap_lease(sentinel_state *state, int64_t lease_ns) {
+    if (lease_ns > 0 && lease_ns <= INT64_MAX - state->last_now_ns &&
+        state->lease_until_ns > state->last_now_ns + lease_ns) {
+        state->lease_until_ns = state->last_now_ns + lease_ns;
+    }
+}
+
 static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
                       const uint8_t hash32[32], uint64_t sequence) {
     /* The new state was laid out before the record was made: what records
@@ -11,6 +19,7 @@ static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
     const sentinel_state *old = gate_state(context);
     sentinel_state *state = fresh->state;
     state_carry_engine(state, old);
+    cap_lease(state, fresh->bundle.policy->lease_ns);
     memcpy(state->policy_hash32, hash32, 32);
     state->sequences[SENTINEL_FRAME_POLICY] = sequence;
     context->active ^= context->has_policy;

@@ -79,11 +79,12 @@ static sentinel_status policy_check(const sentinel_policy *policy) {
         (policy->book_entries & (policy->book_entries - 1)) != 0) {
         return SENTINEL_FORMAT_RANGE;
     }
+    if (policy->lease_ns < 0 || policy->lease_ns > SENTINEL_WINDOW_NS_MAX) {
+        return SENTINEL_FORMAT_RANGE;
+    }
     SENTINEL_TRY(oversight_check(policy));
-    /* Later: the lease is not in force yet. */
-    return policy->lease_ns == 0 && bytes_are_zero(policy->reserved, sizeof policy->reserved)
-               ? SENTINEL_OK
-               : SENTINEL_FORMAT_RESERVED;
+    return bytes_are_zero(policy->reserved, sizeof policy->reserved) ? SENTINEL_OK
+                                                                     : SENTINEL_FORMAT_RESERVED;
 }
 
 static void point(sentinel_bundle *bundle, const sentinel_frame *frame) {

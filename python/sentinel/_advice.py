@@ -101,6 +101,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "it was signed, rejected, withdrawn or replaced, it has expired, or you approved it",
             "zcp approvals list shows what waits, and who has approved it",
         ),
+        "POLICY_LEASE": Advice(
+            "the policy has no `lease`, or a shorter one, or the command came after its end",
+            "zcp lease gives the longest one allowed, from now on",
+        ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"
         ),
@@ -187,6 +191,7 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "CONTROL_STOP": "the writer applies waiting commands; then zcp kill-switch deactivate",
         "NO_POLICY": "load a policy: zcp policy load",
         "CLOCK": "set the machine's clock right, then open the engine again",
+        "LEASE": "an operator renews the lease: zcp lease",
         "ORDER_SIZE": _ORDER,
         "ORDER_VERSION": "use one version of the package on both sides",
         "ORDER_ACTION": _ORDER,

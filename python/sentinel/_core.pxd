@@ -199,6 +199,7 @@ cdef extern from "sentinel/state.h" nogil:
         uint64_t pending_used
         sentinel_pending *pending
         sentinel_released released
+        int64_t lease_until_ns
 
     ctypedef struct sentinel_view:
         sentinel_bundle bundle

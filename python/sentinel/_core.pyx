@@ -478,6 +478,7 @@ cdef _state(const sentinel_state *s):
         _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(stops),
         tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
         tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]), _pending(s),
+        s.lease_until_ns,
     )
 
 

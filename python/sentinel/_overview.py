@@ -86,6 +86,8 @@ class Status:
 
     `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
     Unix milliseconds; no venue that was given none.
+    `lease_ns`: the longest operators' lease; 0: the policy asks for none. `lease_until_ns`: from
+    then on nothing is signed where it asks for one; 0: none was given.
     `freshness` is "unproven" without a witness: nothing proves that no newer state ever was.
     """
 
@@ -102,7 +104,27 @@ class Status:
     agents: Mapping[str, int]
     usable_until_ms: Mapping[str, int]
     beats: tuple[Beat, ...]
+    lease_ns: int
+    lease_until_ns: int
     freshness: str = "unproven"
+
+    def lease_json(self, now_ns: int) -> dict[str, Any]:
+        """The operators' lease for `zcp status --json`."""
+        return {
+            "needed": bool(self.lease_ns),
+            "until": iso_time(self.lease_until_ns) if self.lease_until_ns else None,
+            "valid": not self.lease_ns or now_ns < self.lease_until_ns,
+        }
+
+    def lease_lines(self, now_ns: int) -> list[str]:
+        """The operators' lease for people; nothing where none is needed."""
+        if not self.lease_ns:
+            return []
+        until = iso_time(self.lease_until_ns) if self.lease_until_ns else ""
+        state = f"over since {until}: nothing is signed" if until else "none: nothing is signed"
+        if now_ns < self.lease_until_ns:
+            state = f"until {until}"
+        return [f"lease      {state}; any one operator renews it: zcp lease"]
 
     @property
     def halted(self) -> tuple[Stop, ...]:
@@ -136,6 +158,8 @@ def status_of(
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
         beats=_beats(state, policy, names),
+        lease_ns=policy.lease_ns if policy is not None else 0,
+        lease_until_ns=state.lease_until_ns,
     )
 
 

@@ -167,6 +167,7 @@ class Policy:
     attempt_limit: int
     attempt_interval_ns: int
     clock_tolerance_ns: int
+    lease_ns: int
     mark_max_age_ns: int
     market_band_ppm: int
     book_entries: int
@@ -360,6 +361,7 @@ class _Reader:
             "attempt_limit": head["attempt_limit"],
             "attempt_interval_ns": head["attempt_interval_ns"],
             "clock_tolerance_ns": head["clock_tolerance_ns"],
+            "lease_ns": head["lease_ns"],
             "mark_max_age_ns": head["mark_max_age_ns"],
             "market_band_ppm": head["market_band_ppm"],
             "book_entries": head["book_entries"],

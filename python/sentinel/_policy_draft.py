@@ -144,6 +144,7 @@ class Draft:
     attempt_limit: int
     attempt_interval_ns: int
     clock_tolerance_ns: int
+    lease_ns: int
     mark_max_age_ns: int
     market_band_ppm: int
     book_entries: int

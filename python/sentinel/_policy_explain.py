@@ -324,6 +324,7 @@ def _settings(before: Policy, after: Policy) -> list[Change]:
         return {
             "attempts.limit": units.format_rate(rate),
             "clock.tolerance": units.format_duration(policy.clock_tolerance_ns),
+            "lease": units.format_duration(policy.lease_ns) if policy.lease_ns else "none",
             "marks.max_age": units.format_duration(policy.mark_max_age_ns),
             "marks.market_band": units.format_ratio(policy.market_band_ppm),
             "book.entries": str(policy.book_entries),

@@ -550,6 +550,7 @@ class Resolver(Watch):
             clock_tolerance_ns=self._unit(
                 ("clock", "tolerance"), units.parse_duration, CLOCK_TOLERANCE
             ),
+            lease_ns=self._lease_ns(),
             mark_max_age_ns=self._unit(("marks", "max_age"), units.parse_duration, MARK_MAX_AGE),
             market_band_ppm=band,
             book_entries=book,

@@ -1,4 +1,4 @@
-"""What a policy says of watching over agents: heartbeats."""
+"""What a policy says of watching over agents: heartbeats, the lease."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ class HeartbeatRow(TypedDict):
 
 
 class Watch(Tables):
-    """Reads rules of heartbeats."""
+    """Reads rules of heartbeats, and the operators' lease."""
+
+    def _lease_ns(self) -> int:
+        """The longest one; 0: none is needed."""
+        if self._get(("lease",)) is None:
+            return 0
+        return self._unit(("lease",), units.parse_duration)
 
     def _heartbeat(self, item: Path) -> HeartbeatRow:
         longest = 0

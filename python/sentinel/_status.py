@@ -37,6 +37,7 @@ class Status(IntEnum):
     POLICY_ENDPOINT = 0x030A
     POLICY_STOPPED = 0x030B
     POLICY_APPROVAL = 0x030C
+    POLICY_LEASE = 0x030E
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -73,6 +74,7 @@ class Reason(IntEnum):
     CONTROL_STOP = 2
     NO_POLICY = 3
     CLOCK = 4
+    LEASE = 5
     ORDER_SIZE = 10
     ORDER_VERSION = 11
     ORDER_ACTION = 12
@@ -165,6 +167,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x030A: "a key for several products leaves the endpoint open, and that is not granted",
         0x030B: "what is halted is not drained; resume it first",
         0x030C: "there is no such open request, or that approver has approved it before",
+        0x030E: "the policy asks for no lease, or this one is over or too long",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",
@@ -200,6 +203,7 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         2: "control_stop",
         3: "no_policy",
         4: "clock",
+        5: "lease_expired",
         10: "order_size",
         11: "order_version",
         12: "order_action",
@@ -271,6 +275,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         2: "the control page says stop",
         3: "no policy is loaded",
         4: "the time stepped outside the tolerance",
+        5: "the operators' lease is over: nothing is signed until one of them renews it",
         10: "the struct's size is not that of its action",
         11: "the struct's version is not supported",
         12: "the action is unknown",

@@ -211,6 +211,7 @@ class EngineState:
     nonce_next: int
     usable_until_ms: tuple[int, ...]
     pending: tuple[PendingState, ...]
+    lease_until_ns: int
 
 
 @dataclass(frozen=True, slots=True)

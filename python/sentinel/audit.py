@@ -196,7 +196,8 @@ class _Verifier:
         elif record.type is RecordType.COMMAND:
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
             verb = int.from_bytes(frame.payload[:2], "little")
-            one = verb in (Command.HALT, Command.DRAIN)  # a drain that loosens: the replay sees it
+            # A drain that loosens: the replay sees it.
+            one = verb in (Command.HALT, Command.DRAIN, Command.LEASE)
             verify_power(frame, self._known(), Power.OPERATOR, record.now_ns, 1 if one else 0)
             self.report.signatures_verified += 1
         elif record.type is RecordType.FEED:

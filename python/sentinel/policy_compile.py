@@ -202,6 +202,7 @@ class _Encoder:
             attempt_limit=draft.attempt_limit,
             attempt_interval_ns=draft.attempt_interval_ns,
             clock_tolerance_ns=draft.clock_tolerance_ns,
+            lease_ns=draft.lease_ns,
             mark_max_age_ns=draft.mark_max_age_ns,
             market_band_ppm=draft.market_band_ppm,
             book_entries=draft.book_entries,

@@ -407,6 +407,16 @@ class Signer:
         on = target_of(self.policy, scope, venue, instrument)
         return self._command(Command.RESUME, reason, on, 0, 0, now_ns)
 
+    def lease(
+        self, for_ns: int | None = None, reason: str = "renewed", *, now_ns: int | None = None
+    ) -> int:
+        """Lets the engine go on signing for so long, where the policy asks for an operators' lease;
+        default: the longest one. Raises PolicyInvalid.
+        """
+        now = _now(now_ns)
+        until = now + (self.policy.lease_ns if for_ns is None else for_ns)
+        return self._command(Command.LEASE, reason, (Scope.ENGINE, 0, ""), 0, until, now)
+
     def _command(
         self,
         verb: Command,

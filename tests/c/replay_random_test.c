@@ -115,6 +115,7 @@ static void new_policy(void) {
                               (int64_t)(1 + draw(3)), (int64_t)draw(3));
     }
     asks_perhaps(b);
+    b->policy.lease_ns = draw(5) == 0 ? (int64_t)(1 + draw(9)) * SECOND_NS : 0;
     uint64_t at = count();
     (void)scene_load(&scene); /* a halted agent may not be left out */
     if (sentinel_gate_view(scene.context)->bundle.frame->sequence ==
@@ -242,7 +243,7 @@ static void some_snapshot(void) {
         sentinel_gate_snapshot(scene.context, &kept->record, kept->bytes, kept->size, scene.now));
 }
 
-/* Any verb on anything, with an end or without, by one operator or two. */
+/* A lease, or any verb on anything, with an end or without, by one operator or two. */
 static void some_stop(void) {
     static const uint32_t targets[][4] = {
         [SENTINEL_SCOPE_NODE] = {FIRM_ID, AGENT_A, AGENT_B, 9},
@@ -250,6 +251,13 @@ static void some_stop(void) {
                                   SENTINEL_VENUE_HYPERLIQUID, SENTINEL_VENUE_COUNT},
         [SENTINEL_SCOPE_INSTRUMENT] = {BTCUSDT, DERIBIT_PERP, HL_PERP, 0},
     };
+    if (draw(3) == 0) {
+        scene_command_at(&scene, SENTINEL_COMMAND_LEASE, SENTINEL_SCOPE_ENGINE, 0,
+                         scene.now + (int64_t)draw(9) * SECOND_NS);
+        frame_sign(&scene, KEY_OPERATOR_A, KEY_OPERATOR_A);
+        (void)scene_take(&scene);
+        return;
+    }
     uint16_t verb = (uint16_t)(SENTINEL_COMMAND_HALT + draw(3));
     uint16_t scope = (uint16_t)(SENTINEL_SCOPE_NODE + draw(3));
     int64_t until_ns = verb == SENTINEL_COMMAND_DRAIN && draw(2) != 0

@@ -302,7 +302,7 @@ def policy_payload(policy: Policy) -> bytes:
         )
         + table
         + bytes(dict(policy.oversight).get(action, 0) for action in range(16))
-        + struct.pack("<qqB7x", 0, policy.approval_ns, policy.approval_quorum)
+        + struct.pack("<qqB7x", policy.lease_ns, policy.approval_ns, policy.approval_quorum)
         + body
     )
 

@@ -27,6 +27,7 @@ from tests.model.names import (
     FORMAT_RANGE,
     ID_WINDOW,
     POLICY_APPROVAL,
+    POLICY_LEASE,
     POLICY_SCOPE,
     POLICY_SEQUENCE,
     POLICY_SIGNATURE,
@@ -135,6 +136,7 @@ class Gate:
         self.records = 0
         self.halted = 0  # a status
         self.stop = False
+        self.lease_until = 0
 
     # ---- Frames: each that is taken or refused is one record.
 
@@ -169,6 +171,18 @@ class Gate:
             entries = sorted(kept.book.values(), key=lambda entry: entry.action_id)
             kept.book = {entry.action_id % policy.book_entries: entry for entry in entries}
         self.policy = policy
+        if policy.lease_ns:
+            self.lease_until = min(self.lease_until, now + policy.lease_ns)
+
+    def lease(self, scope: int, target: int, until: int, now: int) -> int:
+        """The status of a lease that an operator signed."""
+        assert self.policy is not None
+        if scope != Scope.ENGINE or target or until <= 0:
+            return FORMAT_RANGE
+        if not self.policy.lease_ns or not now < until <= now + self.policy.lease_ns:
+            return POLICY_LEASE
+        self.lease_until = until
+        return 0
 
     def take_command(
         self, verb: int, place: stops.Place, until: int, operators: int, now: int
@@ -179,6 +193,8 @@ class Gate:
         number = self.record(now)
         if verb == Verb.RESUME and operators < 2:
             return POLICY_SIGNATURE
+        if verb == Verb.LEASE:
+            return self.lease(*place, until, now)
         if until < 0 or (until and verb != Verb.DRAIN):
             return FORMAT_RANGE
         if not stops.exists(self.policy, place):
@@ -278,8 +294,9 @@ class Gate:
         """One order, in the session of an agent."""
         if not self.stop:
             self.look(session, now)
-        reasons = self.clock_reasons(now) | self.engine_reasons()
+        reasons = self.clock_reasons(now)
         now = max(now, self.state.last_now)
+        reasons |= self.engine_reasons(now)
         if reasons or self.policy is None:
             return self.deny(session, reasons, now)
         if malformed:
@@ -419,7 +436,7 @@ class Gate:
             self.record(self.state.last_now)
         return {Reason.CLOCK}
 
-    def engine_reasons(self) -> set[int]:
+    def engine_reasons(self, now: int) -> set[int]:
         reasons: set[int] = set()
         if self.halted:
             reasons.add(Reason.ENGINE_HALTED)
@@ -427,6 +444,8 @@ class Gate:
             reasons.add(Reason.CONTROL_STOP)
         if self.policy is None:
             reasons.add(Reason.NO_POLICY)
+        elif self.policy.lease_ns and now >= self.lease_until:
+            reasons.add(Reason.LEASE)
         return reasons
 
     def agent_reasons(self, session: int, order: Order) -> set[int]:

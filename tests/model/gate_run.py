@@ -148,6 +148,8 @@ class GateRun:
             approval_run.step(self)
         elif draw < 65 and chance(rng, 4):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
+            if chance(rng, 20):
+                policy = replace(policy, lease_ns=policies.some_lease(rng, self.world))
             if chance(rng, 8):
                 first, *others = policy.instruments
                 others_of = [each for each in Environment if each != first.environment]
@@ -231,12 +233,36 @@ class GateRun:
             place = place[0], rng.choice((0, 9999, 0x10001))
         if chance(rng, 2):
             until = rng.choice((-1, 1))
+        if chance(rng, 10):
+            verb, place, until = self.some_lease()
         operators = rng.choice((1, 1, 2)) if verb != Verb.RESUME or chance(rng, 10) else 2
         status = self.core.take_command(verb, place, until, operators, self.now)
         expected = self.model.take_command(verb, place, until, operators, self.now)
         self.expect("status of a command", expected, status)
         self.counts["halts and resumes"] += 1
         self.compare_stops()
+
+    def some_lease(self) -> tuple[Verb, stops.Place, int]:
+        """Mostly as long as it may be, or one nanosecond longer."""
+        rng, longest = self.rng, self.world.policy.lease_ns
+        now = max(self.now, self.model.state.last_now)
+        until = now + rng.choice((longest, longest, longest, longest + 1, 1, 0))
+        place = (Scope.ENGINE, 0)
+        if chance(rng, 10):
+            place, until = rng.choice(((Scope.ENGINE, 1), (Scope.NODE, 0))), rng.choice((0, until))
+        return Verb.LEASE, place, until
+
+    def lease_perhaps(self) -> None:
+        """Where the operators' lease is over, or ends soon."""
+        left = self.model.lease_until - max(self.now, self.model.state.last_now)
+        if self.world.policy.lease_ns and left < self.world.unit_ns and chance(self.rng, 50):
+            verb, place, until = self.some_lease()
+            status = self.core.take_command(verb, place, until, 1, self.now)
+            expected = self.model.take_command(verb, place, until, 1, self.now)
+            self.expect("status of a lease", expected, status)
+            if expected == 0 and chance(self.rng, 15):  # a version that allows less
+                policy = self.world.policy
+                self.load(replace(policy, lease_ns=max(1, policy.lease_ns // 2)))
 
     def compare_stops(self) -> None:
         policy, held = self.world.policy, self.model.state.stops
@@ -260,6 +286,7 @@ class GateRun:
         agent = self.last_agent = rng.choice(sorted(self.world.policy.chains))
         if chance(rng, 50):
             self.beat(agent)
+        self.lease_perhaps()
         order = self.some_order(agent)
         marks = orders.marks_for(rng, self.world, order, self.now)
         if marks and chance(rng, 70):
@@ -459,6 +486,7 @@ class GateRun:
         self.expect("last now", ours.state.last_now, core.last_now_ns)
         self.expect("engine's halt", ours.halted, core.halted)
         approval_run.compare_rows(self)
+        self.expect("end of the lease", ours.lease_until, core.lease_until_ns)
         if everything:
             self.compare_stops()
         for index, node in enumerate(self.world.policy.nodes):

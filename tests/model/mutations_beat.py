@@ -167,4 +167,40 @@ BEATS = (
         "view == NULL || view->state->halted != 0 || node >=",
         "view == NULL || node >=",
     ),
+    gate(
+        "a lease lasts a nanosecond longer",
+        "gate.c",
+        "c->now_ns >= gate_state(context)->lease_until_ns",
+        "c->now_ns > gate_state(context)->lease_until_ns",
+    ),
+    gate(
+        "a policy that asks for a lease signs without",
+        "gate.c",
+        "gate_view(context)->bundle.policy->lease_ns > 0 &&",
+        "0 &&",
+    ),
+    gate(
+        "a lease may be as long as its operator likes",
+        "gate_command.c",
+        "command->until_ns <= now_ns || command->until_ns > lease_most(policy, now_ns)",
+        "command->until_ns <= now_ns",
+    ),
+    gate(
+        "a lease that is over counts",
+        "gate_command.c",
+        "command->until_ns <= now_ns || command->until_ns > lease_most",
+        "command->until_ns > lease_most",
+    ),
+    gate(
+        "a version leaves the lease as long as it was",
+        "gate_take.c",
+        "    cap_lease(state, fresh->bundle.policy->lease_ns);\n",
+        "",
+    ),
+    gate(
+        "a lease is of anything",
+        "gate_command.c",
+        "command->scope != SENTINEL_SCOPE_ENGINE || command->target != 0 ||",
+        "",
+    ),
 )

@@ -140,6 +140,7 @@ class Verb(IntEnum):
     DRAIN = 3
     APPROVE = 4
     REJECT = 5
+    LEASE = 6
 
 
 class Scope(IntEnum):
@@ -147,6 +148,7 @@ class Scope(IntEnum):
     VENUE = 2
     INSTRUMENT = 3
     RECORD = 4
+    ENGINE = 5
 
 
 class Cause(IntEnum):
@@ -193,6 +195,7 @@ class Reason(IntEnum):
     CONTROL_STOP = 2
     NO_POLICY = 3
     CLOCK = 4
+    LEASE = 5
     ORDER_SIZE = 10
     ORDER_VERSION = 11
     ORDER_ACTION = 12
@@ -279,6 +282,7 @@ POLICY_SCOPE = 0x0309
 POLICY_ENDPOINT = 0x030A
 POLICY_STOPPED = 0x030B
 POLICY_APPROVAL = 0x030C
+POLICY_LEASE = 0x030E
 
 WALLET = 1 << 0  # a key's products: bit n for contract kind n, this one for funds
 ALL_PRODUCTS = 0x3F

@@ -134,6 +134,7 @@ def new_world(rng: Random, style: Style) -> World:
         clock_tolerance_ns=rng.choice((0, 1, 1000, 10**9)),
         book_entries=rng.choice((64, 64, 128)),
         **some_oversight(rng, world),
+        lease_ns=some_lease(rng, world),
     )
     world.policy = policy
     world.policy = replace(policy, constraints=some_constraints(rng, world))
@@ -151,6 +152,12 @@ def some_oversight(rng: Random, world: World) -> dict[str, Any]:
         "approval_ns": long_window(rng, world) if asks else 0,
         "approval_quorum": rng.choice((1, 2)) if asks else 0,
     }
+
+
+def some_lease(rng: Random, world: World) -> int:
+    """Mostly none is needed."""
+    longest = min(some_window(rng, world) * 50, 34_560_000_000_000_000)
+    return longest if world.style.lots and chance(rng, 15) else 0
 
 
 def some_window(rng: Random, world: World) -> int:

@@ -130,6 +130,7 @@ class Policy:
     oversight: tuple[tuple[int, int], ...] = ()  # action, mode
     approval_ns: int = 0
     approval_quorum: int = 0
+    lease_ns: int = 0
 
     @cached_property
     def index_of(self) -> dict[int, int]:

@@ -496,6 +496,7 @@ def test_the_page_names_every_key_constraint_default_and_warning() -> None:
         "`attempts.limit`": f"`{_policy_resolve.ATTEMPTS}`",
         "`clock.tolerance`": f"`{_policy_resolve.CLOCK_TOLERANCE}`",
         "`book.entries`": f"`{_policy_resolve.BOOK_ENTRIES}`",
+        "`lease`": "none",
         "`oversight.approve`": "none",
         "`oversight.notify`": "none",
     }

@@ -225,7 +225,7 @@ typedef struct sentinel_state {
     uint8_t reserved[4];
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
     sentinel_released released;
-    int64_t lease_until_ns; /* of the operators; 0: none was given */
+    int64_t lease_until_ns; /* end of the operators' lease; 0: none was given */
     sentinel_stop_state venues[SENTINEL_VENUES_MAX]; /* by number */
     sentinel_feeder_state feeders[SENTINEL_FEEDERS_MAX];
     uint64_t pending_used; /* bit n: row n is not free */

@@ -192,7 +192,7 @@ def _stopped(cli: Cli, word: str, result: dict[str, Any]) -> list[str]:
     return [*lines, f"lift it: zcp resume {'' if whole else option}--reason TEXT"]
 
 
-def _signed_by(installed: Installed, key: Path, passphrase: bytes, part: bytes) -> bytes:
+def signed_by(installed: Installed, key: Path, passphrase: bytes, part: bytes) -> bytes:
     """The frame, signed with a person's own key file alone. Raises UsageError where k are more."""
     keys, public = SigningKeys.open(key, passphrase), Public.of_engine(installed)
     draft = Draft(FrameKind.COMMAND, part)
@@ -227,7 +227,7 @@ def _command(
         until_ns=until_ns,
     )
     if key is not None:
-        frame = _signed_by(installed, key, cli.passphrase(), part)
+        frame = signed_by(installed, key, cli.passphrase(), part)
     else:
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
     keep_text(cli.directory, reason)

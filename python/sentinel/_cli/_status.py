@@ -68,6 +68,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         ],
         "stops": [stop.to_json() for stop in found.stops],
         "agents": dict(found.agents),
+        "lease": found.lease_json(now_ns()),
         "beats": [beat.to_json() for beat in found.beats],
         "released": released_rows(found.usable_until_ms),
         "holds": hold_rows(venues),
@@ -81,6 +82,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"freshness  {found.freshness}: no witness says that no newer state ever was",
     ]
     lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    lines += found.lease_lines(now_ns())
     lines += [f"heartbeat  {beat.text()}" for beat in found.beats]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
