@@ -61,9 +61,7 @@ static sentinel_pending *place_for(sentinel_state *state, const gate_case *c) {
 void gate_approval_find(const sentinel_context *context, gate_case *c,
                         sentinel_decision *decision) {
     sentinel_state *state = gate_state(context);
-    sentinel_pending *row = state->pending_used == 0
-                                ? NULL
-                                : find_id(state, c->order.header.agent, c->order.header.action_id);
+    sentinel_pending *row = find_id(state, c->order.header.agent, c->order.header.action_id);
     if (row == NULL) {
         return;
     }

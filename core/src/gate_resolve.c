@@ -25,7 +25,9 @@ static void resolve_ids(const sentinel_context *context, gate_case *c,
     const sentinel_order_header *header = &c->order.header;
     const sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
     uint64_t id = header->action_id;
-    gate_approval_find(context, c, decision);
+    if (view->state->pending_used != 0) {
+        gate_approval_find(context, c, decision);
+    }
     if (id == 0 || (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW)) {
         if (!gate_approval_keeps_id(c) && c->duplicate_of == 0) {
             sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);

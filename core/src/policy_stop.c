@@ -25,16 +25,16 @@ int policy_lowers_risk(const policy_turn *turn) {
 
 /* How many of the things that the order touches refuse it. */
 typedef struct stop_count {
-    int64_t now_ns;
-    int drains_too; /* 1: a drain refuses it as well */
+    const policy_turn *turn;
     int64_t refused;
     int64_t drained; /* of those: by a drain */
 } stop_count;
 
 static int refuses(stop_count *count, const sentinel_stop_state *stop, sentinel_reason reason,
                    sentinel_decision *decision) {
-    uint8_t mode = sentinel_stop_mode(stop, count->now_ns);
-    if (mode == SENTINEL_RUNNING || (mode == SENTINEL_DRAINING && !count->drains_too)) {
+    uint8_t mode = sentinel_stop_mode(stop, count->turn->now_ns);
+    if (mode == SENTINEL_RUNNING ||
+        (mode == SENTINEL_DRAINING && policy_lowers_risk(count->turn))) {
         return 0;
     }
     count->refused++;
@@ -60,12 +60,14 @@ static void judge_parent(stop_count *count, const policy_turn *turn, const uint3
     }
 }
 
-void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
-                        sentinel_decision *decision, sentinel_result *result) {
+/* Out of line, so that the usual case has a short way. */
+__attribute__((noinline)) static void judge_stopped(const policy_turn *turn, const uint32_t *chain,
+                                                    unsigned length, sentinel_decision *decision,
+                                                    sentinel_result *result) {
     const sentinel_subject *subject = turn->subject;
     const sentinel_stop_state *nodes = sentinel_view_node(turn->view, 0);
     const sentinel_stop_state *venue = sentinel_view_venue(turn->view, subject->venue);
-    stop_count count = {.now_ns = turn->now_ns, .drains_too = !policy_lowers_risk(turn)};
+    stop_count count = {.turn = turn};
     unsigned first = length - 1;
     for (unsigned i = length; i > 0; i--) {
         if (refuses(&count, &nodes[chain[i - 1]], SENTINEL_REASON_KILL_SWITCH, decision)) {
@@ -88,4 +90,26 @@ void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned
     result->level = (uint8_t)first;
     result->value = count.refused;
     result->result = count.refused == 0 ? SENTINEL_PASS : SENTINEL_FAIL;
+}
+
+void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,
+                        sentinel_decision *decision, sentinel_result *result) {
+    const sentinel_view *view = turn->view;
+    const sentinel_instrument *instrument = turn->subject->instrument;
+    const sentinel_stop_state *nodes = state_at(view, view->state->nodes);
+    unsigned modes = view->state->venues[turn->subject->venue].mode; /* none: it always runs */
+    for (unsigned i = 0; i < length; i++) {
+        modes |= nodes[chain[i]].mode;
+    }
+    if (instrument != NULL) {
+        const sentinel_stop_state *stops = state_at(view, view->state->instruments);
+        modes |= stops[instrument - view->bundle.instruments].mode;
+    }
+    if (modes != SENTINEL_RUNNING || turn->subject->parent != 0) {
+        judge_stopped(turn, chain, length, decision, result);
+        return;
+    }
+    /* Nearly always everything runs. */
+    result->level = (uint8_t)(length - 1);
+    result->result = SENTINEL_PASS;
 }

@@ -14,7 +14,7 @@ STOPS = (
     policy(
         "a drain does not end",
         "policy_stop.c",
-        "uint8_t mode = sentinel_stop_mode(stop, count->now_ns);",
+        "uint8_t mode = sentinel_stop_mode(stop, count->turn->now_ns);",
         "uint8_t mode = stop->mode;",
     ),
     policy(
