@@ -226,11 +226,24 @@ def refuse_nonsense(before: Change, after: Change, genesis: Genesis, now_ns: int
             )
 
 
-def warnings_of(after: Change, now_ns: int) -> list[str]:
+def approvers_asked(policy: Policy | None) -> int:
+    """How many approvers the policy asks for at most; the bundle's own k is not asked."""
+    if policy is None:
+        return 0
+    asks = [row.quorum for row in policy.constraints if row.quorum]
+    return max([policy.approval_quorum, *asks])
+
+
+def warnings_of(after: Change, now_ns: int, policy: Policy | None = None) -> list[str]:
     """What the bundle leaves that its signers should know."""
     out: list[str] = []
+    asked = approvers_asked(policy)
     for power in Power:
         k, n = after.thresholds[power], after.count(power)
+        if power is Power.APPROVER:
+            k = asked
+            if asked and not n:
+                out.append(f"nobody can approve, and the policy asks for {asked}")
         if not n or power is Power.AGENT:
             continue
         word, verb = label(power), _WORDS.get(power, f"use the power {label(power)}")
@@ -327,6 +340,8 @@ def _held(one: Holder, policy: Policy | None) -> str:
 
 def _k_of_n(change: Change, power: Power) -> str:
     n = change.count(power)
+    if power is Power.APPROVER and n:
+        return f"{n} in all"  # The policy says how many it takes.
     return f"{change.thresholds[power]} of {n}" if n else "nobody"
 
 

@@ -20,8 +20,9 @@ _DOES: Final = {
     " {n}",
     Command.RESUME: "lifts the halt or drain of {target}; what stops above, below or beside it"
     " stays",
-    Command.APPROVE: "says yes to the pending order of record {record}, for the signer alone;"
-    " it is signed once {k} of {n} approvers said so, if the policy then still allows it",
+    Command.APPROVE: "says yes to the pending order of record {record}, for each signer alone;"
+    " it is signed once as many of the {n} approvers said so as the policy asks for, if all other"
+    " rules then still pass",
     Command.REJECT: "says no to the pending order of record {record}: it is refused for good",
     Command.LEASE: "the engine may go on signing until {until}; it lifts no halt and no drain",
 }

@@ -229,7 +229,7 @@ def show(
         },
         "powers": powers,
         "keys": rows,
-        "warnings": warnings_of(change, now_ns()),
+        "warnings": warnings_of(change, now_ns(), known.policy),
     }
 
     def text(console: Any) -> None:
@@ -237,7 +237,9 @@ def show(
         console.print(f"engine {known.engine}, authority bundle {known.sequence}", markup=False)
         console.print(f"root: {root.root_threshold} of {len(root.root_keys)} ({prints})")
         for power, count in powers.items():
-            console.print(f"{power}: {count['k']} of {count['n']}")
+            approves = power == label(Power.APPROVER)
+            k = "as many as the policy asks for" if approves else count["k"]
+            console.print(f"{power}: {k} of {count['n']}")
         lines = table("name", "key", "holds", "fingerprint", "until")
         for row in rows:
             end = row["expires"][:10] + (" EXPIRED" if row["expired"] else "")
@@ -256,7 +258,7 @@ def _words(
     now = now_ns()
     before, after = Change.of(public.authority), Change.of(parse_authority(draft.frame.payload))
     changes = diff_of(before, after, public.names, public.policy)
-    warnings = warnings_of(after, now)
+    warnings = warnings_of(after, now, public.policy)
     if keys is not None:
         warnings += locks_out(before, after, keys.ids, now)
     rows = [("authority", f"a new bundle; in force is {public.sequence}")]

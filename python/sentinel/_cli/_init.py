@@ -21,9 +21,8 @@ OperatorsOption = Annotated[
 ResumeOption = Annotated[
     int | None, typer.Option("--resume", help="How many of them resume; default: most of them.")
 ]
-ApproversOption = Annotated[int, typer.Option("--approvers", help="The same for approvers.")]
-ApproveOption = Annotated[
-    int | None, typer.Option("--approve", help="How many of them approve; default: most of them.")
+ApproversOption = Annotated[
+    int, typer.Option("--approvers", help="A key file each; the policy says how many it takes.")
 ]
 PolicySignersOption = Annotated[
     int, typer.Option("--policy-signers", help="The same for those who sign policies.")
@@ -51,7 +50,6 @@ def init(
     operators: OperatorsOption = 1,
     resume: ResumeOption = None,
     approvers: ApproversOption = 0,
-    approve: ApproveOption = None,
     policy_signers: PolicySignersOption = 1,
     policy_threshold: PolicyThresholdOption = None,
     roots: RootsOption = 1,
@@ -83,7 +81,7 @@ def init(
         raise UsageError(f"--environment: {environment!r} is none of {', '.join(kinds)}")
     authority = Founders.of(
         operators=_quorum(operators, resume),
-        approvers=_quorum(approvers, approve),
+        approvers=(approvers, min(approvers, 1)),
         policy=_quorum(policy_signers, policy_threshold),
         roots=_quorum(roots, root_threshold),
     )
