@@ -196,9 +196,11 @@ class _Verifier:
         elif record.type is RecordType.COMMAND:
             frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
             verb = int.from_bytes(frame.payload[:2], "little")
-            # A drain that loosens: the replay sees it.
-            one = verb in (Command.HALT, Command.DRAIN, Command.LEASE)
-            verify_power(frame, self._known(), Power.OPERATOR, record.now_ns, 1 if one else 0)
+            # One tightens, or speaks for itself; a drain that loosens: the replay sees it.
+            asked = verb in (Command.APPROVE, Command.REJECT)
+            power = Power.APPROVER if asked else Power.OPERATOR
+            k = 0 if verb == Command.RESUME else 1
+            verify_power(frame, self._known(), power, record.now_ns, k)
             self.report.signatures_verified += 1
         elif record.type is RecordType.FEED:
             frame = unsafe_parse_frame(record.subject, FrameKind.FEED)

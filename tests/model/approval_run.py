@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.model import build
 from tests.model.approvals import Approver, Request
-from tests.model.names import INT64_MAX, POLICY_APPROVAL, Verb
+from tests.model.names import INT64_MAX, POLICY_APPROVAL, Kind, Verb
 from tests.model.policies import chance
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def step(run: GateRun) -> None:
         rotate(run)
     elif row is None:
         run.order()
+    elif draw < 36:
+        ask_for_more(run, row)
     elif draw < 60:
         approve(run, row)
     elif draw < 92:
@@ -37,9 +39,10 @@ def step(run: GateRun) -> None:
 def rotate(run: GateRun) -> None:
     """Another authority bundle: keys come, go, expire, or take over an id."""
     rng = run.rng
+    lives = [run.world.unit_ns * many for many in (1, 1000, 10**5)]
     secrets = rng.sample(range(4), 4) if chance(rng, 20) else range(4)
     approvers = {
-        number: Approver(secret, rng.choice((INT64_MAX, INT64_MAX, run.now + run.world.unit_ns)))
+        number: Approver(secret, rng.choice((INT64_MAX, run.now + rng.choice(lives))))
         for number, secret in zip(IDS, secrets, strict=True)
         if chance(rng, 80)
     } or {10: Approver(0, INT64_MAX)}
@@ -69,7 +72,24 @@ def approve(run: GateRun, row: Request) -> None:
     run.counts["approvals"] += status == 0
     if status == 0 and verb == Verb.APPROVE and chance(rng, 70):
         enough = requests.count(row, run.now) >= row.quorum
+        ends = [requests.approvers[key].expires for key in row.approvers]
+        if enough and min(ends) < row.expires and chance(rng, 60):
+            run.now = min(ends) - rng.choice((0, 0, 1))
         ask_again(run, row) if enough or chance(rng, 20) else approve(run, row)
+
+
+def ask_for_more(run: GateRun, row: Request) -> None:
+    """A version that wants one approver more, while orders wait."""
+    policy = run.world.policy
+    rows = tuple(
+        replace(c, quorum=min(c.quorum + 1, 8)) if c.kind == Kind.APPROVAL else c
+        for c in policy.constraints
+    )
+    more = min(policy.approval_quorum + 1, 8) if policy.approval_quorum else 0
+    if chance(run.rng, 50):
+        approve(run, row)
+    run.load(replace(policy, constraints=rows, approval_quorum=more))
+    ask_again(run, row)
 
 
 def ask_again(run: GateRun, row: Request) -> None:

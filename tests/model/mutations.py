@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.model.mutation import Mutation, gate, policy
+from tests.model.mutations_approval import APPROVALS
 from tests.model.mutations_beat import BEATS
 from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
@@ -475,4 +476,4 @@ GATE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *BEATS, *GATE)
+MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *BEATS, *APPROVALS, *GATE)

@@ -170,6 +170,9 @@ class PolicyRun:
         found = self.core.evaluate(self.now)
         if found != expected:
             raise Disagreement(explain(policy, self.state, order, self.now, expected, found))
+        if expected.verdict == Verdict.PENDING and chance(rng, 50):  # as if it were approved
+            expected = expected._replace(verdict=Verdict.ALLOWED)
+            self.core.decision.verdict = Verdict.ALLOWED
         if expected.verdict == Verdict.ALLOWED:
             model.debit(policy, self.state, subject, expected, self.now)
             self.core.debit(self.now)

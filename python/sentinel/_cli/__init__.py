@@ -15,6 +15,7 @@ from typer.main import get_command
 from ..config import os_failed
 from ..errors import SentinelError, UsageError
 from . import (
+    _approvals,
     _audit,
     _authority,
     _bench,
@@ -58,6 +59,7 @@ for module in (
     _halt,
     _heartbeat,
     _command,
+    _approvals,
     _authority,
     _status,
     _mark,

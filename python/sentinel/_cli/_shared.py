@@ -127,7 +127,7 @@ def fail(error: SentinelError, *, json_output: bool) -> NoReturn:
 _ERROR_FIELDS: Final = (
     *("reason", "reasons", "record", "epoch", "file", "line", "column", "offset"),
     *("venue", "code", "text", "retry_after_s", "client_order_id", "action_id"),
-    "usable_until_ms",
+    *("usable_until_ms", "needed", "approvals", "until_ns"),
 )
 
 
@@ -147,6 +147,10 @@ def describe_error(error: SentinelError) -> dict[str, Any]:
     for name in _ERROR_FIELDS:
         if value := getattr(error, name, None):
             data[name] = list(value) if isinstance(value, tuple) else value
+    if digest := getattr(error, "record_hash", b""):
+        data["record_hash"] = digest.hex()
+    if waiting := getattr(error, "waiting", ()):
+        data["waiting"] = [describe_constraint(constraint) for constraint in waiting]
     if failed := getattr(error, "failed", ()):
         data["failed"] = [describe_constraint(constraint) for constraint in failed]
     return data
