@@ -146,20 +146,7 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
     gate_approval_close(state, c->session->agent, id);
 
     if (c->subject.action == SENTINEL_ACTION_PLACE || c->subject.action == SENTINEL_ACTION_AMEND) {
-        /* An amend keeps the name under which the venue knows the order. */
-        sentinel_book_entry entry = {
-            .action_id = id,
-            .record = state->record_count,
-            .epoch = state->epoch,
-            .instrument = c->subject.instrument->id,
-            .side = c->subject.side,
-            .type = c->subject.type,
-            .time_in_force = c->subject.time_in_force,
-            .reduce_only = c->reduce_only,
-            .client_record = c->target != NULL ? c->target->client_record : state->record_count,
-            .client_epoch = c->target != NULL ? c->target->client_epoch : state->epoch,
-        };
-        *sentinel_view_book(view, c->node, id) = entry;
+        gate_book_enter(view, c);
     }
     if (c->is_nonced) {
         state->released.nonce_next = c->render.nonce + 1;

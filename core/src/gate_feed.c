@@ -69,6 +69,10 @@ sentinel_status gate_take_feed(sentinel_context *context, const void *bytes, siz
         return take_marks(context, &given);
     case SENTINEL_FEED_HEARTBEAT:
         return gate_take_heartbeat(context, &given);
+    case SENTINEL_FEED_EXECUTION:
+        return gate_take_reports(context, &given);
+    case SENTINEL_FEED_POSITION:
+        return gate_take_positions(context, &given);
     default: /* the other kinds have their place in the layout alone, yet */
         return SENTINEL_FORMAT_RANGE;
     }

@@ -204,6 +204,28 @@ SENTINEL_MUST_USE sentinel_status gate_beat_look(sentinel_context *context, uint
  * as stops have changed. anew: 1: each must beat first, as after a start. */
 void gate_beats_changed(sentinel_context *context, uint32_t above, int anew);
 
+/* gate_report.c: reports of executions, and positions that are stated. */
+SENTINEL_MUST_USE sentinel_status gate_take_reports(sentinel_context *context,
+                                                    const gate_feed *given);
+SENTINEL_MUST_USE sentinel_status gate_take_positions(sentinel_context *context,
+                                                      const gate_feed *given);
+
+/* gate_book.c: the entry that stands for an order now, be it under a later
+ * amend; null when the book does not hold it (any more). */
+sentinel_book_entry *gate_book_head(const sentinel_view *view, uint32_t node, uint64_t action_id);
+
+/* gate_book.c: enters a place or amend that is about to be signed. */
+void gate_book_enter(const sentinel_view *view, const gate_case *c);
+
+/* gate_book.c: one checked report, for an order and the position it changes.
+ * Returns: 0; SENTINEL_REPORT_* when it cannot be true (both are then spoilt). */
+unsigned gate_book_report(sentinel_book_entry *entry, sentinel_position_state *position,
+                          const sentinel_instrument *instrument, const sentinel_report *report,
+                          int64_t now_ns);
+
+/* gate_book.c: a position that was stated, unless more is known since. */
+void gate_book_state(sentinel_position_state *position, const sentinel_position *stated);
+
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);
 

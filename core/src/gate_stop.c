@@ -71,6 +71,23 @@ static int holds(const sentinel_context *context, const sentinel_auto_stop *stop
     }
 }
 
+/* A report's stop is made again from the frame behind it, whole. */
+static sentinel_status replay_report(sentinel_context *context, const sentinel_record *record) {
+    const sentinel_record_header *header = record->header;
+    uint64_t number = gate_state(context)->record_count;
+    sentinel_status status =
+        gate_take_feed(context, record->subject + sizeof(sentinel_auto_stop),
+                       header->subject_size - sizeof(sentinel_auto_stop), header->now_ns,
+                       header->flags & SENTINEL_RECORD_CLOCK_HELD, 1);
+    if (status == SENTINEL_POLICY_REPORT && gate_state(context)->record_count == number + 1) {
+        return SENTINEL_OK;
+    }
+    if (context->difference == NULL) {
+        context->difference = "stop";
+    }
+    return SENTINEL_AUDIT_MISMATCH;
+}
+
 sentinel_status gate_replay_stop(sentinel_context *context, const sentinel_record *record) {
     const sentinel_record_header *header = record->header;
     sentinel_auto_stop stop;
@@ -78,6 +95,9 @@ sentinel_status gate_replay_stop(sentinel_context *context, const sentinel_recor
         return SENTINEL_AUDIT_CORRUPT;
     }
     memcpy(&stop, record->subject, sizeof stop);
+    if (stop.cause == SENTINEL_CAUSE_REPORT) {
+        return replay_report(context, record);
+    }
     uint32_t node = node_of(context, &stop);
     if (node == SENTINEL_NODE_NONE || !tightens(context, node, stop.mode, header->now_ns) ||
         !holds(context, &stop, node, header->now_ns)) {

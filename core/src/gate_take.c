@@ -239,7 +239,14 @@ sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record, 
         status = sentinel_gate_flush(context, now_ns);
     }
     if (status == SENTINEL_OK) {
+        uint64_t number = gate_state(context)->record_count;
         status = gate_take_at(context, record, frame, size, now_ns, flags);
+        if (status == SENTINEL_POLICY_REPORT && gate_state(context)->record_count != number) {
+            if (record != NULL) {
+                *record = number;
+            }
+            return status; /* the STOP record keeps the frame */
+        }
     }
     if (status != SENTINEL_OK && !is_log_failure(status)) {
         record_refusal(context, status, frame, size, now_ns, flags);

@@ -2,6 +2,22 @@
  * above it, of its venue and of its instrument (docs/2-policy.md, "Stops"). */
 #include "state_internal.h"
 
+/* On the other side of the position that is known, and not larger: of none,
+ * nothing is known. */
+static int closes(const policy_turn *turn, const sentinel_subject *subject) {
+    const sentinel_position_state *position =
+        sentinel_view_position(turn->view, subject->instrument);
+    uint8_t side = position->mantissa > 0 ? SENTINEL_SIDE_SELL : SENTINEL_SIDE_BUY;
+    if (position->mantissa == 0 || subject->side != side ||
+        (subject->present & SENTINEL_PRESENT_QUANTITY) == 0) {
+        return 0;
+    }
+    uint64_t held = (uint64_t)(position->mantissa < 0 ? -position->mantissa : position->mantissa);
+    unsigned scale =
+        subject->quantity.scale > position->scale ? subject->quantity.scale : position->scale;
+    return math_at_scale(subject->quantity, scale) <= held * math_power(scale - position->scale);
+}
+
 /* What a drain lets through cannot add to what is at risk. Unknown is no: an
  * amend may enlarge, a timer may be disarmed, a spot order or an option has
  * nothing that every venue holds it to, and where long and short are kept
@@ -20,7 +36,8 @@ int policy_lowers_risk(const policy_turn *turn) {
     uint8_t contract = subject->instrument->contract;
     return (subject->present & SENTINEL_PRESENT_REDUCE_ONLY) != 0 && place->reduce_only == 1 &&
            (contract == SENTINEL_CONTRACT_LINEAR || contract == SENTINEL_CONTRACT_INVERSE) &&
-           (place->position_side == 0 || place->position_side == SENTINEL_POSITION_BOTH);
+           (place->position_side == 0 || place->position_side == SENTINEL_POSITION_BOTH) &&
+           closes(turn, subject);
 }
 
 /* How many of the things that the order touches refuse it. */

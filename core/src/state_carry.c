@@ -107,6 +107,28 @@ static sentinel_status instruments_keep_stops(const sentinel_view *view, const s
     return SENTINEL_OK;
 }
 
+/* What a position's number means. */
+static int is_same_holding(const sentinel_instrument *a, const sentinel_instrument *b) {
+    sentinel_decimal one = math_normal(a->multiplier);
+    sentinel_decimal other = math_normal(b->multiplier);
+    return a->venue == b->venue && a->contract == b->contract && a->base == b->base &&
+           a->quantity_unit == b->quantity_unit && one.mantissa == other.mantissa &&
+           one.scale == other.scale;
+}
+
+/* A position may be forgotten, with its instrument, but not become another. */
+static sentinel_status positions_keep(const sentinel_view *view, const sentinel_view *old) {
+    for (uint32_t i = 0; i < old->bundle.instrument_count; i++) {
+        const sentinel_instrument *from = &old->bundle.instruments[i];
+        const sentinel_instrument *row = sentinel_bundle_instrument(&view->bundle, from->id);
+        if (sentinel_view_position(old, from)->mantissa != 0 && row != NULL &&
+            !is_same_holding(from, row)) {
+            return SENTINEL_FORMAT_REFERENCE;
+        }
+    }
+    return SENTINEL_OK;
+}
+
 static void carry_nodes(const sentinel_view *view, const sentinel_view *old) {
     for (uint32_t i = 0; i < old->bundle.node_count; i++) {
         const sentinel_stop_state *from = sentinel_view_node(old, i);
@@ -213,6 +235,7 @@ sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old)
     carry_nodes(view, old);
     SENTINEL_TRY(nodes_keep_stops(view, old));
     SENTINEL_TRY(instruments_keep_stops(view, old));
+    SENTINEL_TRY(positions_keep(view, old));
     carry_instruments(view, old);
     carry_marks(state_at(view, state->instrument_marks), state->instrument_count,
                 state_at(old, before->instrument_marks), before->instrument_count);

@@ -100,6 +100,7 @@ static sentinel_status feeders_check(const sentinel_state *state) {
     for (uint32_t i = 0; i < SENTINEL_FEEDERS_MAX; i++) {
         SENTINEL_TRY(need(IS_ZERO(feeders[i].reserved), SENTINEL_FORMAT_RESERVED));
         SENTINEL_TRY(need((feeders[i].key == 0) == (feeders[i].sequence == 0) &&
+                              (feeders[i].key != 0 || IS_ZERO(feeders[i].frame_hash32)) &&
                               (i == 0 || feeders[i].key == 0 || feeders[i - 1].key != 0),
                           SENTINEL_FORMAT_RANGE));
         for (uint32_t j = 0; j < i; j++) {
@@ -176,10 +177,10 @@ static sentinel_status book_check(const sentinel_view *view, uint32_t node) {
             sentinel_view_book(view, node, entry->action_id) == entry && entry->instrument != 0 &&
                 entry->side != 0 && entry->side < SENTINEL_SIDE_COUNT && entry->type != 0 &&
                 entry->type < SENTINEL_TYPE_COUNT && entry->time_in_force < SENTINEL_TIF_COUNT &&
-                entry->reduce_only <= 1 && entry->status < SENTINEL_ORDER_STATUS_COUNT &&
-                entry->reported_ns >= 0 && entry->quantity.mantissa >= 0 &&
-                entry->quantity.scale <= SENTINEL_SCALE_MAX && entry->filled.mantissa >= 0 &&
-                entry->filled.scale <= SENTINEL_SCALE_MAX,
+                entry->reduce_only <= 1 && entry->in_quote <= 1 &&
+                entry->status < SENTINEL_ORDER_STATUS_COUNT && entry->reported_ns >= 0 &&
+                entry->quantity.mantissa >= 0 && entry->quantity.scale <= SENTINEL_SCALE_MAX &&
+                entry->filled.mantissa >= 0 && entry->filled.scale <= SENTINEL_SCALE_MAX,
             SENTINEL_FORMAT_RANGE));
         SENTINEL_TRY(need(IS_ZERO(entry->reserved) && IS_ZERO(entry->quantity.reserved) &&
                               IS_ZERO(entry->filled.reserved),
@@ -205,7 +206,8 @@ static sentinel_status nodes_check(const sentinel_view *view) {
 
 static sentinel_status position_check(const sentinel_position_state *position, uint32_t id) {
     SENTINEL_TRY(need(position->id == id && position->scale <= SENTINEL_SCALE_MAX &&
-                          position->time_ns >= 0 && position->mantissa != INT64_MIN,
+                          position->stated_ns >= 0 && position->time_ns >= position->stated_ns &&
+                          position->mantissa != INT64_MIN,
                       SENTINEL_FORMAT_RANGE));
     return need(IS_ZERO(position->reserved), SENTINEL_FORMAT_RESERVED);
 }

@@ -3,5 +3,6 @@
 #define SENTINEL_WIDE_H
 
 __extension__ typedef unsigned __int128 wide_u128;
+__extension__ typedef __int128 wide_i128;
 
 #endif

@@ -20,9 +20,10 @@ enum {
     KEY_POLICY = 12,
     KEY_OPERATOR_A = 13,
     KEY_OPERATOR_B = 14,
-    KEY_FEEDER = 15,
+    KEY_FEEDER = 15,  /* of marks, reports and positions */
     KEY_AGENT_A = 16, /* agent A's own */
     KEY_AGENT_B = 17,
+    KEY_REPORTER = 18, /* of reports alone */
     KEY_APPROVER = 81, /* and the two after it */
     FIRM_ID = 1000,
     AGENT_A = 2001,
@@ -265,6 +266,33 @@ static inline sentinel_constraint *scene_beat_rule(gate_scene *s, uint32_t node,
     return row;
 }
 
+/* Reports by a feeder, with its sequence; signed, not taken. */
+static inline void scene_reports(gate_scene *s, uint32_t key, uint64_t sequence,
+                                 const sentinel_report *reports, uint32_t count) {
+    struct {
+        sentinel_feed feed;
+        sentinel_report rows[SENTINEL_FEED_REPORTS_MAX + 1];
+    } payload = {.feed = {.kind = SENTINEL_FEED_EXECUTION, .count = (uint16_t)count}};
+    memcpy(payload.rows, reports, count * sizeof *reports);
+    frame_begin(s, SENTINEL_FRAME_FEED, &payload, sizeof payload.feed + count * sizeof *reports,
+                sequence);
+    frame_sign(s, key, key);
+}
+
+static inline void scene_position(gate_scene *s, uint32_t instrument, sentinel_decimal quantity,
+                                  int64_t time_ns) {
+    struct {
+        sentinel_feed feed;
+        sentinel_position position;
+    } payload = {
+        .feed = {.kind = SENTINEL_FEED_POSITION, .count = 1},
+        .position = {.instrument = instrument, .quantity = quantity, .time_ns = time_ns},
+    };
+    frame_begin(s, SENTINEL_FRAME_FEED, &payload, sizeof payload,
+                ++s->sequences[SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_POSITION]);
+    frame_sign(s, KEY_FEEDER, KEY_FEEDER);
+}
+
 /* ---- Setting up ------------------------------------------------------------------- */
 
 static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint8_t algorithm,
@@ -280,18 +308,24 @@ static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint
 static void scene_authority(gate_scene *s) {
     struct {
         sentinel_authority head;
-        sentinel_authority_key rows[9];
-    } authority = {.head = {.key_count = 6}};
+        sentinel_authority_key rows[10];
+    } authority = {.head = {.key_count = 7}};
     static const struct {
-        uint32_t key, power, node;
-    } holders[6] = {
-        {KEY_POLICY, SENTINEL_POWER_POLICY, 0},       {KEY_OPERATOR_A, SENTINEL_POWER_OPERATOR, 0},
-        {KEY_OPERATOR_B, SENTINEL_POWER_OPERATOR, 0}, {KEY_FEEDER, SENTINEL_POWER_FEED_MARK, 0},
-        {KEY_AGENT_A, SENTINEL_POWER_AGENT, AGENT_A}, {KEY_AGENT_B, SENTINEL_POWER_AGENT, AGENT_B}};
-    for (unsigned i = 0; i < 6; i++) {
+        uint32_t key, powers, node;
+    } holders[7] = {{KEY_POLICY, 1u << SENTINEL_POWER_POLICY, 0},
+                    {KEY_OPERATOR_A, 1u << SENTINEL_POWER_OPERATOR, 0},
+                    {KEY_OPERATOR_B, 1u << SENTINEL_POWER_OPERATOR, 0},
+                    {KEY_FEEDER,
+                     1u << SENTINEL_POWER_FEED_MARK | 1u << SENTINEL_POWER_FEED_EXECUTION |
+                         1u << SENTINEL_POWER_FEED_POSITION,
+                     0},
+                    {KEY_AGENT_A, 1u << SENTINEL_POWER_AGENT, AGENT_A},
+                    {KEY_AGENT_B, 1u << SENTINEL_POWER_AGENT, AGENT_B},
+                    {KEY_REPORTER, 1u << SENTINEL_POWER_FEED_EXECUTION, 0}};
+    for (unsigned i = 0; i < 7; i++) {
         authority.rows[i] = (sentinel_authority_key){
             .id = holders[i].key,
-            .powers = 1u << holders[i].power,
+            .powers = holders[i].powers,
             .node = holders[i].node,
             .scheme = SENTINEL_PROOF_ED25519,
             .expires_ns = INT64_MAX,
@@ -315,6 +349,8 @@ static void scene_authority(gate_scene *s) {
     authority.head.threshold[SENTINEL_POWER_OPERATOR] = 2;
     authority.head.threshold[SENTINEL_POWER_FEED_MARK] = 1;
     authority.head.threshold[SENTINEL_POWER_AGENT] = 1;
+    authority.head.threshold[SENTINEL_POWER_FEED_EXECUTION] = 1;
+    authority.head.threshold[SENTINEL_POWER_FEED_POSITION] = 1;
     frame_begin(s, SENTINEL_FRAME_AUTHORITY, &authority,
                 sizeof authority.head + authority.head.key_count * sizeof authority.rows[0],
                 ++s->sequences[SENTINEL_FRAME_AUTHORITY]);
@@ -343,7 +379,7 @@ static void scene_bare(gate_scene *s) {
     scene_key(s->ring, KEY_VENUE, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
               SENTINEL_VENUE_BINANCE_SPOT);
     scene_key(s->ring, KEY_MESSAGE, SENTINEL_PURPOSE_MESSAGE, SENTINEL_ALGORITHM_ED25519, 0);
-    for (uint32_t key = KEY_ROOT; key <= KEY_AGENT_B; key++) {
+    for (uint32_t key = KEY_ROOT; key <= KEY_REPORTER; key++) {
         scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
     }
     for (uint32_t i = 0; i < 3; i++) {

@@ -25,18 +25,24 @@ static void put(sentinel_stop_state *place, uint8_t mode, int64_t until_ns) {
     sentinel_stop_set(place, &stop);
 }
 
+static sentinel_position_state *position(uint32_t id) {
+    const sentinel_view *view = &S.world.view;
+    return sentinel_view_position(view, sentinel_bundle_instrument(&view->bundle, id));
+}
+
 static void begin(void) {
     scene_begin();
     scene_load();
 }
 
-/* A reduce-only limit sell of a contract. */
+/* A reduce-only limit sell of a contract, of which there is one. */
 static sentinel_subject *close_of(uint32_t id) {
     sentinel_subject *subject = place(id, SENTINEL_SIDE_SELL, SENTINEL_TYPE_LIMIT, decimal(1, 0));
     with_price(subject, decimal(1, 0));
     subject->present |= SENTINEL_PRESENT_REDUCE_ONLY;
     S.order.header.present = subject->present;
     S.order.place.reduce_only = 1;
+    position(id)->mantissa = 1;
     return subject;
 }
 
@@ -157,6 +163,48 @@ static void test_a_close_under_a_drain_is_one_that_every_venue_holds(void) {
     amend->action = SENTINEL_ACTION_AMEND;
     is_stopped(SENTINEL_REASON_DRAINING);
     close_of(LINEAR)->order = NULL;
+    is_stopped(SENTINEL_REASON_DRAINING);
+}
+
+/* At the position and one past it, at other scales, on both sides. */
+static void test_a_close_under_a_drain_is_within_the_position(void) {
+    static const struct {
+        sentinel_decimal held;
+        uint8_t side;
+        sentinel_decimal quantity;
+        int goes;
+    } closes[] = {
+        {{.mantissa = 5}, SENTINEL_SIDE_SELL, {.mantissa = 5}, 1},
+        {{.mantissa = 5}, SENTINEL_SIDE_SELL, {.mantissa = 6}, 0},
+        {{.mantissa = 5}, SENTINEL_SIDE_BUY, {.mantissa = 1}, 0},
+        {{.mantissa = -5}, SENTINEL_SIDE_BUY, {.mantissa = 5}, 1},
+        {{.mantissa = -5}, SENTINEL_SIDE_BUY, {.mantissa = 6}, 0},
+        {{.mantissa = -5}, SENTINEL_SIDE_SELL, {.mantissa = 1}, 0},
+        {{.mantissa = 0}, SENTINEL_SIDE_SELL, {.mantissa = 1}, 0},
+        {{.mantissa = 0}, SENTINEL_SIDE_BUY, {.mantissa = 1}, 0},
+        {{.mantissa = 15, .scale = 1}, SENTINEL_SIDE_SELL, {.mantissa = 1500, .scale = 3}, 1},
+        {{.mantissa = 15, .scale = 1}, SENTINEL_SIDE_SELL, {.mantissa = 1501, .scale = 3}, 0},
+        {{.mantissa = 1500, .scale = 3}, SENTINEL_SIDE_SELL, {.mantissa = 2}, 0},
+        {{.mantissa = 1, .scale = 18}, SENTINEL_SIDE_SELL, {.mantissa = INT64_MAX}, 0},
+        {{.mantissa = INT64_MAX}, SENTINEL_SIDE_SELL, {.mantissa = INT64_MAX, .scale = 18}, 1},
+        {{.mantissa = -INT64_MAX}, SENTINEL_SIDE_BUY, {.mantissa = INT64_MAX}, 1},
+    };
+    begin();
+    put(node(FIRM), SENTINEL_DRAINING, 0);
+    for (size_t i = 0; i < sizeof closes / sizeof *closes; i++) {
+        sentinel_subject *subject = close_of(LINEAR);
+        position(LINEAR)->mantissa = closes[i].held.mantissa;
+        position(LINEAR)->scale = closes[i].held.scale;
+        subject->side = closes[i].side;
+        subject->quantity = closes[i].quantity;
+        if (closes[i].goes) {
+            goes();
+        } else {
+            is_stopped(SENTINEL_REASON_DRAINING);
+        }
+    }
+    position(LINEAR)->mantissa = 9;
+    close_of(LINEAR)->present &= ~(uint32_t)SENTINEL_PRESENT_QUANTITY; /* by what it spends */
     is_stopped(SENTINEL_REASON_DRAINING);
 }
 
@@ -377,6 +425,7 @@ int main(int argc, char **argv) {
     RUN(test_stops_of_others_are_not_this_orders);
     RUN(test_a_drain_lets_through_what_lowers_risk);
     RUN(test_a_close_under_a_drain_is_one_that_every_venue_holds);
+    RUN(test_a_close_under_a_drain_is_within_the_position);
     RUN(test_a_drain_halts_at_its_end);
     RUN(test_every_stop_counts_once_and_halts_are_named_before_drains);
     RUN(test_what_loosens);

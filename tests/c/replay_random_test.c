@@ -13,7 +13,7 @@
 enum { KEY_DERIBIT = 4, KEY_ONCHAIN = 5, DERIBIT_PERP = 31, HL_PERP = 32 };
 
 static gate_scene scene;
-static uint64_t random_state, seed_now;
+static uint64_t random_state, seed_now, reports_taken, reports_stopped;
 
 typedef struct kept_record {
     sentinel_record record;
@@ -332,6 +332,64 @@ static void some_answer(void) {
     (void)scene_take(&scene);
 }
 
+/* Of an order that may go on, or of any action whatever. */
+static sentinel_report some_report(int likely) {
+    const sentinel_view *view = sentinel_gate_view(scene.context);
+    uint64_t back = draw(12);
+    uint8_t status = (uint8_t)(1 + draw(6));
+    sentinel_report report = {
+        .agent = draw(20) != 0 ? AGENT_A : AGENT_B,
+        .status = status,
+        .action_id = scene.id > back ? scene.id - back : 1,
+        .price = decimal((int64_t)draw(3) * 5000000, 2),
+        .time_ns = scene.now - (int64_t)draw(2) * SECOND_NS,
+    };
+    int fills = status == SENTINEL_ORDER_PARTLY_FILLED || status == SENTINEL_ORDER_FILLED;
+    report.filled = fills ? decimal(1 + (int64_t)draw(100), 5) : decimal(0, 0);
+    uint32_t node = sentinel_bundle_node(&view->bundle, AGENT_A);
+    const sentinel_book_entry *entry = sentinel_view_book(view, node, report.action_id);
+    for (uint64_t id = 0; likely && entry->action_id == 0 && id < 8; id++) {
+        entry = sentinel_view_book(view, node, id);
+    }
+    if (likely && entry->action_id != 0 && entry->status < SENTINEL_ORDER_FILLED) {
+        report.agent = AGENT_A;
+        report.action_id = entry->action_id;
+        report.status = draw(3) != 0 ? SENTINEL_ORDER_PARTLY_FILLED : SENTINEL_ORDER_FILLED;
+        report.filled = draw(2) != 0 ? entry->quantity : decimal(1, 5);
+    }
+    return report;
+}
+
+/* Of orders that were signed and of others, by two feeders, with sequences
+ * that fit and others: much of it stops an agent or the firm. */
+static void some_reports(void) {
+    const sentinel_feeder_state *feeders = sentinel_gate_state(scene.context)->feeders;
+    uint32_t key = draw(3) != 0 ? KEY_FEEDER : KEY_REPORTER;
+    uint64_t last = 0;
+    for (unsigned i = 0; i < SENTINEL_FEEDERS_MAX; i++) {
+        last = feeders[i].key == key ? feeders[i].sequence : last;
+    }
+    sentinel_report reports[2];
+    uint32_t many = 1 + (uint32_t)draw(2);
+    for (uint32_t i = 0; i < many; i++) {
+        reports[i] = some_report(draw(8) != 0);
+    }
+    uint64_t step = draw(10);
+    scene_reports(&scene, key, last + (step == 0 ? 0 : step == 1 ? 2 : 1), reports, many);
+    uint64_t before = count();
+    sentinel_status status = scene_take(&scene);
+    reports_taken += status == SENTINEL_OK;
+    reports_stopped += status == SENTINEL_POLICY_REPORT && count() > before;
+    (void)scene_take(&scene); /* the same again */
+}
+
+static void some_position(void) {
+    static const uint32_t ids[] = {BTCUSDT, DERIBIT_PERP, HL_PERP, 9999};
+    scene_position(&scene, ids[draw(4)], decimal((int64_t)draw(41) - 20, (unsigned)draw(3)),
+                   scene.now - (int64_t)draw(3) * SECOND_NS);
+    (void)scene_take(&scene);
+}
+
 static void one_step(void) {
     static const uint32_t nodes[] = {FIRM_ID, AGENT_A, AGENT_B, 9};
     scene.now += (int64_t)draw(4) * SECOND_NS / 4;
@@ -396,6 +454,14 @@ static void one_step(void) {
     case 14:
     case 15:
         some_stop();
+        break;
+    case 16:
+    case 17:
+    case 18:
+        some_reports();
+        break;
+    case 19:
+        some_position();
         break;
     default:
         some_order();
@@ -502,6 +568,7 @@ static void test_random_histories_replay_bit_for_bit(void) {
     for (; seed <= last; seed++) {
         play(seed);
     }
+    CHECK(only != NULL || (reports_taken > 50 && reports_stopped > 50));
     free(records);
     free(bundles);
 }

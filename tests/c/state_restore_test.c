@@ -354,6 +354,9 @@ static void test_refuses_positions_out_of_range(void) {
     EXPECT(FORMAT_RANGE, position(1)->mantissa = INT64_MIN);
     EXPECT(OK, position(1)->time_ns = 0);
     EXPECT(FORMAT_RANGE, position(1)->time_ns = -1);
+    EXPECT(OK, position(1)->stated_ns = position(1)->time_ns = 7);
+    EXPECT(FORMAT_RANGE, position(1)->stated_ns = 8; position(1)->time_ns = 7);
+    EXPECT(FORMAT_RANGE, position(1)->stated_ns = -1);
     for (int i = 0; i < 3; i++) {
         EXPECT(FORMAT_RESERVED, position(1)->reserved[i] = 1);
     }
@@ -373,6 +376,8 @@ static void test_refuses_feeders_that_are_no_table(void) {
     EXPECT(FORMAT_ORDER, head()->feeders[1].key = 9);
     EXPECT(FORMAT_RANGE, head()->feeders[0] = (sentinel_feeder_state){0});
     EXPECT(FORMAT_RANGE, feeders_fill(3, 4));
+    EXPECT(FORMAT_RANGE, head()->feeders[3].frame_hash32[31] = 1);
+    EXPECT(OK, head()->feeders[0].frame_hash32[31]++);
     EXPECT(FORMAT_RESERVED, head()->feeders[31].reserved[3] = 1);
     EXPECT(OK, feeders_fill(2, SENTINEL_FEEDERS_MAX));
 }
@@ -461,7 +466,10 @@ static void test_refuses_marks_and_books_out_of_range(void) {
     EXPECT(FORMAT_RANGE, entry(3)->status = SENTINEL_ORDER_STATUS_COUNT);
     EXPECT(OK, entry(3)->reported_ns = INT64_MAX);
     EXPECT(FORMAT_RANGE, entry(3)->reported_ns = -1);
-    EXPECT(FORMAT_RESERVED, entry(3)->reserved[6] = 1);
+    EXPECT(FORMAT_RESERVED, entry(3)->reserved[5] = 1);
+    EXPECT(OK, entry(3)->in_quote = 1);
+    EXPECT(FORMAT_RANGE, entry(3)->in_quote = 2);
+    EXPECT(OK, entry(3)->amended_by = UINT64_MAX);
     EXPECT(FORMAT_RESERVED, entry(4)->status = 1);
     for (int filled = 0; filled < 2; filled++) {
         EXPECT(OK, part(filled)->mantissa = INT64_MAX);

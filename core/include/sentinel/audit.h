@@ -164,6 +164,18 @@ typedef struct sentinel_self_halt {
 } sentinel_self_halt;
 SENTINEL_SIZE(sentinel_self_halt, 8);
 
+/* What is wrong with a report (docs/2-policy.md, "Reports"). */
+enum {
+    SENTINEL_REPORT_GAP = 1, /* frames of this feeder are missing before it */
+    SENTINEL_REPORT_REPLAYED = 2, /* its sequence was taken before */
+    SENTINEL_REPORT_UNSIGNED = 3, /* no such order is in the agent's book */
+    SENTINEL_REPORT_ABOVE = 4, /* more is filled than was ordered */
+    SENTINEL_REPORT_SHRANK = 5, /* less is filled than before */
+    SENTINEL_REPORT_CLOSED = 6, /* the order had ended otherwise before */
+    SENTINEL_REPORT_POSITION = 7, /* the position does not fit */
+    SENTINEL_REPORT_FAULT_COUNT = 8
+};
+
 /* What the engine stopped by itself. Nothing but a resume lifts it. */
 typedef struct sentinel_auto_stop {
     uint16_t scope; /* SENTINEL_SCOPE_NODE */
@@ -174,7 +186,8 @@ typedef struct sentinel_auto_stop {
     uint64_t sequence; /* of the agent's last heartbeat; REPORT: of the frame */
     uint32_t rule; /* HEARTBEAT, PROGRESS: id of the constraint */
     uint32_t key; /* REPORT: id of the feeder's key */
-    uint32_t detail; /* REPORT: which contradiction */
+    uint16_t detail; /* REPORT: SENTINEL_REPORT_* */
+    uint16_t row; /* REPORT: index of the row in the frame; else 0 */
     uint8_t reserved[4];
 } sentinel_auto_stop;
 SENTINEL_SIZE(sentinel_auto_stop, 40);

@@ -171,7 +171,8 @@ enum {
     SENTINEL_FEED_MARK = 1,
     SENTINEL_FEED_EXECUTION = 2, /* sequences per feeder, without gaps */
     SENTINEL_FEED_HEARTBEAT = 3, /* by agents; sequences per agent */
-    SENTINEL_FEED_COUNT = 4
+    SENTINEL_FEED_POSITION = 4,
+    SENTINEL_FEED_COUNT = 5
 };
 enum {
     SENTINEL_MARK_INSTRUMENT = 1,
@@ -192,13 +193,14 @@ SENTINEL_SIZE(sentinel_mark, 32);
  * and assets that are not in the policy are skipped. A mark older than the
  * one it would replace is skipped. */
 typedef struct sentinel_feed {
-    uint16_t kind; /* SENTINEL_FEED_MARK */
-    uint16_t count; /* 1 to SENTINEL_FEED_MARKS_MAX */
+    uint16_t kind; /* SENTINEL_FEED_* */
+    uint16_t count; /* rows: from 1 to the kind's own limit */
     uint8_t reserved[4];
 } sentinel_feed;
 SENTINEL_SIZE(sentinel_feed, 8);
 
-/* What a venue said of an order that was signed. */
+/* What a venue said of an order that was signed: the feed's header, then
+ * count rows. One that is wrong makes the whole frame wrong. */
 enum {
     SENTINEL_ORDER_SIGNED = 0, /* nothing was reported yet */
     SENTINEL_ORDER_ACKNOWLEDGED = 1,
@@ -209,18 +211,30 @@ enum {
     SENTINEL_ORDER_EXPIRED = 6,
     SENTINEL_ORDER_STATUS_COUNT = 7
 };
-#define SENTINEL_FEED_REPORTS_MAX 64u
+#define SENTINEL_FEED_REPORTS_MAX 32u /* with 16 proofs beside them in one record */
 typedef struct sentinel_report {
     uint32_t agent; /* node id */
     uint8_t status; /* SENTINEL_ORDER_*, not SIGNED */
     uint8_t reserved0[3];
-    uint64_t action_id; /* of the place, or of its last amend */
+    uint64_t action_id; /* of the place, or of an amend of it by action */
     sentinel_decimal filled; /* in all, in the instrument's unit; may be zero */
     sentinel_decimal price; /* average; zero: not known */
     int64_t time_ns; /* by the venue, not after the frame's issued_ns */
     uint8_t reserved1[8];
 } sentinel_report;
 SENTINEL_SIZE(sentinel_report, 64);
+
+/* What is held of an instrument: the feed's header, then count rows. Those of
+ * instruments that are not in the policy, and those that are older than what
+ * is known, are skipped. */
+#define SENTINEL_FEED_POSITIONS_MAX 64u
+typedef struct sentinel_position {
+    uint32_t instrument; /* id */
+    uint8_t reserved[4];
+    sentinel_decimal quantity; /* in the instrument's unit; below 0: short */
+    int64_t time_ns; /* when it held, not after the frame's issued_ns */
+} sentinel_position;
+SENTINEL_SIZE(sentinel_position, 32);
 
 /* Payload of a heartbeat: the feed's header with count 1, then this. */
 typedef struct sentinel_heartbeat {

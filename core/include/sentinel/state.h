@@ -88,24 +88,29 @@ typedef struct sentinel_book_entry {
      * even after amends. */
     uint64_t client_record;
     uint64_t client_epoch;
-    sentinel_decimal quantity; /* as ordered, in the instrument's unit; zero: in quote currency */
-    sentinel_decimal filled; /* as reported, in all */
+    /* The most that it may fill: the greatest of the place and its amends, in
+     * the instrument's unit; with in_quote, in the quote asset. */
+    sentinel_decimal quantity;
+    sentinel_decimal filled; /* as reported, in all, in the instrument's unit */
     int64_t reported_ns; /* when the last report was taken; 0: none */
+    uint64_t amended_by; /* action id of the amend that stands for the order now; 0: this does */
     uint8_t status; /* SENTINEL_ORDER_* */
-    uint8_t reserved[7];
+    uint8_t in_quote; /* 1: ordered by what it spends */
+    uint8_t reserved[6];
 } sentinel_book_entry;
-SENTINEL_SIZE(sentinel_book_entry, 96);
+SENTINEL_SIZE(sentinel_book_entry, 104);
 
-/* What is held of an instrument, as far as reports of this engine's orders
- * tell: buys less sells, in the instrument's unit. */
+/* What is held of an instrument, as far as it was fed: as stated, and since
+ * then buys less sells of this engine's orders, in the instrument's unit. */
 typedef struct sentinel_position_state {
     uint32_t id; /* of the instrument */
     uint8_t scale;
     uint8_t reserved[3];
     int64_t mantissa; /* below 0: short */
-    int64_t time_ns; /* when the last report was taken; 0: none */
+    int64_t time_ns; /* the newest time, by venues, of what was fed; 0: none */
+    int64_t stated_ns; /* of the last statement; reports up to it are in it */
 } sentinel_position_state;
-SENTINEL_SIZE(sentinel_position_state, 24);
+SENTINEL_SIZE(sentinel_position_state, 32);
 
 /* An order that waits for approvers. A free row is zero. */
 #define SENTINEL_PENDING_MAX 64u
@@ -145,8 +150,9 @@ typedef struct sentinel_feeder_state {
     uint32_t key; /* id; 0: free */
     uint8_t reserved[4];
     uint64_t sequence;
+    uint8_t frame_hash32[32]; /* of that frame: the same again is no replay */
 } sentinel_feeder_state;
-SENTINEL_SIZE(sentinel_feeder_state, 16);
+SENTINEL_SIZE(sentinel_feeder_state, 48);
 
 /* DAILY_LIMIT */
 typedef struct sentinel_daily_state {
@@ -235,7 +241,7 @@ typedef struct sentinel_state {
     sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 25200);
+SENTINEL_SIZE(sentinel_state, 26224);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
