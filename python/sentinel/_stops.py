@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ._enums import Cause, Power, Scope, Venue, label
 from ._frame import FrameKind, parse_authority, unsafe_parse_frame
+from ._people import name_of_key, names_of
 from ._types import EngineState, StopState
 from .audit import find_record
 from .config import Installed, find_text
@@ -25,8 +26,9 @@ class Stop:
 
     `mode` is the one that counts: a drain is a halt from `until_ns` (0: it has no end). `path` is
     the node's path, or the name of the venue or instrument. `cause`: who or what did it;
-    `signed_by`: ids of the operators' keys, as the command in `record` has them. `lift` is the
-    command that would lift it; `operators`: how many must sign that, (0, 0) when not known.
+    `signed_by`: ids of the operators' keys, as the command in `record` has them; `signers`: their
+    names, or "key N". `lift` is the command that would lift it; `operators`: how many must sign
+    that, (0, 0) when not known.
     """
 
     scope: str
@@ -41,6 +43,7 @@ class Stop:
     signed_by: tuple[int, ...]
     operators: tuple[int, int]
     lift: str
+    signers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `zcp status --json`."""
@@ -53,6 +56,7 @@ class Stop:
             "until": iso_time(self.until_ns) if self.until_ns else None,
             "cause": self.cause,
             "signed_by": list(self.signed_by),
+            "signers": list(self.signers),
             "reason": self.reason,
             "severity": self.severity,
             "record": self.record,
@@ -62,7 +66,7 @@ class Stop:
     def text(self) -> str:
         """One line for people."""
         end = f", until {iso_time(self.until_ns)}" if self.until_ns else ""
-        by = ", ".join(f"key {key}" for key in self.signed_by)
+        by = ", ".join(self.signers)
         if not by and self.cause == label(Cause.OPERATOR):
             by = "not known"
         reason = self.reason or ("no text kept" if by else "the engine stopped it by itself")
@@ -134,6 +138,7 @@ def _stop(
 ) -> Stop:
     scope, path = Scope(row.scope), name_of(policy, row.scope, row.id)
     ended = row.until_ns != 0 and now_ns >= row.until_ns
+    keys, names = _signers(installed, row.record), names_of(installed.directory)
     return Stop(
         scope=label(scope),
         path=path,
@@ -144,9 +149,10 @@ def _stop(
         since_ns=row.since_ns,
         until_ns=row.until_ns,
         reason=find_text(installed.directory, row.reason_digest) or "",
-        signed_by=_signers(installed, row.record),
+        signed_by=keys,
         operators=operators,
         lift=f"zcp resume {OPTION[scope]} {path} --reason TEXT",
+        signers=tuple(name_of_key(key, names) for key in keys),
     )
 
 

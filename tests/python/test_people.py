@@ -139,7 +139,9 @@ def test_one_operator_halts_with_a_file(desk: Desk) -> None:
     assert "next: zcp command submit" in desk.sign(path, "operator-2").out
     assert desk.at("command", "submit", path).status == 0
     stops = desk.at("status", "--json").json()["stops"]
-    assert ("bybit", "venue incident") in [(stop["path"], stop["reason"]) for stop in stops]
+    told = [(stop["path"], stop["reason"], stop["signers"]) for stop in stops]
+    assert ("bybit", "venue incident", ["operator-2"]) in told
+    assert "operator: operator-2" in desk.at("status").out
 
 
 def test_submitting_needs_no_passphrase(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
