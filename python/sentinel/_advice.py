@@ -101,6 +101,12 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "it was signed, rejected, withdrawn or replaced, it has expired, or you approved it",
             "zcp approvals list shows what waits, and who has approved it",
         ),
+        "POLICY_REPORT": Advice(
+            "the venue did something else than was signed, the feeder reports wrongly, or a"
+            " frame of its is missing",
+            "zcp status shows what was stopped and zcp audit show the report; correct the feeder or"
+            " state the position, then k of n operators lift it: zcp resume --reason TEXT",
+        ),
         "POLICY_LEASE": Advice(
             "the policy has no `lease`, or a shorter one, or the command came after its end",
             "zcp lease gives the longest one allowed, from now on",

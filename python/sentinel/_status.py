@@ -37,6 +37,7 @@ class Status(IntEnum):
     POLICY_ENDPOINT = 0x030A
     POLICY_STOPPED = 0x030B
     POLICY_APPROVAL = 0x030C
+    POLICY_REPORT = 0x030D
     POLICY_LEASE = 0x030E
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
@@ -163,10 +164,11 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0306: "no policy is loaded",
         0x0307: "the bundle needs another semantics version",
         0x0308: "the bundle and its state do not fit into the arena",
-        0x0309: "the command names a node, venue or instrument that does not exist",
+        0x0309: "the frame names a node, venue or instrument that does not exist",
         0x030A: "a key for several products leaves the endpoint open, and that is not granted",
         0x030B: "what is halted is not drained; resume it first",
         0x030C: "there is no such open request, or that approver has approved it before",
+        0x030D: "a report contradicts what was signed, or one is missing",
         0x030E: "the policy asks for no lease, or this one is over or too long",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",

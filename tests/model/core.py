@@ -31,6 +31,12 @@ def stop_at(view: Any, policy: Policy, place: stops.Place) -> Any:
     return lib.sentinel_view_instrument(view, row)
 
 
+def position_at(view: Any, instrument: int) -> Any:
+    """The sentinel_position_state of an instrument by id."""
+    row = lib.sentinel_bundle_instrument(ffi.addressof(view.bundle), instrument)
+    return lib.sentinel_view_position(view, row)
+
+
 class Refused(Exception):
     """The core answered with a status that is not OK."""
 
@@ -148,6 +154,10 @@ class PolicyCore:
         row = lib.sentinel_view_agent(self.view, self.policy.index_of[agent])
         row.beat_sequence += 1
         row.beat_ns, row.iterations, row.running_since_ns = beat
+
+    def hold(self, instrument: int, held: Decimal) -> None:
+        row = position_at(self.view, instrument)
+        row.mantissa, row.scale = held
 
     def stop(self, place: stops.Place, how: stops.Stop) -> None:
         stop = ffi.new("sentinel_stop_state *")

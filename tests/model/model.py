@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.model import beats, stops
+from tests.model import beats, reports, stops
 from tests.model.approvals import DESTINATIONS, Kept
 from tests.model.names import (
     ASK_DESTINATION,
@@ -333,7 +333,7 @@ def no_grant(policy: Policy, subject: Subject, kinds: set[Kind]) -> Result | Non
 def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decision:
     """Evaluates every constraint that applies; changes nothing."""
     rows = list(applicable(policy, subject))
-    count, level, why = stops.judge(policy, state.stops, subject, now)
+    count, level, why = stops.judge(policy, state.stops, state.positions, subject, now)
     reasons: set[int] = {*why}
     passed = FAIL if count else PASS
     results, retry_at = [Result(IMPLICIT, Kind.KILL_SWITCH, passed, 0, level, count, 0)], [0]
@@ -355,7 +355,8 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
         elif constraint.kind == Kind.RATE_LIMIT:
             judged = judge_rate(constraint, events, now)
         elif constraint.kind == Kind.HEARTBEAT:
-            beat, harmless = state.beats.get(subject.agent), stops.lowers_risk(subject)
+            beat = state.beats.get(subject.agent)
+            harmless = stops.lowers_risk(state.positions, subject)
             judged = Judged(*beats.judge(constraint, beat, harmless, now))
         elif constraint.kind in (Kind.QUANTITY_CAP, Kind.PRICE_COLLAR):
             judged = judge_measure(policy, state, constraint, subject, now)
@@ -426,12 +427,14 @@ def feed(policy: Policy, state: State, kind: int, row: int, price: Decimal, time
 
 
 class StopLost(Exception):
-    """A bundle would lift or loosen a stop."""
+    """A bundle would lift or loosen a stop, or make a position another."""
 
 
 def migrate(old: Policy, state: State, new: Policy) -> State:
     """The state under a new version; raises StopLost."""
     if not stops.are_kept(old, state.stops, new, state.last_now):
+        raise StopLost
+    if not reports.are_kept(old, state.positions, new):
         raise StopLost
     fresh_state = State(stops=dict(state.stops), last_now=state.last_now)
     fresh_state.beats = {
@@ -441,6 +444,8 @@ def migrate(old: Policy, state: State, new: Policy) -> State:
     for (kind, row), mark in state.marks.items():
         if row in (new.instrument_of if kind == MarkKind.INSTRUMENT else new.asset_of):
             fresh_state.marks[kind, row] = mark
+    kept = state.positions.items()
+    fresh_state.positions = {n: held for n, held in kept if n in new.instrument_of}
     before = {constraint.id: constraint for constraint in old.constraints}
     after = {constraint.id: constraint for constraint in new.constraints}
     for (constraint_id, agent), events in state.windows.items():

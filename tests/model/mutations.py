@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.model.mutation import Mutation, gate, policy
 from tests.model.mutations_approval import APPROVALS
 from tests.model.mutations_beat import BEATS
+from tests.model.mutations_report import REPORTS
 from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
 
@@ -368,14 +369,14 @@ GATE = (
     ),
     gate(
         "the book forgets an order's time in force",
-        "gate.c",
-        "            .time_in_force = c->subject.time_in_force,\n",
+        "gate_book.c",
+        "        .time_in_force = c->subject.time_in_force,\n",
         "",
     ),
     gate(
         "the book forgets that an order only reduces",
-        "gate.c",
-        "            .reduce_only = c->reduce_only,\n",
+        "gate_book.c",
+        "        .reduce_only = c->reduce_only,\n",
         "",
     ),
     gate(
@@ -476,4 +477,4 @@ GATE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *BEATS, *APPROVALS, *GATE)
+MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *BEATS, *REPORTS, *APPROVALS, *GATE)

@@ -12,7 +12,7 @@ from math import prod
 from random import Random
 from typing import Any
 
-from tests.model import beats, model, stops, value
+from tests.model import beats, model, reports, stops, value
 from tests.model.names import (
     DAY_NS,
     INT64_MAX,
@@ -82,7 +82,7 @@ def some_order(rng: Random, world: World, agent: int, action_id: int) -> Order:
                 order,
                 asset=network.asset,
                 network=network.id,
-                amount=some_quantity(rng, world),
+                amount=some_quantity(rng),
                 address=spelled(rng, rng.choice(ADDRESSES)),
                 memo=rng.choice(("", "", *MEMOS)),
             )
@@ -91,7 +91,7 @@ def some_order(rng: Random, world: World, agent: int, action_id: int) -> Order:
             return replace(
                 order,
                 asset=rng.choice(policy.assets).id,
-                amount=some_quantity(rng, world),
+                amount=some_quantity(rng),
                 address=spelled(rng, rng.choice(ADDRESSES)) if out else "",
                 from_account=Account.SPOT,
                 to_account=Account.SUBACCOUNT if out else Account.FUNDING,
@@ -114,7 +114,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
     kind = rng.choice((Type.LIMIT, Type.LIMIT, *world.style.types))
     in_quote = kind == Type.MARKET and order.action == Action.PLACE and chance(rng, 50)
     priced = kind in LIMITED or chance(rng, 15)  # of a market order: the worst that it takes
-    quantity = some_quantity(rng, world)
+    quantity = some_quantity(rng)
     order = replace(
         order,
         side=rng.choice((Side.BUY, Side.SELL)),
@@ -132,7 +132,7 @@ def some_terms(rng: Random, world: World, order: Order, instrument: Instrument) 
     return order
 
 
-def some_quantity(rng: Random, world: World) -> Decimal:
+def some_quantity(rng: Random) -> Decimal:
     if chance(rng, 6):
         return Decimal(rng.randint(1, INT64_MAX), rng.randint(0, 18))
     return padded(rng, Decimal(rng.randint(1, 1000), rng.randint(0, 4)))
@@ -185,6 +185,29 @@ def marks_for(
         if price is not None and now >= age:
             fed.append((kind, row, padded(rng, price), now - age))
     return fed
+
+
+def some_holding(rng: Random) -> Decimal:
+    """A position: long, short or none."""
+    if chance(rng, 15):
+        return Decimal(0, 0)
+    size = some_quantity(rng)
+    return size._replace(mantissa=size.mantissa * rng.choice((1, -1)))
+
+
+def closing(rng: Random, state: value.State, order: Order) -> Order:
+    """A reduce-only place towards the edge of what it may close: all of it, or one past."""
+    held = state.positions.get(order.instrument, reports.NOTHING).quantity
+    if not held or order.action != Action.PLACE or chance(rng, 40):
+        return order
+    scale = min(18, reports.digits(held) + rng.choice((0, 0, 2)))
+    side = Side.SELL if held > 0 else Side.BUY
+    size = abs(held * 10**scale) + rng.choice((0, 0, 1, -1))
+    if not 0 < size <= INT64_MAX:
+        return order
+    quantity = None if order.quantity is None else Decimal(int(size), scale)
+    side = side if chance(rng, 85) else Side.BUY
+    return replace(order, side=side, quantity=quantity, reduce_only=1, position_side=0)
 
 
 # ---- Edges -----------------------------------------------------------------

@@ -357,6 +357,20 @@ def destinations(world: World) -> list[Destination]:
     return list(seen.values())
 
 
+def otherwise(rng: Random, policy: Policy, row: Instrument) -> Instrument:
+    """Another base, multiplier or venue, or the same multiplier in other digits."""
+    one, ten = row.multiplier, row.multiplier.mantissa * 10
+    match rng.randrange(4):
+        case 0 if row.contract in (Contract.SPOT, Contract.LINEAR):
+            return replace(row, base=rng.choice(policy.assets).id)
+        case 1 if row.contract != Contract.SPOT and ten < INT64_MAX and one.scale < 18:
+            return replace(row, multiplier=Decimal(ten, one.scale + 1))
+        case 2 if row.contract != Contract.SPOT and ten < INT64_MAX:
+            return replace(row, multiplier=Decimal(ten, one.scale))
+        case _:
+            return replace(row, tick=Decimal(row.tick.mantissa + 1, row.tick.scale))
+
+
 def revised(rng: Random, world: World, state: value.State) -> Policy:
     """The next version: some of its rows changed, gone or new; most often rows with events."""
     by_id = {row.id: row for row in world.policy.constraints}
@@ -375,7 +389,7 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
         at = rng.choice(below)
         nodes[at] = replace(nodes[at], parent=rng.choice(groups))
     for _ in range(rng.randint(1, 3)):
-        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 6, 7, 8)):
+        match rng.choice((0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 6, 7, 8, 9)):
             case 0 if constraints and (row := rng.choice(constraints)).kind not in GRANTS:
                 constraints.remove(row)
             case 1:
@@ -407,6 +421,11 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
                 other = rng.choice(stopped if stopped and chance(rng, 80) else instruments)
                 renamed = replace(other, symbol=(other.symbol + "9")[-20:])
                 instruments = tuple(renamed if row is other else row for row in instruments)
+            case 9:  # the same id, counted otherwise
+                number = rng.choice([*state.positions, instruments[0].id])
+                instruments = tuple(
+                    otherwise(rng, policy, row) if row.id == number else row for row in instruments
+                )
             case _:
                 pass
     for gone in set(policy.instruments) - set(instruments):

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from random import Random
 
-from tests.model import model, orders, policies, stops, value
+from tests.model import model, orders, policies, reports, stops, value
 from tests.model.core import PolicyCore, Refused
 from tests.model.differ import Disagreement, explain
 from tests.model.names import (
@@ -86,6 +86,8 @@ class PolicyRun:
             self.take_marks([orders.some_mark(rng, self.world, self.now) for _ in range(count)])
         elif draw < (30 if self.state.stops else 18):
             self.halt_or_resume()
+        elif draw < 36 and chance(rng, 40):
+            self.hold()
         elif draw < 42 and chance(rng, 60 if len(self.state.stops) > 1 else 12):
             self.load_next_version()
         else:
@@ -100,6 +102,14 @@ class PolicyRun:
             model.feed(self.world.policy, self.state, *mark)
         self.core.feed(marks)
         self.counts["marks"] += len(marks)
+
+    def hold(self) -> None:
+        """A position of something, long, short or none, at any scale."""
+        rng = self.rng
+        instrument = rng.choice(self.world.policy.instruments).id
+        held = orders.some_holding(rng)
+        self.state.positions[instrument] = reports.Held(reports.exactly(held))
+        self.core.hold(instrument, held)
 
     def halt_or_resume(self) -> None:
         rng, held = self.rng, self.state.stops
@@ -151,6 +161,7 @@ class PolicyRun:
         self.action_id += 1
         agent = rng.choice(sorted(policy.chains))
         order = orders.some_order(rng, self.world, agent, self.action_id)
+        order = orders.closing(rng, self.state, order)
         if chance(rng, 70) and (marks := orders.marks_for(rng, self.world, order, self.now)):
             self.take_marks(marks)
         beat = orders.some_beat(rng, self.world, agent, self.now)

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.model import reports
 from tests.model.names import Action, Cause, Contract, Position, Reason, Scope, Venue
 
 if TYPE_CHECKING:
+    from tests.model.reports import Positions
     from tests.model.tables import Instrument, Policy
     from tests.model.value import Subject
 
@@ -47,7 +49,7 @@ def strictness(stop: Stop, now: int) -> tuple[int, float]:
     return mode, -stop.until if stop.until else float("-inf")
 
 
-def lowers_risk(subject: Subject) -> bool:
+def lowers_risk(positions: Positions, subject: Subject) -> bool:
     if subject.action != Action.PLACE:
         return subject.action in LOWER_RISK
     return (
@@ -55,6 +57,9 @@ def lowers_risk(subject: Subject) -> bool:
         and subject.instrument is not None
         and subject.instrument.contract in (Contract.LINEAR, Contract.INVERSE)
         and subject.position_side in (0, Position.BOTH)
+        and reports.closes(
+            positions.get(subject.instrument.id, reports.NOTHING), subject.side, subject.quantity
+        )
     )
 
 
@@ -70,9 +75,11 @@ def touched(policy: Policy, subject: Subject) -> Iterator[tuple[Place, Reason]]:
         yield (Scope.INSTRUMENT, subject.instrument.id), Reason.INSTRUMENT_HALTED
 
 
-def judge(policy: Policy, stops: Stops, subject: Subject, now: int) -> tuple[int, int, set[Reason]]:
+def judge(
+    policy: Policy, stops: Stops, positions: Positions, subject: Subject, now: int
+) -> tuple[int, int, set[Reason]]:
     """How many stop the order, the depth of the first node that does, and why."""
-    through = (Mode.RUNNING, Mode.DRAINING) if lowers_risk(subject) else (Mode.RUNNING,)
+    through = (Mode.RUNNING, Mode.DRAINING) if lowers_risk(positions, subject) else (Mode.RUNNING,)
     count, level = 0, len(policy.chains[subject.agent]) - 1
     halted: set[Reason] = set()
     for depth, (place, reason) in enumerate(touched(policy, subject)):

@@ -16,6 +16,7 @@ from tests.model.names import (
     Side,
     Unit,
 )
+from tests.model.reports import Positions
 from tests.model.stops import Stops
 from tests.model.tables import Asset, Decimal, Destination, Instrument, Policy
 
@@ -60,6 +61,7 @@ class State:
     marks: dict[tuple[int, int], Mark] = field(default_factory=dict)  # by MarkKind and id
     windows: dict[WindowKey, Events] = field(default_factory=dict)
     last_now: int = 0
+    positions: Positions = field(default_factory=dict)
     beats: dict[int, Beat] = field(default_factory=dict)  # of agents that have beaten
     destinations: list[tuple[int, int, str, str]] = field(default_factory=list)  # signed for
 
