@@ -390,6 +390,14 @@ static void some_position(void) {
     (void)scene_take(&scene);
 }
 
+static void some_execution(void) {
+    if (draw(4) != 0) {
+        some_reports();
+    } else {
+        some_position();
+    }
+}
+
 static void one_step(void) {
     static const uint32_t nodes[] = {FIRM_ID, AGENT_A, AGENT_B, 9};
     scene.now += (int64_t)draw(4) * SECOND_NS / 4;
@@ -399,12 +407,14 @@ static void one_step(void) {
         }
         return;
     }
+    if (draw(10) == 0) {
+        some_execution();
+        return;
+    }
     switch (draw(50)) {
     case 40:
     case 41:
     case 42:
-    case 43:
-    case 44:
         some_beat();
         break;
     case 45:
@@ -415,10 +425,8 @@ static void one_step(void) {
         new_authority();
         break;
     case 0:
-    case 1:
         (void)scene_halt(&scene, nodes[draw(4)]);
         break;
-    case 2:
     case 3:
     case 4:
         (void)scene_resume(&scene, nodes[draw(3)]);
@@ -452,16 +460,7 @@ static void one_step(void) {
         break;
     case 13:
     case 14:
-    case 15:
         some_stop();
-        break;
-    case 16:
-    case 17:
-    case 18:
-        some_reports();
-        break;
-    case 19:
-        some_position();
         break;
     default:
         some_order();
@@ -568,7 +567,7 @@ static void test_random_histories_replay_bit_for_bit(void) {
     for (; seed <= last; seed++) {
         play(seed);
     }
-    CHECK(only != NULL || (reports_taken > 50 && reports_stopped > 50));
+    CHECK(only != NULL || (reports_taken > 20 && reports_stopped > 100));
     free(records);
     free(bundles);
 }

@@ -27,6 +27,7 @@ from sentinel.errors import PolicyInvalid, UsageError
 TOP = Path(__file__).resolve().parents[2]
 LAYOUTS = [value for value in vars(_layout).values() if isinstance(value, Layout)]
 PREFIX = {
+    "FeedKind": "FEED",
     "OrderType": "TYPE",
     "Product": "CONTRACT",
     "TimeInForce": "TIF",
