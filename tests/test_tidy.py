@@ -40,7 +40,8 @@ BANNED_CALLS = {
     "setjmp longjmp signal": "control flow that cannot be read",
     "pthread_mutex_lock pthread_create": "threads take turns outside",
 }
-ALLOWED_CALLS = {("check.h", "abort")}
+# The engine's clock decides nothing: it only says whether the time that is handed in jumped.
+ALLOWED_CALLS = {("check.h", "abort"), ("engine_clock.c", "clock_gettime")}
 
 # Every host that a file may name, venues' and specifications'. A new one is a decision: add it.
 HOSTS = {

@@ -103,6 +103,9 @@ void sentinel_engine_close(sentinel_engine *engine, int64_t now_ns) {
     if (engine == NULL) {
         return;
     }
+    if (*engine->alive != 0) {
+        now_ns = engine_clock(engine, now_ns);
+    }
     if (*engine->alive != 0 &&
         sentinel_gate_state(engine->context)->record_count > engine->opened_at &&
         sentinel_gate_flush(engine->context, now_ns) == SENTINEL_OK &&
@@ -190,8 +193,9 @@ sentinel_status sentinel_engine_sign(sentinel_engine *engine, sentinel_outcome *
         }
         return SENTINEL_USAGE_STATE;
     }
+    now_ns = engine_clock(engine, now_ns);
     /* Where the spool cannot be applied, the gate sees that it is open. */
-    if (must_look_at_spool(engine) && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
+    if (must_look_at_spool(engine) && engine_spool_at(engine, now_ns) != SENTINEL_OK) {
         engine->last_errno = errno;
     }
     /* Of agents that do not ask. What cannot be recorded shows at this order. */
@@ -209,7 +213,8 @@ sentinel_status sentinel_engine_withdraw(sentinel_engine *engine, uint64_t *reco
     if (engine == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
-    if (must_look_at_spool(engine) && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
+    now_ns = engine_clock(engine, now_ns);
+    if (must_look_at_spool(engine) && engine_spool_at(engine, now_ns) != SENTINEL_OK) {
         engine->last_errno = errno;
     }
     return sentinel_gate_withdraw(engine->context, record, session, action_id, now_ns);
@@ -244,6 +249,7 @@ static void stop_without_record(sentinel_engine *engine, const void *frame, size
 
 sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const void *frame,
                                 size_t size, int64_t now_ns) {
+    now_ns = engine_clock_of(engine, frame, size, now_ns);
     sentinel_status status = keep_bundle(engine, frame, size, now_ns);
     if (status == SENTINEL_OK) {
         status = sentinel_gate_take(engine->context, record, frame, size, now_ns);
@@ -263,6 +269,7 @@ sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, 
     if (engine == NULL || frame == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
+    now_ns = engine_clock(engine, now_ns);
     sentinel_status status = engine_take_one(engine, record, frame, size, now_ns);
     sentinel_status stopped = engine_tick(engine, now_ns);
     if (stopped != SENTINEL_OK) {

@@ -16,6 +16,7 @@
 #define ENGINE_SNAPSHOTS_KEPT 2u
 #define ENGINE_KEYFILE_BYTES_MAX \
     (SENTINEL_KEYFILE_HEADER_BYTES + SENTINEL_KEYRING_KEYS_MAX * SENTINEL_KEYFILE_ROW_BYTES + 16u)
+#define ENGINE_CLOCK_TOLERANCE_NS INT64_C(1000000000) /* before a policy says otherwise */
 #define ENGINE_CONTROL_BYTES 4096u
 #define ENGINE_PAGE_BYTES 4096u
 #define ENGINE_HASH_NAME_BYTES 65u
@@ -48,6 +49,10 @@ struct sentinel_engine {
     uint64_t last_frame_record; /* of the last frame replayed, or taken from the spool */
     uint8_t last_frame32[32];   /* SHA-256 of all its bytes */
     uint8_t engine_id32[32];
+    /* The machine's clocks when they were last looked at (engine_clock.c). */
+    int64_t clock_apart_ns;   /* wall time less the one that only runs */
+    int64_t clock_running_ns; /* 0: not looked at yet */
+    int64_t clock_ahead_ns;   /* the jump that halted the engine; 0: none */
     sentinel_config config;
     sentinel_log log;
     _Alignas(8) uint8_t authority[ENGINE_AUTHORITY_BYTES_MAX];
@@ -62,6 +67,20 @@ SENTINEL_MUST_USE sentinel_status engine_take_one(sentinel_engine *engine, uint6
 
 /* Stops agents that are overdue, unless frames are waiting. */
 SENTINEL_MUST_USE sentinel_status engine_tick(sentinel_engine *engine, int64_t now_ns);
+
+/* ---- engine_clock.c ------------------------------------------------------- */
+
+/* The time to go by. After a jump ahead beyond the tolerance the engine is
+ * halted, and it is the time as it would be without the jump, until the clock
+ * was set right or the engine is resumed. */
+int64_t engine_clock(sentinel_engine *engine, int64_t now_ns);
+
+/* The time to take a frame at, which is that of the jump where it was signed so. */
+int64_t engine_clock_of(const sentinel_engine *engine, const void *frame, size_t size,
+                        int64_t now_ns);
+
+/* ---- engine_spool.c: what sentinel_engine_spool does, at a time to go by. */
+SENTINEL_MUST_USE sentinel_status engine_spool_at(sentinel_engine *engine, int64_t now_ns);
 
 /* ---- engine_memory.c ------------------------------------------------------ */
 

@@ -150,6 +150,10 @@ sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns) {
     if (engine == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
+    return engine_spool_at(engine, engine_clock(engine, now_ns));
+}
+
+sentinel_status engine_spool_at(sentinel_engine *engine, int64_t now_ns) {
     sentinel_control *control = engine->control;
     uint64_t submitted = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE);
     uint64_t applied = control->spool_applied;

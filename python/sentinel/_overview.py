@@ -166,5 +166,5 @@ def status_of(
 def why_halted(status: int) -> str:
     """Why an engine halted itself: the status behind it."""
     if status == StatusCode.USAGE_STATE:
-        return "the clock stepped back by more than the tolerance"
+        return "the clock stepped by more than the tolerance, back or ahead"
     return STATUS_TEXT.get(status, f"status {status:#06x}")

@@ -1,0 +1,115 @@
+/* A clock that jumps ahead while the engine is open: the engine halts before
+ * the wrong time is used, and k of n resume it in either time. */
+#include "engine_scene.h"
+
+#include <time.h>
+
+/* The machine's clocks, as this test has them. */
+static int64_t wall_ns = START_NS, running_ns = 1000 * SECOND_NS;
+int clock_gettime(clockid_t id, struct timespec *at) {
+    int64_t ns = id == CLOCK_REALTIME ? wall_ns : running_ns;
+    *at = (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
+    return 0;
+}
+
+static void jump(int64_t by_ns) {
+    wall_ns += by_ns;
+    scene.now += by_ns;
+}
+
+static void pass(int64_t span_ns) {
+    running_ns += span_ns;
+    jump(span_ns);
+}
+
+static void begin(void) {
+    engine_begin();
+    pass(SECOND_NS);
+    expect_allowed();
+}
+
+#define YEAR_NS (365 * 86400 * SECOND_NS)
+
+static void test_a_jump_of_the_tolerance_passes_and_one_past_halts(void) {
+    begin();
+    jump(SECOND_NS); /* the policy's tolerance */
+    expect_allowed();
+    jump(SECOND_NS + 1);
+    int64_t last_ns = engine_state()->last_now_ns;
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    CHECK_EQ(engine_state()->halted, SENTINEL_USAGE_STATE);
+    CHECK(engine_state()->last_now_ns < last_ns + SECOND_NS); /* not of the wrong time */
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    jump(-SECOND_NS - 1); /* set right: it stays halted */
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK_OK(engine_take());
+    expect_allowed();
+}
+
+static void test_a_jump_far_ahead_leaves_no_record_of_it(void) {
+    begin();
+    jump(10 * YEAR_NS);
+    int64_t last_ns = engine_state()->last_now_ns;
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    CHECK_OK(sentinel_engine_spool(engine, scene.now));
+    /* Who has the right time may halt, in words, what is halted already. */
+    scene.now -= 10 * YEAR_NS;
+    frame_command(SENTINEL_COMMAND_HALT);
+    scene.now += 10 * YEAR_NS;
+    CHECK_OK(engine_take());
+    engine_close(); /* and nothing that closing writes is of it */
+    wall_ns -= 10 * YEAR_NS;
+    scene.now -= 10 * YEAR_NS;
+    CHECK_OK(engine_open());
+    CHECK(engine_state()->last_now_ns < last_ns + 60 * SECOND_NS);
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK_OK(engine_take());
+    expect_allowed();
+}
+
+static void test_a_jump_that_put_the_clock_right_is_resumed_in_its_time(void) {
+    begin();
+    jump(YEAR_NS);
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+    frame_command(SENTINEL_COMMAND_RESUME); /* issued in the new time */
+    CHECK_OK(engine_take());
+    expect_allowed();
+    CHECK_EQ(scene.outcome.now_ns, scene.now);
+    pass(SECOND_NS);
+    expect_allowed();
+    jump(SECOND_NS + 1); /* and the next jump is seen again */
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+}
+
+static void test_slewing_is_no_jump(void) {
+    begin();
+    pass(10000 * SECOND_NS);
+    jump(10 * SECOND_NS + SECOND_NS); /* a thousandth, and the tolerance */
+    expect_allowed();
+    pass(10000 * SECOND_NS);
+    jump(10 * SECOND_NS + SECOND_NS + 1);
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+}
+
+static void test_a_step_back_is_as_it_was(void) {
+    begin();
+    jump(-SECOND_NS / 2);
+    expect_allowed();
+    jump(-SECOND_NS);
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+}
+
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    RUN(test_a_jump_of_the_tolerance_passes_and_one_past_halts);
+    RUN(test_a_jump_far_ahead_leaves_no_record_of_it);
+    RUN(test_a_jump_that_put_the_clock_right_is_resumed_in_its_time);
+    RUN(test_slewing_is_no_jump);
+    RUN(test_a_step_back_is_as_it_was);
+    home_begin();
+    shell("rm -rf %s", home, "");
+    scene_end(&scene);
+    return test_end();
+}
