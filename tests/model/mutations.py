@@ -430,7 +430,7 @@ GATE = (
     gate(
         "one operator resumes",
         "gate_command.c",
-        "tightens ? 1 : 0",
+        "tightens || leases ? 1 : 0",
         "1",
     ),
     gate(

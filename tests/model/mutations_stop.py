@@ -29,6 +29,30 @@ STOPS = (
         "node = rows[node].parent; /* the firm is above both */",
         "break;",
     ),
+    policy(
+        "a node's stop is overlooked",
+        "policy_stop.c",
+        "modes |= nodes[chain[i]].mode;",
+        "modes |= 0;",
+    ),
+    policy(
+        "a venue's stop is overlooked",
+        "policy_stop.c",
+        "unsigned modes = view->state->venues[turn->subject->venue].mode;",
+        "unsigned modes = 0;",
+    ),
+    policy(
+        "an instrument's stop is overlooked",
+        "policy_stop.c",
+        "modes |= stops[instrument - view->bundle.instruments].mode;",
+        "(void)stops;",
+    ),
+    policy(
+        "a parent's stop is overlooked",
+        "policy_stop.c",
+        "modes != SENTINEL_RUNNING || turn->subject->parent != 0",
+        "modes != SENTINEL_RUNNING",
+    ),
     policy("the venue's stop is missed", "policy_stop.c", "if (venue != NULL) {", "if (0) {"),
     policy(
         "the instrument's stop is missed",
