@@ -40,6 +40,15 @@ static void build_any(bundle_build *b, fuzz_input *input) {
             row->bound = kind >= SENTINEL_RULE_VALUE_CAP ? (int64_t)take(input, 1) : 0;
             row->max_age_ns = kind == SENTINEL_RULE_PRICE_COLLAR ? INT64_MAX : 0;
             row->each = kind >= SENTINEL_RULE_DAILY_LIMIT ? take(input, 1) & 1 : 0;
+            if (kind == SENTINEL_RULE_HEARTBEAT) {
+                row->mask = 2u << (row->bound & 1);
+                row->each = SENTINEL_SHARED;
+            }
+            if (kind == SENTINEL_RULE_APPROVAL) {
+                row->mask = SENTINEL_ASK_VALUE | ((uint32_t)row->bound & SENTINEL_ASK_DESTINATION);
+                row->quorum = 1 + (uint8_t)(row->bound & 7);
+                row->each = SENTINEL_SHARED;
+            }
             if (kind >= SENTINEL_RULE_ROLLING_CAP) {
                 row->window_ns = 1 + (int64_t)(take(input, windows[take(input, 1) & 3]) >> 4);
             }

@@ -113,22 +113,27 @@ static int take_subject(fuzz_input *input, const sentinel_bundle *bundle, sentin
 
 /* What holds of every decision. */
 static void need_sound(const sentinel_decision *decision, const sentinel_bundle *bundle) {
-    int failed = 0;
+    int failed = 0, waiting = 0;
     NEED(decision->result_count >= 1 && decision->result_count <= SENTINEL_RESULTS_MAX);
     for (uint32_t i = 0; i < decision->result_count; i++) {
         const sentinel_result *result = &decision->results[i];
-        NEED(result->result == SENTINEL_PASS || result->result == SENTINEL_FAIL);
+        NEED(result->result >= SENTINEL_PASS && result->result <= SENTINEL_WAIT);
+        NEED(result->result != SENTINEL_WAIT || result->kind == SENTINEL_RULE_APPROVAL);
         NEED(result->value >= 0 && result->bound >= 0);
         NEED(result->flags == 0 || (result->result == SENTINEL_FAIL && result->value == INT64_MAX));
         NEED(result->rule == SENTINEL_RULE_IMPLICIT || result->rule < bundle->constraint_count);
-        NEED(result->kind < SENTINEL_RULE_VALUE_CAP || result->result == SENTINEL_FAIL ||
+        NEED(result->kind < SENTINEL_RULE_VALUE_CAP || result->result != SENTINEL_PASS ||
              result->value <= result->bound);
         NEED(decision->retry_at_ns[i] == 0 || result->result == SENTINEL_FAIL);
         failed += result->result == SENTINEL_FAIL;
+        waiting += result->result == SENTINEL_WAIT;
     }
-    NEED((decision->verdict == SENTINEL_ALLOWED) == (failed == 0));
-    NEED((decision->reason == SENTINEL_REASON_NONE) == (failed == 0));
-    NEED((decision->reasons[0] == 0 && decision->reasons[1] == 0) == (failed == 0));
+    int allowed = failed == 0 && waiting == 0;
+    NEED((decision->verdict == SENTINEL_ALLOWED) == allowed);
+    NEED((decision->verdict == SENTINEL_PENDING) == (failed == 0 && waiting != 0));
+    NEED((decision->quorum != 0) == (decision->verdict == SENTINEL_PENDING));
+    NEED((decision->reason == SENTINEL_REASON_NONE) == allowed);
+    NEED((decision->reasons[0] == 0 && decision->reasons[1] == 0) == allowed);
 }
 
 /* Judges and charges the orders that the input still holds. Time moves on by

@@ -39,7 +39,7 @@ keys:
 def desk(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Desk:
-    made = make_desk(tmp_path, capsys, monkeypatch, "--approvers", "3", "--approve", "2")
+    made = make_desk(tmp_path, capsys, monkeypatch, "--approvers", "3")
     load(made, POLICY)
     return made
 
