@@ -143,6 +143,28 @@ static void test_a_stop_word_without_a_command_stays(void) {
     munmap(control, 4096);
 }
 
+/* Approvers answer while an operator is just setting a stop: taken or refused,
+ * by the spool or by the writer, their answer lifts nothing. */
+static void test_an_answer_of_approvers_lifts_no_stop(void) {
+    static const uint8_t hash32[32] = {1};
+    engine_begin();
+    sentinel_control *control = control_map();
+    control->stop = 1;
+    scene_answer(&scene, SENTINEL_COMMAND_APPROVE, 1, hash32);
+    frame_sign(&scene, KEY_APPROVER, KEY_APPROVER);
+    submit();
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    expect_done(1, SENTINEL_POLICY_APPROVAL);
+    CHECK_EQ(engine_take(), SENTINEL_POLICY_APPROVAL);
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    CHECK_EQ(control->stop, 1);
+    CHECK_EQ(sentinel_engine_withdraw(engine, NULL, &scene.session, 1, scene.now),
+             SENTINEL_POLICY_APPROVAL);
+    CHECK_EQ(sentinel_engine_withdraw(NULL, NULL, &scene.session, 1, scene.now),
+             SENTINEL_USAGE_STATE);
+    munmap(control, 4096);
+}
+
 /* Its submitter has set the word and still holds the lock. */
 static void test_the_stop_word_is_not_cleared_under_a_submitter(void) {
     engine_begin();
@@ -408,6 +430,7 @@ int main(int argc, char **argv) {
     RUN(test_a_refused_command_stops_only_until_it_is_refused);
     RUN(test_a_stop_word_without_a_command_stays);
     RUN(test_the_stop_word_is_not_cleared_under_a_submitter);
+    RUN(test_an_answer_of_approvers_lifts_no_stop);
     RUN(test_with_no_writer_the_next_one_applies_the_spool_first);
     RUN(test_what_is_no_frame_is_not_submitted);
     RUN(test_a_spool_has_its_limits);
