@@ -350,9 +350,12 @@ def _parent_of(record: Record) -> tuple[int, int] | None:
 
 def _follows(record: Record, target: Record, wanted: tuple[int, int] | None) -> bool:
     """Whether a later record is about the target: acts on it, repeats it, or follows from it."""
+    if record.type is RecordType.COMMAND:
+        frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
+        return bool(COMMAND.unpack(frame.payload)["record"] == target.number)
     ids = _order_ids(record)
     if wanted is None or ids is None:
-        return False
+        return record.pending == target.number
     same_agent = record.agent == target.agent
     return (
         (same_agent and ids == wanted)
@@ -395,7 +398,10 @@ def _parents(
 
 def _brief(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
     data = _describe(names, installed, record)
-    wanted = ("record", "time", "agent", "action_id", "text", "verdict", "reason")
+    wanted = (
+        *("record", "time", "agent", "action_id", "text", "verdict", "reason"),
+        *("verb", "signed_by", "stated_reason", "request"),
+    )
     return {name: data[name] for name in wanted if name in data}
 
 

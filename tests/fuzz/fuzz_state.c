@@ -20,6 +20,9 @@ static void begin(void) {
             static const uint32_t masks[] = {0, 0, 0x3fe, 0x7f, 0, 0x7e, 0x6, 0x3f};
             row->mask = masks[row->kind];
         }
+        if (row->kind == SENTINEL_RULE_APPROVAL) {
+            row->mask = SENTINEL_ASK_VALUE | SENTINEL_ASK_DESTINATION;
+        }
         if (row->kind >= SENTINEL_RULE_VALUE_CAP) {
             row->bound = row->kind == SENTINEL_RULE_RATE_LIMIT ? 5 : INT64_MAX / 3;
         }

@@ -161,6 +161,8 @@ def test_who_answers_sees_everything_first(desk: Desk) -> None:
                  "the plan says so", "PASS actions"):  # fmt: skip
         assert text in shown
     assert "buy the farm" in desk.at("approvals", "list").out
+    assert desk.at("status", "--json").json()["waiting"] == [asked.record]
+    assert f"for approvers: record {asked.record}" in desk.at("status").out
     unasked = desk.at("approvals", "approve", str(asked.record), "--reason", "x", "--key",
                       desk.key("approver-1"))  # fmt: skip
     assert unasked.status == 2
@@ -170,6 +172,8 @@ def test_who_answers_sees_everything_first(desk: Desk) -> None:
     data = desk.at("approvals", "show", str(asked.record), "--json").json()
     assert data["approved_by"] == ["approver-1"]
     assert data["answers"][0]["reason"] == "known"
+    (followed,) = desk.at("audit", "trace", str(asked.record), "--json").json()["followed"]
+    assert (followed["verb"], followed["stated_reason"]) == ("approve", "known")
     told = desk.at("audit", "show", str(asked.record), "--json").json()
     assert (told["verdict"], told["reason"]) == ("pending", "approval_needed")
 
@@ -275,6 +279,9 @@ def test_sign_says_what_it_waits_for(desk: Desk) -> None:
 def test_watch_tells_each_change_once(desk: Desk) -> None:
     with opened(desk) as signer:
         asked = ask(signer)
+    assert answer(desk, "reject", asked.record, "approver-1").status == 0
+    with opened(desk) as signer:
+        asked = ask(signer, "another")
     (line,) = desk.at("approvals", "watch", "--once", "--json").out.splitlines()
     assert json.loads(line)["record"] == asked.record
     assert f"{asked.record} open (0 of 2)" in desk.at("approvals", "watch", "--once").out

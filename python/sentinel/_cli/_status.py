@@ -8,11 +8,14 @@ from typing import Any
 import typer
 
 from .. import _core
+from .._enums import Venue
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
 from .._overview import status_of
+from .._types import EngineState
 from ..audit import restore
 from ..errors import SentinelError
+from ..policy import Policy
 from ..receipt import iso_time
 from ._shared import Cli, DirOption, JsonOption, now_ns
 
@@ -38,12 +41,12 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     part = context.policy()
     policy = installed.policy() if part is not None else None
     found = status_of(installed, context.state(), policy, now_ns())
+    asked = _asked(context.state())
     synced: int | None = None
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
     writer = writer_is_alive(cli.directory)
-    keys = policy.keys.values() if policy is not None else ()
-    venues = sorted({key.venue for key in keys if key.venue})
+    venues = _venues(policy)
     data: dict[str, Any] = {
         "directory": found.directory,
         "engine_id": found.engine_id.hex(),
@@ -67,6 +70,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
             for node in found.halted
         ],
         "stops": [stop.to_json() for stop in found.stops],
+        "waiting": asked,
         "agents": dict(found.agents),
         "lease": found.lease_json(now_ns()),
         "beats": [beat.to_json() for beat in found.beats],
@@ -86,7 +90,19 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     lines += [f"heartbeat  {beat.text()}" for beat in found.beats]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
+    lines += [f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in asked]
     if found.engine_halted:
         lines.append(f"HALTED     the engine itself: {found.engine_halted}")
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))
+
+
+def _asked(state: EngineState) -> list[int]:
+    """Records of the orders that wait for approvers."""
+    now = now_ns()
+    return [row.record for row in state.pending if not row.rejected and now < row.expires_ns]
+
+
+def _venues(policy: Policy | None) -> list[Venue]:
+    keys = policy.keys.values() if policy is not None else ()
+    return sorted({key.venue for key in keys if key.venue})
