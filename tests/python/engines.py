@@ -11,6 +11,7 @@ import pytest
 
 from sentinel import Message, PolicyDenied
 from sentinel._enums import Algorithm, Environment, Purpose, Venue
+from sentinel.audit import restore
 from sentinel.config import Created, KeyFile, create_engine, public_keys
 from sentinel.policy import stable_id
 from sentinel.sign import Signer
@@ -99,6 +100,18 @@ def make_engine(
             signer.load_policy(policy, now_ns=now)
             signer.close(now)
     return Made(directory, created, now)
+
+
+def facts(directory: Path) -> dict[str, Any]:
+    """What the state says, in numbers that no layout changes."""
+    state = restore(directory).state()
+    return {
+        "records": state.record_count,
+        "epoch": state.epoch,
+        "last_ns": state.last_now_ns,
+        "last_hash": state.last_hash.hex(),
+        "engine_id": state.engine_id.hex(),
+    }
 
 
 def import_spot_key(directory: Path, *, lab: bool = False) -> None:

@@ -7,20 +7,26 @@ once more with another version in one header, and that build's program signs unt
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tarfile
 from pathlib import Path
 
-from engines import PASSPHRASE, make_engine
+import pytest
+from engines import LIMIT, PASSPHRASE, facts, make_engine
 from test_crash import POLICY, RELEASED, Tail
 
 from sentinel.audit import replay, restore, verify_log
+from sentinel.errors import PolicyDenied
 from sentinel.policy import stable_id
+from sentinel.sign import Signer
 
 TOP = Path(__file__).resolve().parents[2]
+STATES = TOP / "tests" / "golden" / "states"
 STATE_VERSION = int(
     (TOP / "core/include/sentinel/state.h")
     .read_text()
@@ -99,3 +105,56 @@ def test_records_decided_by_other_rules_are_refused_not_read(tmp_path: Path) -> 
     assert sorted(p.read_bytes() for p in (made.directory / "log").glob("*.log")) == before
     with made.open() as signer:  # the version that wrote it goes on
         assert signer.status().records > 3
+
+
+def kept_engine(version: str, place: Path) -> Path:
+    """One of the engines that `tests/golden/make_states.py` kept."""
+    with tarfile.open(STATES / f"{version}.tar.gz") as archive:
+        archive.extractall(place, filter="tar")
+    return place / "engine"
+
+
+@pytest.mark.parametrize("version", sorted(p.name[: -len(".tar.gz")] for p in STATES.glob("*.gz")))
+def test_an_engine_that_an_earlier_version_left_opens_with_every_stop(
+    version: str, tmp_path: Path
+) -> None:
+    directory = kept_engine(version, tmp_path)
+    expected = json.loads((STATES / f"{version}.json").read_text())
+    again = "when a layout changed before the first release, run tests/golden/make_states.py"
+    assert facts(directory) == expected, again
+    assert verify_log(directory).findings == [], again
+    assert list(replay(directory).differences) == [], again
+    for without_snapshots in (False, True):
+        if without_snapshots:
+            shutil.rmtree(directory)
+            kept_engine(version, tmp_path)
+            for path in (directory / "snapshots").iterdir():
+                path.unlink()
+            assert facts(directory) == expected
+        now = expected["last_ns"] + 10**9
+        with Signer.open(
+            directory, passphrase=PASSPHRASE, durability="write", now_ns=now
+        ) as signer:
+            status = signer.status(now)
+            assert status.records == expected["records"] + 1
+            assert status.epoch == expected["epoch"] + 1
+            stopped = {(stop.scope, stop.path, stop.mode) for stop in status.stops}
+            assert stopped == {
+                ("node", "firm", "halted"),
+                ("node", "firm/desk/taker", "draining"),
+                ("venue", "okx", "halted"),
+                ("instrument", "ETHBTC", "halted"),
+            }
+            with pytest.raises(PolicyDenied):
+                signer.session("maker").sign(LIMIT, now_ns=now)
+            signer.resume("the version is known", now_ns=now)
+            signer.session("maker").sign(LIMIT, now_ns=now)
+            signer.close(now)
+
+
+def test_an_engine_of_the_present_version_is_kept(tmp_path: Path) -> None:
+    """A new layout has a new number, and an engine that shows it."""
+    snapshots = sorted((kept_engine(str(STATE_VERSION), tmp_path) / "snapshots").iterdir())
+    assert snapshots
+    for path in snapshots:
+        assert path.read_bytes()[:12] == b"SENTSTAT" + STATE_VERSION.to_bytes(4, "little")
