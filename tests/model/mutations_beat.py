@@ -203,4 +203,10 @@ BEATS = (
         "command->scope != SENTINEL_SCOPE_ENGINE || command->target != 0 ||",
         "",
     ),
+    gate(
+        "a lease takes as many as a resume",
+        "gate_command.c",
+        "tightens || leases ? 1 : 0",
+        "tightens ? 1 : 0",
+    ),
 )
