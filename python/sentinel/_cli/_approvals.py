@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json as json_text
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -16,9 +17,10 @@ from .._drafts import Draft, sign_draft
 from .._enums import Command, Scope, label
 from .._frame import FrameKind
 from .._people import Public, SigningKeys
+from .._status import Status
 from ..audit import restore
 from ..config import Installed, keep_text
-from ..errors import SentinelError, UsageError
+from ..errors import PolicyInvalid, SentinelError, UsageError
 from ..receipt import iso_time
 from ..units import parse_duration
 from ._drafts import YesOption, confirm
@@ -36,6 +38,8 @@ from ._shared import (
     now_ns,
     table,
 )
+
+_TRIES: Final = 5
 
 RecordArgument = Annotated[int, typer.Argument(min=1, help="The pending record's number.")]
 KeyOption = Annotated[
@@ -190,19 +194,24 @@ def _answer(
             f"record {record} is {found.state}; it cannot be answered any more",
             next_step="the agent asks anew under a new action id",
         )
-    part = _layout.command(
-        *(verb, 0, reason, installed.terms(now, now - ISSUED_BEFORE_NS)),
-        scope=Scope.RECORD,
-        record=record,
-        record_hash=found.record_hash,
-    )
     keys = SigningKeys.open(key or cli.directory / "keys" / "authority", cli.passphrase())
-    draft, name = sign_draft(Draft(FrameKind.COMMAND, part, reason=reason), keys, public, now)
+
+    def signed() -> tuple[Draft, str]:
+        at = now_ns()
+        part = _layout.command(
+            *(verb, 0, reason, installed.terms(at, at - ISSUED_BEFORE_NS)),
+            scope=Scope.RECORD,
+            record=record,
+            record_hash=found.record_hash,
+        )
+        return sign_draft(Draft(FrameKind.COMMAND, part, reason=reason), keys, public, at)
+
+    _, name = signed()  # Before the question: nobody is asked about what would be refused.
     if not cli.json:
         print("\n".join(found.lines(now)))
     confirm(f"{label(verb)} this as {name}?", yes=yes)
     keep_text(cli.directory, reason)
-    result = must_be_applied(deliver(cli, draft.raw, wait=wait))
+    result = must_be_applied(_deliver(cli, lambda: signed()[0].raw, wait))
     after = _after(cli, record)
     data = {"verb": label(verb), "request": record, "by": name, "reason": reason, **result, **after}
     left = data["needed"] - data["approvals"]
@@ -213,6 +222,17 @@ def _answer(
         cli.emit(data, f"taken: {what}; {left} more needed until {data['expires']}")
     else:
         cli.emit(data, f"taken: {what}; approved: the agent asks again, and it is judged again")
+
+
+def _deliver(cli: Cli, frame: Callable[[], bytes], wait: float) -> dict[str, Any]:
+    """Signed anew where somebody else's command, drafted later, was taken first."""
+    for _ in range(_TRIES - 1):
+        try:
+            return deliver(cli, frame(), wait=wait)
+        except PolicyInvalid as error:
+            if error.status != Status.POLICY_SEQUENCE:
+                raise
+    return deliver(cli, frame(), wait=wait)
 
 
 def _after(cli: Cli, record: int) -> dict[str, Any]:
