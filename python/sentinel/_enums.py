@@ -358,6 +358,18 @@ FEED_POWERS: Final[dict[FeedKind, Power]] = {
 """Whose proof a feed carries."""
 
 
+class OrderStatus(IntEnum):
+    """What became of an order that was signed."""
+
+    SIGNED = 0
+    ACKNOWLEDGED = 1
+    PARTLY_FILLED = 2
+    FILLED = 3
+    CANCELLED = 4
+    REJECTED = 5
+    EXPIRED = 6
+
+
 class MarkKind(IntEnum):
     """What a mark is of."""
 
@@ -385,6 +397,8 @@ NODE_NONE: Final = 0xFFFFFFFF
 AUTHORITY_KEYS_MAX: Final = 64
 ROOT_KEYS_MAX: Final = 8
 FEED_MARKS_MAX: Final = 64
+FEED_POSITIONS_MAX: Final = 64
+FEED_REPORTS_MAX: Final = 32
 PROOFS_MAX: Final = 16
 ORDER_VERSION: Final = 1
 ORDER_BYTES_MAX: Final = 384

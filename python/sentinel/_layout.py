@@ -15,12 +15,15 @@ from typing import Any, Final
 from ._enums import (
     AUTHORITY_KEYS_MAX,
     FEED_MARKS_MAX,
+    FEED_POSITIONS_MAX,
+    FEED_REPORTS_MAX,
     PROOFS_MAX,
     ROOT_KEYS_MAX,
     Command,
     Environment,
     FeedKind,
     MarkKind,
+    OrderStatus,
     Power,
     Scope,
 )
@@ -140,6 +143,7 @@ REPORT: Final = Layout(
     "report", 64, "agent:I status:B _:3 action_id:Q filled:D price:D time_ns:q _:8"
 )
 HEARTBEAT: Final = Layout("heartbeat", 32, "agent:I _:4 iterations:Q running_since_ns:q _:8")
+POSITION: Final = Layout("position", 32, "instrument:I _:4 quantity:D time_ns:q")
 MARK: Final = Layout("mark", 32, "kind:H _:2 id:I price:D time_ns:q")
 
 POLICY: Final = Layout(
@@ -363,6 +367,69 @@ def mark_feed(marks: Sequence[FedMark], terms: FrameTerms) -> bytes:
             raise UsageError("a mark's time is not after its frame's")
         payload += MARK.pack(kind=mark.kind, id=mark.id, price=mark.price, time_ns=mark.time_ns)
     return frame(FrameKind.FEED, payload, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class FedReport:
+    """What became of an order: of `action_id`, `filled` in all; `price` is the average, or 0."""
+
+    agent: int
+    status: OrderStatus
+    action_id: int
+    filled: tuple[int, int]
+    price: tuple[int, int]
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FedPosition:
+    """What is held of an instrument (by id); below 0: short."""
+
+    instrument: int
+    quantity: tuple[int, int]
+    time_ns: int
+
+
+def _feed(kind: FeedKind, most: int, rows: Sequence[bytes], terms: FrameTerms) -> bytes:
+    if not 0 < len(rows) <= most:
+        raise UsageError(f"a feed of this kind has 1 to {most} rows")
+    return frame(FrameKind.FEED, FEED.pack(kind=kind, count=len(rows)) + b"".join(rows), terms)
+
+
+def report_feed(reports: Sequence[FedReport], terms: FrameTerms) -> bytes:
+    """The signed part of a feed of 1 to 32 execution reports. Raises UsageError."""
+    for report in reports:
+        if report.status == OrderStatus.SIGNED or not 0 < report.action_id < 1 << 64:
+            raise UsageError("a report names an action above 0 and what became of it")
+        if not 0 < report.time_ns <= terms.issued_ns:
+            raise UsageError("a report's time is above 0 and not after its frame's")
+        if report.filled[0] < 0 or report.price[0] < 0:
+            raise UsageError("what is filled, and its price, are not below 0")
+    rows = [
+        REPORT.pack(
+            agent=report.agent,
+            status=report.status,
+            action_id=report.action_id,
+            filled=report.filled,
+            price=report.price,
+            time_ns=report.time_ns,
+        )
+        for report in reports
+    ]
+    return _feed(FeedKind.EXECUTION, FEED_REPORTS_MAX, rows, terms)
+
+
+def position_feed(positions: Sequence[FedPosition], terms: FrameTerms) -> bytes:
+    """The signed part of a feed of 1 to 64 positions. Raises UsageError."""
+    if any(not 0 < position.time_ns <= terms.issued_ns for position in positions):
+        raise UsageError("a position's time is above 0 and not after its frame's")
+    rows = [
+        POSITION.pack(
+            instrument=position.instrument, quantity=position.quantity, time_ns=position.time_ns
+        )
+        for position in positions
+    ]
+    return _feed(FeedKind.POSITION, FEED_POSITIONS_MAX, rows, terms)
 
 
 def heartbeat(agent: int, iterations: int, running_since_ns: int, terms: FrameTerms) -> bytes:

@@ -44,6 +44,9 @@ PEOPLE_MAX: Final = 8
 _LIMITS: Final = struct.Struct("<QQ")
 _OWN: Final = {1: "engine-root", 2: "engine-policy", 3: "engine-operator", 4: "engine-feeder"}
 """The keys of `keys/authority`, by their ids."""
+FEEDS: Final = (Power.FEED_MARK, Power.FEED_EXECUTION, Power.FEED_POSITION)
+"""What the engine's own feeder may tell."""
+
 _OWN_ID: Final = {Power.POLICY: 2, Power.OPERATOR: 3, Power.FEED_MARK: 4}
 
 
@@ -472,11 +475,10 @@ class Founders(AuthorityRing):
             power = quorum.power
             if power is None or not quorum.count:
                 continue
-            thresholds[power] = quorum.threshold
+            held = FEEDS if power is Power.FEED_MARK else (power,)
+            thresholds |= dict.fromkeys(held, quorum.threshold)
             rows += [
-                AuthorityKey(
-                    id=id_, powers=frozenset({power}), public_key=public, expires_ns=expires
-                )
+                AuthorityKey(id=id_, powers=frozenset(held), public_key=public, expires_ns=expires)
                 for id_, public, _ in self._members(quorum, _OWN_ID.get(power, 0))
             ]
         part = authority_bundle(rows, thresholds, terms)

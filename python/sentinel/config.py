@@ -374,17 +374,19 @@ class AuthorityRing:
 
     def bundle(self, terms: FrameTerms) -> bytes:
         """The authority bundle that gives these keys their powers, k = n = 1 each."""
-        powers = {_POLICY: Power.POLICY, _OPERATOR: Power.OPERATOR, _FEEDER: Power.FEED_MARK}
+        feeds = (Power.FEED_MARK, Power.FEED_EXECUTION, Power.FEED_POSITION)
+        powers = {_POLICY: (Power.POLICY,), _OPERATOR: (Power.OPERATOR,), _FEEDER: feeds}
         keys = [
             AuthorityKey(
                 id=key,
-                powers=frozenset({power}),
+                powers=frozenset(held),
                 public_key=self._public(key),
                 expires_ns=terms.issued_ns + _YEARS_10_NS,
             )
-            for key, power in powers.items()
+            for key, held in powers.items()
         ]
-        part = authority_bundle(keys, dict.fromkeys(powers.values(), 1), terms)
+        every = [power for held in powers.values() for power in held]
+        part = authority_bundle(keys, dict.fromkeys(every, 1), terms)
         return self.sign(FrameKind.AUTHORITY, part)
 
     def _public(self, key: int) -> bytes:

@@ -76,14 +76,14 @@ def digits(number: Fraction) -> int:
 
 
 def fits_63_bits(number: Fraction) -> bool:
-    return abs(number * 10 ** digits(number)) <= INT64_MAX
+    return bool(abs(number * 10 ** digits(number)) <= INT64_MAX)
 
 
 def closes(held: Held, side: int, quantity: Decimal | None) -> bool:
     if quantity is None or held.quantity == 0:
         return False
     closing = Side.SELL if held.quantity > 0 else Side.BUY
-    return side == closing and exactly(quantity) <= abs(held.quantity)
+    return bool(side == closing and exactly(quantity) <= abs(held.quantity))
 
 
 def apply(

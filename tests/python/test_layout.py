@@ -29,6 +29,7 @@ LAYOUTS = [value for value in vars(_layout).values() if isinstance(value, Layout
 PREFIX = {
     "FeedKind": "FEED",
     "OrderType": "TYPE",
+    "OrderStatus": "ORDER",
     "Product": "CONTRACT",
     "TimeInForce": "TIF",
     "NodeKind": "NODE",
