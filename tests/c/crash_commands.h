@@ -88,6 +88,24 @@ static void closed_bare(void) {
     drop_snapshots();
 }
 
+static void make_lease(int64_t lease_s) {
+    scene_command_at(&scene, SENTINEL_COMMAND_LEASE, SENTINEL_SCOPE_ENGINE, 0,
+                     scene.now + lease_s * SECOND_NS);
+    frame_sign(&scene, KEY_OPERATOR_A, KEY_OPERATOR_A);
+}
+
+/* Without the operators' lease nothing is signed; one was given. */
+static void closed_leased(void) {
+    made();
+    scene_policy_rows(&scene);
+    scene.build.policy.lease_ns = 60 * SECOND_NS;
+    frame_policy();
+    CHECK_OK(engine_take());
+    make_lease(30);
+    CHECK_OK(engine_take());
+    engine_close();
+}
+
 /* ---- Under test -------------------------------------------------------------------- */
 
 static void run_create(void) {
@@ -190,6 +208,19 @@ static void run_feed(void) {
     for (int i = 0; i < 4; i++) {
         noted_frame(SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_MARK);
     }
+    noted_sign();
+}
+
+static void sign_lease(void) {
+    make_lease(50);
+    frame_keep();
+}
+
+static void run_lease(void) {
+    CHECK_OK(engine_open());
+    trace_arm();
+    noted_sign();
+    noted_frame(SENTINEL_FRAME_COMMAND);
     noted_sign();
 }
 
@@ -303,6 +334,7 @@ static const crash_command commands[] = {
     {"load a policy", closed, sign_policy, run_policy, SENTINEL_RUNNING, 0},
     {"load an authority", closed, sign_authority, run_authority, SENTINEL_RUNNING, 0},
     {"feed", closed, sign_feeds, run_feed, SENTINEL_RUNNING, 0},
+    {"lease", closed_leased, sign_lease, run_lease, SENTINEL_RUNNING, 0},
     {"refuse", closed, sign_refused, run_refused, SENTINEL_RUNNING, 0},
     {"snapshot", closed, NULL, run_snapshot, SENTINEL_RUNNING, 0},
     {"submit and apply", closed, sign_submit, run_submit, SENTINEL_RUNNING, 0},
