@@ -138,6 +138,9 @@ sentinel_status sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns
     if (engine->durability == SENTINEL_DURABILITY_NONE) {
         return SENTINEL_OK; /* Its record would not be there. */
     }
+    if (engine->owed) {
+        return SENTINEL_OK; /* A start must still see the frame that has no answer. */
+    }
     char name[FILES_NAME_BYTES];
     uint64_t number;
     uint64_t size = sentinel_gate_snapshot_bytes(engine->context);
@@ -269,8 +272,19 @@ sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, 
     if (engine == NULL || frame == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
+    /* A start works out from the last frame alone whether one was taken that has
+     * no answer yet: that answer comes before another frame. */
+    if (engine->owed && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
+        engine->last_errno = errno;
+    }
+    sentinel_control *control = engine->control;
+    uint64_t word =
+        __atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ? control->stop_ticket : 0;
     now_ns = engine_clock(engine, now_ns);
     sentinel_status status = engine_take_one(engine, record, frame, size, now_ns);
+    if (status == SENTINEL_OK && engine_ends_stop(frame, size) && word > control->spool_commanded) {
+        control->spool_commanded = word; /* It came behind that word. */
+    }
     sentinel_status stopped = engine_tick(engine, now_ns);
     if (stopped != SENTINEL_OK) {
         engine->last_errno = errno; /* The answer is the frame's; the next call fails too. */

@@ -33,8 +33,9 @@ struct sentinel_engine {
     int spool_fd;
     int last_errno;
     uint8_t durability;
-    uint8_t commanded; /* a command was taken; the stop word may be cleared */
-    uint8_t reserved[2];
+    uint8_t commanded; /* a command was taken: a stop word without a ticket may be cleared */
+    uint8_t owed;      /* a frame of the spool is a record, and its answer not yet written */
+    uint8_t reserved[1];
     const uint8_t *alive; /* 1; wiped in a forked child, which is no writer */
     sentinel_control *control;
     sentinel_keyring *keyring;

@@ -63,8 +63,9 @@ static sentinel_status spool_lock(int *fd, int spool_fd, int operation) {
     return SENTINEL_OK;
 }
 
-/* The stop word stays until a command was taken behind it, and only the last
- * submitter's: one that is just setting it holds the lock. */
+/* The stop word stays until a command was decided behind it: the one that it
+ * was set for, or a later one. A word that names no ticket waits for a command
+ * of this writer. Who is just setting it holds the lock. */
 static void stop_clear(sentinel_engine *engine) {
     sentinel_control *control = engine->control;
     int fd;
@@ -75,20 +76,28 @@ static void stop_clear(sentinel_engine *engine) {
     if (spool_lock(&fd, engine->spool_fd, LOCK_EX | LOCK_NB) != SENTINEL_OK) {
         return;
     }
-    if (__atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) == control->spool_applied) {
+    uint64_t of = control->stop_ticket;
+    int is_answered = of == 0 ? engine->commanded : control->spool_commanded >= of;
+    if (is_answered &&
+        __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) == control->spool_applied) {
         __atomic_store_n(&control->stop, 0, __ATOMIC_RELEASE);
+        control->stop_ticket = 0; /* only now: a writer killed in between leaves no word */
         engine->commanded = 0;
     }
     (void)close(fd);
 }
 
-static sentinel_status result_write(const sentinel_engine *engine, uint64_t ticket,
-                                    const spool_result *result) {
+static sentinel_status result_write(sentinel_engine *engine, uint64_t ticket,
+                                    const spool_result *result, int is_command) {
     char name[FILES_NAME_BYTES];
     files_number_name(name, ticket, ".done");
     /* Before the ticket goes: else a power loss could take both. */
     SENTINEL_TRY(files_save(engine->spool_fd, name, result, sizeof *result,
                             engine->durability == SENTINEL_DURABILITY_FSYNC));
+    engine->owed = 0;
+    if (is_command) {
+        engine->control->spool_commanded = ticket;
+    }
     files_number_name(name, ticket, "");
     (void)unlinkat(engine->spool_fd, name, 0);
     if (ticket > SPOOL_RESULTS_KEPT) {
@@ -98,10 +107,23 @@ static sentinel_status result_write(const sentinel_engine *engine, uint64_t tick
     return SENTINEL_OK;
 }
 
-static int is_done(const sentinel_engine *engine, uint64_t ticket) {
+static int is_there(int spool_fd, uint64_t ticket, const char *suffix) {
     char name[FILES_NAME_BYTES];
-    files_number_name(name, ticket, ".done");
-    return faccessat(engine->spool_fd, name, F_OK, 0) == 0;
+    files_number_name(name, ticket, suffix);
+    return faccessat(spool_fd, name, F_OK, 0) == 0;
+}
+
+/* Its writer was cut off behind the answer: only what follows is left. */
+static void finish_done(sentinel_engine *engine, uint64_t ticket) {
+    char name[FILES_NAME_BYTES];
+    size_t size;
+    files_number_name(name, ticket, "");
+    if (files_load(&size, engine->spool_fd, name, engine->frame,
+                   (size_t)engine->config.bundle_bytes_max) == SENTINEL_OK &&
+        engine_ends_stop(engine->frame, size)) {
+        engine->control->spool_commanded = ticket;
+    }
+    (void)unlinkat(engine->spool_fd, name, 0);
 }
 
 /* The writer was cut off between the record and the result. */
@@ -116,8 +138,8 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     spool_result result = {.status = SENTINEL_OK};
     size_t size = 0;
     files_number_name(name, ticket, "");
-    if (is_done(engine, ticket)) {
-        (void)unlinkat(engine->spool_fd, name, 0);
+    if (is_there(engine->spool_fd, ticket, ".done")) {
+        finish_done(engine, ticket);
         return SENTINEL_OK;
     }
     sentinel_status status = files_load(&size, engine->spool_fd, name, engine->frame,
@@ -135,13 +157,15 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
             engine->last_frame_record = result.record;
         }
     }
+    engine->owed = status == SENTINEL_OK;
     if (engine->log.failed) {
         return status; /* The ticket stays open, and with it every order refused. */
     }
     /* Even a refused command ends what its submitter stopped. */
-    engine->commanded |= engine_ends_stop(engine->frame, size);
+    uint8_t is_command = engine_ends_stop(engine->frame, size);
+    engine->commanded |= is_command;
     result.status = status;
-    SENTINEL_TRY(result_write(engine, ticket, &result));
+    SENTINEL_TRY(result_write(engine, ticket, &result, is_command));
     engine->last_frame_record = 0; /* It has its answer: the next like it is a replay. */
     return SENTINEL_OK;
 }
@@ -170,29 +194,35 @@ sentinel_status engine_spool_at(sentinel_engine *engine, int64_t now_ns) {
         applied++;
         __atomic_store_n(&control->spool_applied, applied, __ATOMIC_RELEASE);
     }
-    if (engine->commanded) {
-        stop_clear(engine);
-    }
+    stop_clear(engine);
     return engine_tick(engine, now_ns);
 }
 
-static sentinel_status recover(sentinel_engine *engine) {
-    sentinel_control *control = engine->control;
-    uint64_t submitted =
-        control->spool_submitted < SPOOL_TICKETS_MAX ? control->spool_submitted : 0;
+/* The highest ticket by the page and by the files; lowest: that waits, or 0. */
+static sentinel_status tickets_find(uint64_t *lowest, uint64_t *submitted, int spool_fd,
+                                    const sentinel_control *control) {
     uint64_t waiting = 0;
     uint64_t done = 0;
-    uint64_t lowest = 0;
-    sentinel_status status =
-        files_numbers(&lowest, &waiting, engine->spool_fd, "", SPOOL_TICKETS_MAX);
+    *lowest = 0;
+    *submitted = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE);
+    *submitted = *submitted < SPOOL_TICKETS_MAX ? *submitted : 0;
+    sentinel_status status = files_numbers(lowest, &waiting, spool_fd, "", SPOOL_TICKETS_MAX);
     if (status == SENTINEL_OK || status == SENTINEL_AUDIT_END) {
-        status = files_highest(&done, engine->spool_fd, ".done", SPOOL_TICKETS_MAX);
+        status = files_highest(&done, spool_fd, ".done", SPOOL_TICKETS_MAX);
     }
     if (status != SENTINEL_OK && status != SENTINEL_AUDIT_END) {
         return status;
     }
-    submitted = waiting > submitted ? waiting : submitted;
-    submitted = done > submitted ? done : submitted;
+    *submitted = waiting > *submitted ? waiting : *submitted;
+    *submitted = done > *submitted ? done : *submitted;
+    return SENTINEL_OK;
+}
+
+static sentinel_status recover(sentinel_engine *engine) {
+    sentinel_control *control = engine->control;
+    uint64_t lowest;
+    uint64_t submitted;
+    SENTINEL_TRY(tickets_find(&lowest, &submitted, engine->spool_fd, control));
     control->spool_applied = lowest != 0 ? lowest - 1 : submitted;
     __atomic_store_n(&control->spool_submitted, submitted, __ATOMIC_RELEASE);
     return SENTINEL_OK;
@@ -214,17 +244,32 @@ int engine_frame_stops(const void *frame, size_t size) {
     return verb_of(frame, size) == SENTINEL_COMMAND_HALT;
 }
 
+/* The ticket behind the last. A page that is older than the files (it is never
+ * synced) must not give out one that waits, or that has its answer already. */
+static sentinel_status ticket_next(uint64_t *next, const sentinel_control *control, int spool_fd) {
+    if (*next == 1 || is_there(spool_fd, *next, "") || is_there(spool_fd, *next, ".done")) {
+        uint64_t lowest;
+        SENTINEL_TRY(tickets_find(&lowest, next, spool_fd, control));
+        (*next)++;
+    }
+    return *next <= SPOOL_TICKETS_MAX ? SENTINEL_OK : SENTINEL_FORMAT_RANGE;
+}
+
 static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int spool_fd,
                               const void *frame, size_t size) {
     char name[FILES_NAME_BYTES];
+    int halts = engine_frame_stops(frame, size);
     uint64_t next = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) + 1;
     if (next == 0 || next > SPOOL_TICKETS_MAX) {
         return SENTINEL_FORMAT_RANGE;
     }
     /* Stopped first: should the rest fail, nothing is signed meanwhile. */
-    if (engine_frame_stops(frame, size)) {
+    if (halts) {
+        control->stop_ticket = next;
         __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
+    SENTINEL_TRY(ticket_next(&next, control, spool_fd));
+    control->stop_ticket = halts ? next : control->stop_ticket;
     /* More would wait than a writer takes: it could not even be opened. */
     uint64_t applied = __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE);
     if (applied < next && next - applied > SPOOL_OPEN_MAX) {

@@ -184,6 +184,97 @@ static void test_the_stop_word_is_not_cleared_under_a_submitter(void) {
     munmap(control, 4096);
 }
 
+/* The word of a halt that could not be spooled is not another command's to clear:
+ * not that of one decided before it was set. Found by tests/spin/spool.pml. */
+static void test_an_earlier_command_does_not_clear_the_word_of_a_failed_halt(void) {
+    engine_begin();
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK_OK(engine_take());
+    frame_command(SENTINEL_COMMAND_HALT);
+    CHECK_OK(mkdir(in_home("spool/00000000000000000001.new"), 0700));
+    uint64_t given = 0;
+    CHECK_EQ(sentinel_spool_submit(&given, home, scene.frame, scene.frame_size), SENTINEL_IO_OPEN);
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    CHECK_OK(rmdir(in_home("spool/00000000000000000001.new")));
+    frame_command(SENTINEL_COMMAND_RESUME);
+    submit();
+    expect_allowed();
+}
+
+/* A writer killed behind the answer of a resume, before it cleared the word. */
+static void test_a_word_that_was_answered_is_cleared_by_the_next_writer(void) {
+    engine_begin();
+    frame_command(SENTINEL_COMMAND_HALT);
+    submit();
+    frame_command(SENTINEL_COMMAND_RESUME);
+    submit();
+    sentinel_control *control = control_map();
+    int fd = open(in_home("spool/lock"), O_RDWR);
+    CHECK_OK(flock(fd, LOCK_EX)); /* keeps the word */
+    CHECK_OK(sentinel_engine_spool(engine, scene.now));
+    CHECK_EQ(control->stop, 1);
+    engine_close();
+    close(fd);
+    CHECK_OK(engine_open());
+    expect_allowed();
+    CHECK_EQ(control->stop, 0);
+    munmap(control, 4096);
+}
+
+/* A page that a power loss set back gives out no ticket again. */
+static void test_an_old_page_gives_out_no_ticket_twice(void) {
+    engine_begin();
+    frame_command(SENTINEL_COMMAND_HALT);
+    submit();
+    expect_denied(SENTINEL_REASON_KILL_SWITCH);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    submit();
+    expect_allowed();
+    engine_close();
+    sentinel_control *control = control_map();
+    control->spool_submitted = 0;
+    control->spool_applied = 0;
+    control->stop_ticket = 0;
+    control->spool_commanded = 0;
+    frame_command(SENTINEL_COMMAND_HALT);
+    submit(); /* before a writer looked */
+    CHECK_EQ(ticket, 3);
+    CHECK_OK(engine_open());
+    expect_done(3, SENTINEL_OK);
+    expect_denied(SENTINEL_REASON_KILL_SWITCH);
+    munmap(control, 4096);
+}
+
+/* Its record is behind no snapshot before it has its answer. */
+static void test_an_answer_that_is_owed_outlives_a_clean_close(void) {
+    engine_begin();
+    frame_command(SENTINEL_COMMAND_HALT);
+    submit();
+    CHECK_OK(mkdir(in_home("spool/00000000000000000001.done.new"), 0700));
+    uint64_t number = engine_state()->record_count;
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    engine_close();
+    CHECK_OK(rmdir(in_home("spool/00000000000000000001.done.new")));
+    CHECK_OK(engine_open());
+    CHECK_EQ(expect_done(1, SENTINEL_OK), number);
+}
+
+/* Nor behind another frame: a start looks at the last one alone. */
+static void test_an_answer_that_is_owed_comes_before_another_frame(void) {
+    engine_begin();
+    frame_command(SENTINEL_COMMAND_HALT);
+    submit();
+    CHECK_OK(mkdir(in_home("spool/00000000000000000001.done.new"), 0700));
+    uint64_t number = engine_state()->record_count;
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    CHECK_OK(rmdir(in_home("spool/00000000000000000001.done.new")));
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK_OK(engine_take());
+    CHECK_EQ(expect_done(1, SENTINEL_OK), number);
+    expect_allowed();
+}
+
 static void test_with_no_writer_the_next_one_applies_the_spool_first(void) {
     engine_begin();
     engine_close();
@@ -431,6 +522,11 @@ int main(int argc, char **argv) {
     RUN(test_a_stop_word_without_a_command_stays);
     RUN(test_the_stop_word_is_not_cleared_under_a_submitter);
     RUN(test_an_answer_of_approvers_lifts_no_stop);
+    RUN(test_an_earlier_command_does_not_clear_the_word_of_a_failed_halt);
+    RUN(test_a_word_that_was_answered_is_cleared_by_the_next_writer);
+    RUN(test_an_old_page_gives_out_no_ticket_twice);
+    RUN(test_an_answer_that_is_owed_outlives_a_clean_close);
+    RUN(test_an_answer_that_is_owed_comes_before_another_frame);
     RUN(test_with_no_writer_the_next_one_applies_the_spool_first);
     RUN(test_what_is_no_frame_is_not_submitted);
     RUN(test_a_spool_has_its_limits);

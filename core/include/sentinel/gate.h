@@ -61,7 +61,9 @@ typedef struct sentinel_control {
     uint64_t spool_submitted; /* tickets handed out */
     uint64_t spool_applied; /* tickets done, by the writer */
     uint64_t writer_pid; /* for people */
-    uint8_t reserved[24];
+    uint64_t stop_ticket; /* the ticket that stop was set for; 0: none */
+    uint64_t spool_commanded; /* the last done that was a halt, drain or resume */
+    uint8_t reserved[8];
 } sentinel_control;
 SENTINEL_SIZE(sentinel_control, 64);
 
