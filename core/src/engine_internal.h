@@ -35,7 +35,7 @@ struct sentinel_engine {
     uint8_t durability;
     uint8_t commanded; /* a command was taken: a stop word without a ticket may be cleared */
     uint8_t owed;      /* a frame of the spool is a record, and its answer not yet written */
-    uint8_t reserved[1];
+    uint8_t held;      /* a ticket waits for a witness to confirm its record */
     const uint8_t *alive; /* 1; wiped in a forked child, which is no writer */
     sentinel_control *control;
     sentinel_keyring *keyring;

@@ -133,6 +133,17 @@ static int was_taken(const sentinel_engine *engine, const void *frame, size_t si
     return engine->last_frame_record != 0 && bytes_equal(digest32, engine->last_frame32, 32);
 }
 
+/* What people rely on once it is acknowledged is confirmed by a witness first:
+ * its ticket stays open, and is found to be taken the next time. Where records
+ * are missing, nothing can be confirmed before operators accept that. */
+static int is_unconfirmed(const sentinel_engine *engine, uint16_t kind, uint64_t record) {
+    const sentinel_grant_state *grant = &sentinel_gate_state(engine->context)->grant;
+    return (kind == SENTINEL_FRAME_COMMAND || kind == SENTINEL_FRAME_AUTHORITY ||
+            kind == SENTINEL_FRAME_POLICY) &&
+           sentinel_gate_needs_witness(engine->context) && grant->gap_to == 0 &&
+           grant->count <= record;
+}
+
 static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t now_ns) {
     char name[FILES_NAME_BYTES];
     spool_result result = {.status = SENTINEL_OK};
@@ -164,6 +175,11 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     /* Even a refused command ends what its submitter stopped. */
     uint8_t is_command = engine_ends_stop(engine->frame, size);
     engine->commanded |= is_command;
+    if (status == SENTINEL_OK &&
+        is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
+        engine->held = 1;
+        return SENTINEL_OK;
+    }
     result.status = status;
     SENTINEL_TRY(result_write(engine, ticket, &result, is_command));
     engine->last_frame_record = 0; /* It has its answer: the next like it is a replay. */
@@ -185,17 +201,25 @@ sentinel_status engine_spool_at(sentinel_engine *engine, int64_t now_ns) {
     if (submitted - applied > SPOOL_OPEN_MAX) {
         return SENTINEL_FORMAT_RANGE;
     }
+    engine->held = 0;
     while (applied < submitted) {
         sentinel_status status = apply(engine, applied + 1, now_ns);
         if (status != SENTINEL_OK) {
             engine->last_errno = errno;
             return status;
         }
+        if (engine->held) {
+            break;
+        }
         applied++;
         __atomic_store_n(&control->spool_applied, applied, __ATOMIC_RELEASE);
     }
     stop_clear(engine);
     return engine_tick(engine, now_ns);
+}
+
+int sentinel_engine_is_held(const sentinel_engine *engine) {
+    return engine != NULL && engine->held;
 }
 
 /* The highest ticket by the page and by the files; lowest: that waits, or 0. */

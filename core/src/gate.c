@@ -130,6 +130,7 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
     const sentinel_view *view = gate_view(context);
     sentinel_state *state = view->state;
     sentinel_policy_debit(view, &c->subject, &outcome->decision, c->now_ns);
+    state->grant.spent += c->grant_value; /* at most what was granted */
 
     uint64_t id = c->order.header.action_id;
     sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
@@ -356,6 +357,13 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
             refuse(outcome, reason);
         }
     }
+    /* Last: a denial may write a summary first, and then has a later number. */
+    if (context->has_witness && !gate_is_refused(decision) && !c->waits) {
+        sentinel_reason reason = gate_grant_judge(context, c, decision);
+        if (reason != SENTINEL_REASON_NONE) {
+            refuse(outcome, reason);
+        }
+    }
     if (gate_is_refused(decision)) {
         deny(context, outcome, c);
     } else if (c->waits) {
@@ -399,6 +407,10 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
             memset(outcome, 0, sizeof *outcome);
         }
         return SENTINEL_USAGE_ARGUMENT;
+    }
+    if (context->closing) {
+        memset(outcome, 0, sizeof *outcome);
+        return SENTINEL_USAGE_STATE;
     }
     if (context->trace != NULL) {
         memset(context->trace->ends, 0, sizeof context->trace->ends);

@@ -17,6 +17,26 @@ static sentinel_status command_check(const sentinel_command *command) {
     return SENTINEL_OK;
 }
 
+/* A gap that a witness named: k of n operators accept it, by its head. */
+static int accepts_gap(const sentinel_command *command) {
+    return command->verb == SENTINEL_COMMAND_RESUME && command->scope == SENTINEL_SCOPE_ENGINE &&
+           command->until_ns == 0;
+}
+
+static sentinel_status take_gap(sentinel_context *context, const sentinel_frame *frame,
+                                const void *bytes, size_t size, int64_t now_ns, uint32_t flags,
+                                int commit) {
+    SENTINEL_TRY(gate_accept_gap(context, (const sentinel_command *)frame->payload));
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    sentinel_state *state = gate_state(context);
+    SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+    state->sequences[SENTINEL_FRAME_COMMAND] = frame->header->sequence;
+    gate_gap_accepted(state);
+    return SENTINEL_OK;
+}
+
 /* The other verbs and scopes have their place in the layout alone, yet. */
 static sentinel_status stop_check(const sentinel_command *command) {
     int drains = command->verb == SENTINEL_COMMAND_DRAIN;
@@ -118,6 +138,9 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
         }
         return SENTINEL_OK;
     }
+    if (accepts_gap(command)) {
+        return take_gap(context, &frame, bytes, size, now_ns, flags, commit);
+    }
     SENTINEL_TRY(stop_check(command));
     sentinel_stop_state *place = place_of(view, command);
     if (place == NULL) {
@@ -145,8 +168,10 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
     }
     if (!tightens && command->scope == SENTINEL_SCOPE_NODE &&
         view->bundle.nodes[sentinel_bundle_node(&view->bundle, command->target)].kind ==
-            SENTINEL_NODE_FIRM) {
-        state->halted = 0; /* Resuming the firm lifts the engine's own halt too. */
+            SENTINEL_NODE_FIRM &&
+        (state->halted != SENTINEL_AUDIT_FRESHNESS || state->grant.gap_to == 0)) {
+        /* Resuming the firm lifts the engine's own halt too; a gap is accepted by name. */
+        state->halted = 0;
     }
     return SENTINEL_OK;
 }

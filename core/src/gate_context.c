@@ -79,7 +79,7 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
     (void)gate_clock(context, &now_ns, &flags);
     sentinel_state *state = gate_state(context);
     sentinel_start start = {
-        .epoch = state->epoch + 1,
+        .epoch = gate_next_epoch(state),
         .records_before = state->record_count,
         .torn_bytes = torn_bytes,
     };
@@ -91,12 +91,14 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
         .subject = &start,
     };
     uint8_t hash32[32];
+    uint64_t before = state->epoch;
     state->epoch = start.epoch;
     sentinel_status status = gate_append(context, hash32, &entry);
     if (status != SENTINEL_OK) {
-        state->epoch = start.epoch - 1;
+        state->epoch = before;
         return status;
     }
+    gate_grant_started(state, before, state->record_count - 1, hash32);
     gate_beats_changed(context, 0, 1);
     return SENTINEL_OK;
 }

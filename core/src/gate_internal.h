@@ -40,7 +40,11 @@ struct sentinel_context {
     uint32_t active;
     uint8_t has_policy;
     uint8_t has_authority;
-    uint8_t reserved[2];
+    uint8_t has_witness; /* by the authority: orders need a grant */
+    uint8_t asked;       /* the last question was not answered yet */
+    uint8_t closing;     /* the grant was given back */
+    uint8_t reserved[7];
+    sentinel_ask ask; /* the last question */
     uint64_t authority_size;
     sentinel_state bare; /* the state before the first policy */
     _Alignas(8) uint8_t authority[GATE_AUTHORITY_BYTES_MAX];
@@ -68,6 +72,7 @@ typedef struct gate_case {
     const sentinel_pending *request; /* of this very order; null: none */
     uint64_t pending;                /* its record, that this one answers */
     uint8_t waits;                   /* 1: for approvers */
+    int64_t grant_value;             /* micro-USD of a witness's grant */
     sentinel_outcome_part digests;
 } gate_case;
 
@@ -225,6 +230,32 @@ unsigned gate_book_report(sentinel_book_entry *entry, sentinel_position_state *p
 
 /* gate_book.c: a position that was stated, unless more is known since. */
 void gate_book_state(sentinel_position_state *position, const sentinel_position *stated);
+
+/* gate_take.c: an authority bundle that was checked comes into force. */
+void gate_put_authority(sentinel_context *context, const sentinel_frame *frame);
+
+/* gate_grant.c: a witness's answer, as a command; and its record made again. */
+SENTINEL_MUST_USE sentinel_status gate_take_grant(sentinel_context *context, const void *bytes,
+                                                  size_t size, int64_t now_ns, uint32_t flags,
+                                                  int commit);
+SENTINEL_MUST_USE sentinel_status gate_replay_witness(sentinel_context *context,
+                                                      const sentinel_record *record);
+
+/* gate_grant.c: the epoch that a start takes; and what its record changes. */
+uint64_t gate_next_epoch(const sentinel_state *state);
+void gate_grant_started(sentinel_state *state, uint64_t epoch_before, uint64_t record,
+                        const uint8_t hash32[32]);
+
+/* gate_grant.c: GRANT where the grant lets no order become the next record, or
+ * not this value be spent; or why that is not known. Sets c->grant_value: what
+ * the order takes of the grant when it is signed. */
+sentinel_reason gate_grant_judge(const sentinel_context *context, gate_case *c,
+                                 const sentinel_decision *decision);
+
+/* gate_grant.c: whether a command names the gap; and what it then changes. */
+SENTINEL_MUST_USE sentinel_status gate_accept_gap(sentinel_context *context,
+                                                  const sentinel_command *command);
+void gate_gap_accepted(sentinel_state *state);
 
 /* gate.c: one order, with the session's agent already known. */
 void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case *c);

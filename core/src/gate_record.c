@@ -25,7 +25,10 @@ static void fill_header(const sentinel_context *context, sentinel_record_header 
     header->subject_size = entry->subject_size;
     header->result_count = entry->result_count;
     header->outcome_size = entry->outcome != NULL ? sizeof(sentinel_outcome_part) : 0;
-    header->flags = entry->flags | SENTINEL_RECORD_UNPROVEN;
+    header->flags = entry->flags & ~(uint32_t)SENTINEL_RECORD_UNPROVEN;
+    if (state->epoch == 0 || state->grant.epoch != state->epoch) {
+        header->flags |= SENTINEL_RECORD_UNPROVEN;
+    }
     if (context->config.genesis.environment == SENTINEL_ENVIRONMENT_LAB) {
         header->flags |= SENTINEL_RECORD_LAB;
     }

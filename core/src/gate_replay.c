@@ -48,13 +48,15 @@ static sentinel_status replay_plain(sentinel_context *context, const sentinel_re
 static sentinel_status replay_start(sentinel_context *context, const sentinel_record *record) {
     const sentinel_start *start = (const sentinel_start *)record->subject;
     sentinel_state *state = gate_state(context);
-    if (record->header->subject_size != sizeof *start || start->epoch != state->epoch + 1 ||
+    if (record->header->subject_size != sizeof *start || start->epoch != gate_next_epoch(state) ||
         start->records_before != state->record_count) {
         context->difference = "epoch";
         return SENTINEL_AUDIT_MISMATCH;
     }
+    uint64_t before = state->epoch;
     state->epoch = start->epoch;
     SENTINEL_TRY(replay_plain(context, record));
+    gate_grant_started(state, before, record->header->number, record->hash32);
     gate_beats_changed(context, 0, 1);
     return SENTINEL_OK;
 }
@@ -123,6 +125,8 @@ static sentinel_status replay_one(sentinel_context *context, const sentinel_reco
         return replay_halt(context, record);
     case SENTINEL_RECORD_STOP:
         return gate_replay_stop(context, record);
+    case SENTINEL_RECORD_WITNESS:
+        return gate_replay_witness(context, record);
     case SENTINEL_RECORD_SUMMARY:
     case SENTINEL_RECORD_REFUSED:
         return replay_plain(context, record);
@@ -165,9 +169,7 @@ static sentinel_status restore_authority(sentinel_context *context, const sentin
     }
     SENTINEL_TRY(sentinel_authority_check(frame.payload, frame.payload_size));
     SENTINEL_TRY(sentinel_frame_verify_root(&frame, &context->config.genesis));
-    memcpy(context->authority, frame.payload, frame.payload_size);
-    context->authority_size = frame.payload_size;
-    context->has_authority = 1;
+    gate_put_authority(context, &frame);
     return SENTINEL_OK;
 }
 
@@ -227,6 +229,7 @@ sentinel_status sentinel_gate_restore(sentinel_context *context, const sentinel_
     if (status != SENTINEL_OK) {
         context->has_policy = 0;
         context->has_authority = 0;
+        context->has_witness = 0;
     }
     return status == SENTINEL_AUDIT_MISMATCH ? SENTINEL_AUDIT_SNAPSHOT : status;
 }

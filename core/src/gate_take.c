@@ -115,6 +115,14 @@ static sentinel_status record_bundle(sentinel_context *context, const sentinel_f
     return gate_record_frame(context, SENTINEL_RECORD_BUNDLE, &ref, sizeof ref, now_ns, flags);
 }
 
+void gate_put_authority(sentinel_context *context, const sentinel_frame *frame) {
+    memcpy(context->authority, frame->payload, frame->payload_size);
+    context->authority_size = frame->payload_size;
+    context->has_authority = 1;
+    const sentinel_authority *authority = (const sentinel_authority *)frame->payload;
+    context->has_witness = authority->threshold[SENTINEL_POWER_WITNESS] != 0;
+}
+
 /* `commit` 0 only checks. */
 static sentinel_status take_authority(sentinel_context *context, const void *bytes, size_t size,
                                       int64_t now_ns, uint32_t flags, int commit) {
@@ -130,9 +138,7 @@ static sentinel_status take_authority(sentinel_context *context, const void *byt
     if (context->has_authority) {
         gate_approvals_follow(context, frame.payload);
     }
-    memcpy(context->authority, frame.payload, frame.payload_size);
-    context->authority_size = frame.payload_size;
-    context->has_authority = 1;
+    gate_put_authority(context, &frame);
     sentinel_state *state = gate_state(context);
     memcpy(state->authority_hash32, frame.hash32, 32);
     state->sequences[SENTINEL_FRAME_AUTHORITY] = frame.header->sequence;
@@ -189,6 +195,8 @@ static sentinel_status take(sentinel_context *context, const void *bytes, size_t
         return gate_take_command(context, bytes, size, now_ns, flags, commit);
     case SENTINEL_FRAME_FEED:
         return gate_take_feed(context, bytes, size, now_ns, flags, commit);
+    case SENTINEL_FRAME_GRANT:
+        return gate_take_grant(context, bytes, size, now_ns, flags, commit);
     default:
         return SENTINEL_FORMAT_MAGIC;
     }

@@ -230,3 +230,25 @@ void sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *su
         }
     }
 }
+
+void sentinel_policy_count(const sentinel_view *view, uint64_t orders, int64_t value_micro_usd,
+                           int64_t now_ns) {
+    for (uint32_t i = 0; i < view->bundle.constraint_count; i++) {
+        const sentinel_constraint *constraint = &view->bundle.constraints[i];
+        const policy_window *window = rules[constraint->kind]->window;
+        if (window == NULL) {
+            continue;
+        }
+        /* A rate has no use for more than its bound; a sum is charged once. */
+        uint64_t most = constraint->kind != SENTINEL_RULE_RATE_LIMIT ? 1
+                        : orders < (uint64_t)constraint->bound       ? orders
+                                                                     : (uint64_t)constraint->bound;
+        uint8_t *at = state_at(view, view->window_offsets[i]);
+        for (uint64_t k = state_window_count(view, i, window); k > 0; k--) {
+            for (uint64_t n = 0; n < most; n++) {
+                window->debit(at, constraint, value_micro_usd, now_ns);
+            }
+            at += window->bytes(constraint);
+        }
+    }
+}

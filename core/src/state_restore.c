@@ -94,6 +94,19 @@ static sentinel_status venues_check(const sentinel_state *state) {
     return SENTINEL_OK;
 }
 
+/* What a witness confirmed lies behind the state, but for an accepted gap. */
+static sentinel_status grant_check(const sentinel_state *state) {
+    const sentinel_grant_state *grant = &state->grant;
+    int confirmed = grant->epoch == 0 ? grant->record_end == 0 && grant->spend_end == 0
+                                      : grant->epoch <= state->epoch && grant->count != 0;
+    int counted = grant->count != 0 || IS_ZERO(grant->hash32);
+    int gap = grant->gap_to == 0 ? grant->gap_from == 0 && IS_ZERO(grant->gap_hash32)
+                                 : grant->gap_from <= grant->gap_to;
+    return need(confirmed && counted && gap && grant->spend_end >= 0 && grant->spent >= 0 &&
+                    grant->epoch_floor < UINT64_MAX && grant->start_record <= state->record_count,
+                SENTINEL_FORMAT_RANGE);
+}
+
 /* Feeders fill the table from its beginning, each once. */
 static sentinel_status feeders_check(const sentinel_state *state) {
     const sentinel_feeder_state *feeders = state->feeders;
@@ -256,6 +269,7 @@ sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundl
     SENTINEL_TRY(header_check(view->state, bundle, &plan, state_size));
     SENTINEL_TRY(counters_check(view->state));
     SENTINEL_TRY(venues_check(view->state));
+    SENTINEL_TRY(grant_check(view->state));
     SENTINEL_TRY(feeders_check(view->state));
     SENTINEL_TRY(pending_check(view->state));
     SENTINEL_TRY(destinations_check(view->state));

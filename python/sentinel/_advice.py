@@ -111,6 +111,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "the policy has no `lease`, or a shorter one, or the command came after its end",
             "zcp lease gives the longest one allowed, from now on",
         ),
+        "POLICY_GRANT": Advice(
+            "the witness answered another question or another engine, or was set back itself",
+            "ask again; see to the witness when it stays so: nothing is signed without a grant",
+        ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"
         ),
@@ -133,6 +137,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
         "AUDIT_SNAPSHOT": Advice(
             "the snapshot was altered or belongs to another record",
             "remove the snapshot: the engine rebuilds its state from the log",
+        ),
+        "AUDIT_FRESHNESS": Advice(
+            "this is an old copy of the state directory, or its newest records were lost",
+            "put back the newest copy, or have k of n operators accept the gap",
         ),
         "KEY_UNKNOWN": Advice("no key has this id or name", "list the keys: zcp key list"),
         "KEY_PURPOSE": Advice(
@@ -198,6 +206,7 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "NO_POLICY": "load a policy: zcp policy load",
         "CLOCK": "set the machine's clock right, then open the engine again",
         "LEASE": "an operator renews the lease: zcp lease",
+        "GRANT": "see that the witness is up, and ask it for another grant",
         "ORDER_SIZE": _ORDER,
         "ORDER_VERSION": "use one version of the package on both sides",
         "ORDER_ACTION": _ORDER,

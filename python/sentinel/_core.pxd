@@ -175,6 +175,17 @@ cdef extern from "sentinel/state.h" nogil:
         uint64_t nonce_next
         int64_t *usable_until_ms
 
+    ctypedef struct sentinel_grant_state:
+        uint64_t epoch
+        uint64_t count
+        uint8_t hash32[32]
+        uint64_t record_end
+        int64_t spend_end
+        int64_t spent
+        uint64_t gap_from
+        uint64_t gap_to
+        uint8_t gap_hash32[32]
+
     ctypedef struct sentinel_state:
         uint32_t halted
         uint64_t size_bytes
@@ -196,6 +207,7 @@ cdef extern from "sentinel/state.h" nogil:
         uint32_t instrument_count
         uint32_t asset_count
         sentinel_stop_state *venues
+        sentinel_grant_state grant
         uint64_t pending_used
         sentinel_pending *pending
         sentinel_released released
@@ -422,6 +434,12 @@ cdef extern from "sentinel/gate.h" nogil:
                                          size_t bundle_size)
     const sentinel_view *sentinel_gate_view(const sentinel_context *context)
     const sentinel_state *sentinel_gate_state(const sentinel_context *context)
+    ctypedef struct sentinel_ask:
+        uint64_t epoch
+
+    sentinel_status sentinel_gate_ask(sentinel_context *context, sentinel_ask *ask,
+                                      uint8_t *signature64, uint32_t flags)
+    int sentinel_gate_needs_witness(const sentinel_context *context)
     sentinel_status sentinel_gate_sign_head(sentinel_context *context, uint8_t *signature64,
                                             const sentinel_head *head)
 
@@ -456,6 +474,7 @@ cdef extern from "sentinel/engine.h" nogil:
     sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns)
     sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record,
                                          const void *frame, size_t size, int64_t now_ns)
+    int sentinel_engine_is_held(const sentinel_engine *engine)
     sentinel_status sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns)
     sentinel_status sentinel_spool_submit(uint64_t *ticket, const char *dir, const void *frame,
                                           size_t size)

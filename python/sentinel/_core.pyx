@@ -479,6 +479,9 @@ cdef _state(const sentinel_state *s):
         tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
         tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]), _pending(s),
         s.lease_until_ns,
+        _types.GrantState(s.grant.epoch, s.grant.count, _copy(s.grant.hash32, 32),
+                          s.grant.record_end, s.grant.spend_end, s.grant.spent, s.grant.gap_from,
+                          s.grant.gap_to, _copy(s.grant.gap_hash32, 32)),
     )
 
 
@@ -608,6 +611,20 @@ cdef class Gate:
             memcpy(head.root32, _at(root), 32)
             _raise_status(sentinel_gate_sign_head(self.context, signature, &head), "head")
         return _copy(&head, sizeof(head)), _copy(signature, 64)
+
+    @property
+    def needs_witness(self):
+        with self.lock:
+            self._live()
+            return sentinel_gate_needs_witness(self.context) != 0
+
+    def ask(self, uint32_t flags=0):
+        cdef sentinel_ask ask
+        cdef uint8_t signature[64]
+        with self.lock:
+            self._live()
+            _raise_status(sentinel_gate_ask(self.context, &ask, signature, flags), "ask")
+        return _copy(&ask, sizeof(ask)), _copy(signature, 64)
 
 
 cdef class Context(Gate):
@@ -751,6 +768,12 @@ cdef class Engine(Gate):
             with nogil:
                 status = sentinel_engine_spool(self.engine, now_ns)
             _raise_status(status, "spool", self._errno())
+
+    @property
+    def is_held(self):
+        with self.lock:
+            self._live()
+            return sentinel_engine_is_held(self.engine) != 0
 
     def snapshot(self, int64_t now_ns):
         cdef sentinel_status status

@@ -32,6 +32,7 @@ class FrameKind(IntEnum):
     POLICY = 2
     COMMAND = 4
     FEED = 5
+    GRANT = 7
 
 
 @dataclass(frozen=True, slots=True)

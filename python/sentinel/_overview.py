@@ -88,7 +88,8 @@ class Status:
     Unix milliseconds; no venue that was given none.
     `lease_ns`: the longest operators' lease; 0: the policy asks for none. `lease_until_ns`: from
     then on nothing is signed where it asks for one; 0: none was given.
-    `freshness` is "unproven" without a witness: nothing proves that no newer state ever was.
+    `freshness` is "unproven" without a witness: nothing proves that no newer state ever was. It is
+    "confirmed" when one granted this epoch, "gap" when it named records that are missing.
     """
 
     directory: str
@@ -139,6 +140,12 @@ def usable_until_ms(state: EngineState) -> dict[str, int]:
     }
 
 
+def _freshness(state: EngineState) -> str:
+    if state.grant.gap_to:
+        return "gap"
+    return "confirmed" if state.epoch and state.grant.epoch == state.epoch else "unproven"
+
+
 def status_of(
     installed: Installed, state: EngineState, policy: Policy | None, now_ns: int | None = None
 ) -> Status:
@@ -157,6 +164,7 @@ def status_of(
         stops=stops_of(installed, state, policy, time.time_ns() if now_ns is None else now_ns),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
+        freshness=_freshness(state),
         beats=_beats(state, policy, names),
         lease_ns=policy.lease_ns if policy is not None else 0,
         lease_until_ns=state.lease_until_ns,

@@ -43,6 +43,7 @@ class RecordType(IntEnum):
     HALT = 10
     STOP = 11
     WITHDRAWN = 12
+    WITNESS = 13
 
 
 class Verdict(IntEnum):
@@ -84,7 +85,8 @@ _SUBJECT_BYTES: Final = {
     RecordType.HALT: 8,
     RecordType.WITHDRAWN: 48,
 }
-_STOP_BYTES: Final = 40  # then the frame that the stop follows from, if any
+# Of those that a frame follows.
+_LEAST_BYTES: Final = {RecordType.STOP: 40, RecordType.WITNESS: 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def parse_record(raw: bytes) -> Record:
         raise _corrupt("outcome or results")
     if subject_size != _SUBJECT_BYTES.get(RecordType(kind), subject_size):
         raise _corrupt("subject size")
-    if kind == RecordType.STOP and subject_size < _STOP_BYTES:
+    if subject_size < _LEAST_BYTES.get(RecordType(kind), 0):
         raise _corrupt("subject size")
     if subject_size > (_ORDER_BYTES_MAX if is_order else SUBJECT_BYTES_MAX):
         raise _corrupt("subject size")

@@ -39,6 +39,7 @@ class Status(IntEnum):
     POLICY_APPROVAL = 0x030C
     POLICY_REPORT = 0x030D
     POLICY_LEASE = 0x030E
+    POLICY_GRANT = 0x030F
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -46,6 +47,7 @@ class Status(IntEnum):
     AUDIT_END = 0x0405
     AUDIT_MISMATCH = 0x0406
     AUDIT_SNAPSHOT = 0x0407
+    AUDIT_FRESHNESS = 0x0408
     KEY_UNKNOWN = 0x0501
     KEY_PURPOSE = 0x0502
     KEY_FULL = 0x0503
@@ -76,6 +78,7 @@ class Reason(IntEnum):
     NO_POLICY = 3
     CLOCK = 4
     LEASE = 5
+    GRANT = 6
     ORDER_SIZE = 10
     ORDER_VERSION = 11
     ORDER_ACTION = 12
@@ -170,6 +173,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x030C: "there is no such open request, or that approver has approved it before",
         0x030D: "a report contradicts what was signed, or one is missing",
         0x030E: "the policy asks for no lease, or this one is over or too long",
+        0x030F: "the grant is no answer to the question that this engine asked last",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",
@@ -177,6 +181,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0405: "there is no further record",
         0x0406: "a decision made again differs from its record",
         0x0407: "the snapshot does not match its record",
+        0x0408: "a witness confirmed records that are not here",
         0x0501: "there is no such key",
         0x0502: "the key was made for another purpose",
         0x0503: "every key slot is taken",
@@ -206,6 +211,7 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         3: "no_policy",
         4: "clock",
         5: "lease_expired",
+        6: "grant_exhausted",
         10: "order_size",
         11: "order_version",
         12: "order_action",
@@ -278,6 +284,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         3: "no policy is loaded",
         4: "the time stepped outside the tolerance",
         5: "the operators' lease is over: nothing is signed until one of them renews it",
+        6: "no witness lets the engine go on: there is no grant of this epoch, or it is used up",
         10: "the struct's size is not that of its action",
         11: "the struct's version is not supported",
         12: "the action is unknown",

@@ -190,6 +190,21 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantState:
+    """What a witness confirmed and granted; records `gap_from` to `gap_to` - 1 are missing."""
+
+    epoch: int
+    count: int
+    hash: bytes
+    record_end: int
+    spend_end: int
+    spent: int
+    gap_from: int
+    gap_to: int
+    gap_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EngineState:
     """The engine's state. `halted` is the status of its own halt, 0 when there is none.
 
@@ -212,6 +227,7 @@ class EngineState:
     usable_until_ms: tuple[int, ...]
     pending: tuple[PendingState, ...]
     lease_until_ns: int
+    grant: GrantState
 
 
 @dataclass(frozen=True, slots=True)

@@ -536,6 +536,7 @@ _BY_STATUS: Final[dict[int, type[SentinelError]]] = {
     Status.AUDIT_CORRUPT: AuditCorrupt,
     Status.AUDIT_TRUNCATED: AuditCorrupt,
     Status.AUDIT_SNAPSHOT: AuditCorrupt,
+    Status.AUDIT_FRESHNESS: EngineHalted,
     Status.CRYPTO_VERIFY: VerificationFailed,
     Status.IO_LOCKED: EngineLocked,
 }

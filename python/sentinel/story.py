@@ -267,6 +267,17 @@ def _stop(names: _Names, installed: Installed, record: Record) -> dict[str, Any]
     }
 
 
+def _witness(_names: _Names, _installed: Installed, record: Record) -> dict[str, Any]:
+    outcome, orders, spend, first, end = struct.unpack_from("<B7xQqQQ", record.subject)
+    words = {1: "granted", 2: "known", 3: "epoch", 4: "gap"}
+    return {
+        "outcome": words.get(outcome, str(outcome)),
+        "counted_orders": orders,
+        "counted_spend_micro_usd": spend,
+        "missing": {"from": first, "to": end - 1} if end else None,
+    }
+
+
 _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str, Any]]]] = {
     RecordType.GENESIS: _genesis,
     RecordType.START: _start,
@@ -280,6 +291,7 @@ _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str
     RecordType.HALT: _halt,
     RecordType.STOP: _stop,
     RecordType.WITHDRAWN: _withdrawn,
+    RecordType.WITNESS: _witness,
 }
 
 

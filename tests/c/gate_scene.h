@@ -24,6 +24,7 @@ enum {
     KEY_AGENT_A = 16, /* agent A's own */
     KEY_AGENT_B = 17,
     KEY_REPORTER = 18, /* of reports alone */
+    KEY_WITNESS = 19,
     KEY_APPROVER = 81, /* and the two after it */
     FIRM_ID = 1000,
     AGENT_A = 2001,
@@ -54,6 +55,7 @@ typedef struct gate_scene {
         int64_t expires_ns; /* 0: not in the authority */
         uint32_t key;       /* whose public key stands under the id */
     } approvers[3];
+    int has_witness; /* 1: the authority has one */
     _Alignas(8) uint8_t frame[65536];
     size_t frame_size;
     _Alignas(8) uint8_t authority[8192];
@@ -63,7 +65,8 @@ typedef struct gate_scene {
 /* ---- Frames -------------------------------------------------------------------- */
 
 static const char *const scene_prefixes[] = {"", "sentinel-authority-v1", "sentinel-policy-v1",
-                                             "", "sentinel-command-v1",   "sentinel-feed-v1"};
+                                             "", "sentinel-command-v1",   "sentinel-feed-v1",
+                                             "", "sentinel-grant-v1"};
 
 /* A frame in scene->frame: header and payload, no proofs yet. */
 static void frame_begin(gate_scene *s, uint16_t kind, const void *payload, size_t size,
@@ -308,7 +311,7 @@ static void scene_key(sentinel_keyring *ring, uint32_t id, uint8_t purpose, uint
 static void scene_authority(gate_scene *s) {
     struct {
         sentinel_authority head;
-        sentinel_authority_key rows[10];
+        sentinel_authority_key rows[11];
     } authority = {.head = {.key_count = 7}};
     static const struct {
         uint32_t key, powers, node;
@@ -332,6 +335,14 @@ static void scene_authority(gate_scene *s) {
         };
         memcpy(authority.rows[i].public_key32,
                sentinel_keyring_find(s->people, holders[i].key)->public_key, 32);
+    }
+    if (s->has_witness) {
+        sentinel_authority_key *row = &authority.rows[authority.head.key_count++];
+        *row = authority.rows[0];
+        row->id = KEY_WITNESS;
+        row->powers = 1u << SENTINEL_POWER_WITNESS;
+        memcpy(row->public_key32, sentinel_keyring_find(s->people, KEY_WITNESS)->public_key, 32);
+        authority.head.threshold[SENTINEL_POWER_WITNESS] = 1;
     }
     for (uint32_t i = 0; i < 3; i++) {
         if (s->approvers[i].expires_ns != 0) {
@@ -379,7 +390,7 @@ static void scene_bare(gate_scene *s) {
     scene_key(s->ring, KEY_VENUE, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
               SENTINEL_VENUE_BINANCE_SPOT);
     scene_key(s->ring, KEY_MESSAGE, SENTINEL_PURPOSE_MESSAGE, SENTINEL_ALGORITHM_ED25519, 0);
-    for (uint32_t key = KEY_ROOT; key <= KEY_REPORTER; key++) {
+    for (uint32_t key = KEY_ROOT; key <= KEY_WITNESS; key++) {
         scene_key(s->people, key, SENTINEL_PURPOSE_AUTHORITY, SENTINEL_ALGORITHM_ED25519, 0);
     }
     for (uint32_t i = 0; i < 3; i++) {

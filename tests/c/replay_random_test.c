@@ -2,10 +2,10 @@
  * decided again alike, with keys and without, from the beginning and from any
  * snapshot. Method: random steps from a seed (orders of all kinds at venues
  * with nonces and without, retries, floods, stops of every scope, requests for
- * approval and what becomes of them, feeds, heartbeats and silence, new policies
- * and authorities, clocks that jump), then a replay.
+ * approval and what becomes of them, feeds, heartbeats and silence, witnesses that
+ * grant and refuse, new policies and authorities, clocks that jump), then a replay.
  * SENTINEL_SEED=n repeats one. */
-#include "gate_scene.h"
+#include "witness_scene.h"
 
 #define RECORDS_MAX 1024u
 #define BUNDLES_MAX 64u
@@ -13,6 +13,7 @@
 enum { KEY_DERIBIT = 4, KEY_ONCHAIN = 5, DERIBIT_PERP = 31, HL_PERP = 32 };
 
 static gate_scene scene;
+static witness_scene witness;
 static uint64_t random_state, seed_now, reports_taken, reports_stopped;
 
 typedef struct kept_record {
@@ -405,6 +406,7 @@ static void one_step(void) {
         for (unsigned i = 0; i < 4; i++) {
             some_answer();
         }
+        witness_step(&scene, &witness, draw);
         return;
     }
     if (draw(10) == 0) {
@@ -533,6 +535,11 @@ static void play(uint64_t seed) {
     keep_bundle(1, scene.authority, scene.authority_size);
     keep_bundle(2, scene.frame, scene.frame_size);
     new_policy();
+    memset(&witness, 0, sizeof witness);
+    if (seed % 8 == 0) {
+        scene.has_witness = 1;
+        new_authority();
+    }
     for (unsigned i = 0; i < STEPS; i++) {
         one_step();
     }

@@ -196,6 +196,7 @@ class Reason(IntEnum):
     NO_POLICY = 3
     CLOCK = 4
     LEASE = 5
+    GRANT = 6
     ORDER_SIZE = 10
     ORDER_VERSION = 11
     ORDER_ACTION = 12

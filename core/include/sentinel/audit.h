@@ -46,13 +46,14 @@ enum {
     SENTINEL_RECORD_HALT = 10, /* the engine halted itself: sentinel_self_halt */
     SENTINEL_RECORD_STOP = 11, /* the engine stopped a node: sentinel_auto_stop */
     SENTINEL_RECORD_WITHDRAWN = 12, /* an agent took a request back: sentinel_withdrawn */
-    SENTINEL_RECORD_TYPE_COUNT = 13
+    SENTINEL_RECORD_WITNESS = 13, /* a witness answered: sentinel_witness, then the frame */
+    SENTINEL_RECORD_TYPE_COUNT = 14
 };
 
 enum {
     SENTINEL_RECORD_ENDPOINT_OPEN = 1u << 0, /* the signature does not cover the endpoint */
     SENTINEL_RECORD_ENDPOINT_GRANT = 1u << 1, /* and the venue's key is not limited */
-    SENTINEL_RECORD_UNPROVEN = 1u << 2, /* no witness: freshness unproven */
+    SENTINEL_RECORD_UNPROVEN = 1u << 2, /* no witness confirmed this epoch */
     SENTINEL_RECORD_CLOCK_HELD = 1u << 3, /* the clock stepped back; last time used */
     SENTINEL_RECORD_LAB = 1u << 4,
     SENTINEL_RECORD_NOTIFY = 1u << 5 /* signed without people, who want to know */
@@ -191,6 +192,24 @@ typedef struct sentinel_auto_stop {
     uint8_t reserved[4];
 } sentinel_auto_stop;
 SENTINEL_SIZE(sentinel_auto_stop, 40);
+
+/* What followed from a witness's answer. */
+enum {
+    SENTINEL_WITNESS_GRANTED = 1,
+    SENTINEL_WITNESS_KNOWN = 2, /* refused, for a head that is here: ask again with it */
+    SENTINEL_WITNESS_EPOCH = 3, /* refused: another engine took this epoch, or a later one */
+    SENTINEL_WITNESS_GAP = 4, /* refused: confirmed records are not here; halted */
+    SENTINEL_WITNESS_OUTCOME_COUNT = 5
+};
+typedef struct sentinel_witness {
+    uint8_t outcome;
+    uint8_t reserved[7];
+    uint64_t counted_orders; /* charged to every rate window: may have been signed */
+    int64_t counted_spend; /* micro-USD, charged to every other window */
+    uint64_t gap_from;
+    uint64_t gap_to; /* GAP: records that are missing, up to gap_to - 1; else 0 */
+} sentinel_witness;
+SENTINEL_SIZE(sentinel_witness, 40);
 
 /* SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
  * SHA-256(subject) || policy, limit and authority hash || u8 verdict ||

@@ -88,6 +88,11 @@ sentinel_engine_withdraw(sentinel_engine *engine, uint64_t *record, const sentin
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns);
 
+/* True (1) when a spooled command or bundle was taken, and its answer waits for
+ * a witness: ask (sentinel_gate_ask), take the grant, apply the spool again. */
+SENTINEL_API int
+sentinel_engine_is_held(const sentinel_engine *engine);
+
 /* Takes a frame at once (bundles are kept under bundles/ first). */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,

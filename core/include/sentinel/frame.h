@@ -6,8 +6,8 @@
  *          padded with zeros to 8 }
  *
  * Each proof is over "sentinel-<kind>-v1" || 0x00 || SHA-256(signed part),
- * where <kind> is "authority", "policy", "command" or "feed". The SHA-256 of
- * the signed part is the frame's hash. */
+ * where <kind> is "authority", "policy", "command", "feed" or "grant". The
+ * SHA-256 of the signed part is the frame's hash. */
 #ifndef SENTINEL_FRAME_H
 #define SENTINEL_FRAME_H
 
@@ -38,7 +38,8 @@ enum {
     SENTINEL_FRAME_COMMAND = 4,
     SENTINEL_FRAME_FEED = 5,
     SENTINEL_FRAME_PERMIT = 6, /* reserved */
-    SENTINEL_FRAME_COUNT = 7
+    SENTINEL_FRAME_GRANT = 7, /* of a witness: how far the engine may go */
+    SENTINEL_FRAME_COUNT = 8
 };
 
 typedef struct sentinel_frame_header {
@@ -144,7 +145,7 @@ enum {
     SENTINEL_SCOPE_VENUE = 2, /* target: the venue's number */
     SENTINEL_SCOPE_INSTRUMENT = 3, /* target: the instrument's id */
     SENTINEL_SCOPE_RECORD = 4, /* APPROVE, REJECT: record and its hash */
-    SENTINEL_SCOPE_ENGINE = 5, /* LEASE */
+    SENTINEL_SCOPE_ENGINE = 5, /* LEASE; RESUME: a gap is accepted, by record and hash */
     SENTINEL_SCOPE_COUNT = 6
 };
 
@@ -157,7 +158,9 @@ typedef struct sentinel_command {
     uint8_t severity; /* 0 to 3 */
     uint8_t reserved0[5];
     int64_t until_ns; /* DRAIN: then it is a halt, 0 never; LEASE: its end; else 0 */
-    uint64_t record; /* APPROVE, REJECT: number of the pending record; else 0 */
+    /* APPROVE, REJECT: number of the pending record; RESUME of ENGINE: records
+     * of the head that a witness confirmed (sentinel_witness.gap_to); else 0 */
+    uint64_t record;
     uint8_t record_hash32[32]; /* and its hash; else zero */
     uint8_t reason_digest32[32]; /* SHA-256 of the text */
     uint8_t reserved1[32];
@@ -245,6 +248,25 @@ typedef struct sentinel_heartbeat {
     uint8_t reserved1[8];
 } sentinel_heartbeat;
 SENTINEL_SIZE(sentinel_heartbeat, 32);
+
+/* Payload of a grant, a witness's answer to an engine's question (sentinel_ask
+ * in gate.h). "Known" is what the witness had before the question. */
+typedef struct sentinel_grant {
+    uint8_t nonce32[32]; /* of the question */
+    uint64_t epoch; /* of the question */
+    uint64_t known_epoch; /* the last one confirmed; 0: none */
+    uint64_t known_count; /* records of the last head confirmed; 0: none */
+    uint8_t known_hash32[32]; /* of its last record */
+    uint64_t known_record_end; /* how far grants before this one went */
+    int64_t known_spend_end;
+    uint64_t count; /* records of the head confirmed now; 0: refused, and the rest is zero */
+    uint8_t hash32[32]; /* of its last record */
+    uint64_t record_end; /* orders may become records below this number */
+    int64_t spend_end; /* micro-USD that may be signed for in all */
+} sentinel_grant;
+SENTINEL_SIZE(sentinel_grant, 160);
+SENTINEL_AT(sentinel_grant, known_hash32, 56);
+SENTINEL_AT(sentinel_grant, count, 104);
 
 /* What a frame must name. */
 typedef struct sentinel_frame_expect {

@@ -90,7 +90,38 @@ sentinel_gate_genesis(sentinel_context *context, int64_t now_ns);
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_start(sentinel_context *context, uint64_t torn_bytes, int64_t now_ns);
 
-/* Takes a signed frame: AUTHORITY, POLICY, COMMAND or FEED. What is taken
+/* A question to a witness: this head is to be confirmed. The engine's identity
+ * key signs it: "sentinel-ask-v1" over SHA-256(sentinel_ask). */
+enum {
+    SENTINEL_ASK_FINAL = 1u << 0 /* the engine closes and gives its grant back */
+};
+typedef struct sentinel_ask {
+    uint8_t engine_id32[32];
+    uint8_t nonce32[32]; /* fresh */
+    uint64_t epoch;
+    uint64_t count; /* records */
+    uint8_t hash32[32]; /* of the last record */
+    uint8_t start_hash32[32]; /* of this epoch's START record */
+    uint64_t known_count; /* the head that was confirmed last, or accepted */
+    uint8_t known_hash32[32];
+    int64_t spent; /* micro-USD signed for in all */
+    uint32_t flags; /* SENTINEL_ASK_* */
+    uint8_t reserved[4];
+} sentinel_ask;
+SENTINEL_SIZE(sentinel_ask, 200);
+
+/* Asks. Only the answer to the last question is taken. After a FINAL one,
+ * which needs a grant of this epoch, nothing is signed any more.
+ * Returns:  OK; USAGE_*; KEY_*; CRYPTO_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_ask(sentinel_context *context, sentinel_ask *ask, uint8_t signature64[64],
+                  uint32_t flags);
+
+/* True (1) when the authority has a witness: orders need a grant. */
+SENTINEL_API int
+sentinel_gate_needs_witness(const sentinel_context *context);
+
+/* Takes a signed frame: AUTHORITY, POLICY, COMMAND, FEED or GRANT. What is taken
  * becomes a record before it takes effect; what is refused becomes a REFUSED
  * record and changes nothing else.
  * Returns:  OK; FORMAT_*; POLICY_*; AUDIT_*, IO_* (nothing taken).

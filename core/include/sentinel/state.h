@@ -200,6 +200,23 @@ typedef struct sentinel_released {
 } sentinel_released;
 SENTINEL_SIZE(sentinel_released, 128);
 
+/* What a witness confirmed and granted. Zero: nothing ever was. */
+typedef struct sentinel_grant_state {
+    uint64_t epoch; /* that the grant is for */
+    uint64_t epoch_floor; /* the highest epoch that a witness told of */
+    uint64_t count; /* records of the last head confirmed, or accepted by operators */
+    uint8_t hash32[32]; /* of its last record */
+    uint64_t record_end; /* orders may become records below this number */
+    int64_t spend_end; /* micro-USD that may be signed for in all */
+    int64_t spent; /* micro-USD signed for in all, while a witness was needed */
+    uint64_t start_record; /* first START since the last epoch that was confirmed */
+    uint8_t start_hash32[32]; /* of this epoch's START record */
+    uint64_t gap_from; /* records gap_from to gap_to - 1 were confirmed, and */
+    uint64_t gap_to; /* are not here; 0: no such gap */
+    uint8_t gap_hash32[32]; /* of record gap_to - 1 */
+} sentinel_grant_state;
+SENTINEL_SIZE(sentinel_grant_state, 168);
+
 /* The beginning of the state. Offsets are from here, multiples of 8. */
 typedef struct sentinel_state {
     char magic[8]; /* "SENTSTAT" */
@@ -232,6 +249,7 @@ typedef struct sentinel_state {
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
     sentinel_released released;
     int64_t lease_until_ns; /* end of the operators' lease; 0: none was given */
+    sentinel_grant_state grant;
     sentinel_stop_state venues[SENTINEL_VENUES_MAX]; /* by number */
     sentinel_feeder_state feeders[SENTINEL_FEEDERS_MAX];
     uint64_t pending_used; /* bit n: row n is not free */
@@ -241,7 +259,7 @@ typedef struct sentinel_state {
     sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 26224);
+SENTINEL_SIZE(sentinel_state, 26392);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
@@ -327,6 +345,12 @@ sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *view,
 SENTINEL_API void
 sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *subject,
                       const sentinel_decision *decision, int64_t now_ns);
+
+/* Charges every window of every node and agent with orders that are not known:
+ * so many in number, so much in value. */
+SENTINEL_API void
+sentinel_policy_count(const sentinel_view *view, uint64_t orders, int64_t value_micro_usd,
+                      int64_t now_ns);
 
 /* Takes the marks of a checked feed payload; others are skipped. */
 SENTINEL_API void

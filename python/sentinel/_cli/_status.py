@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -18,6 +18,12 @@ from ..errors import SentinelError
 from ..policy import Policy
 from ..receipt import iso_time
 from ._shared import Cli, DirOption, JsonOption, now_ns
+
+_FRESHNESS: Final = {
+    "unproven": "unproven: no witness says that no newer state ever was",
+    "confirmed": "confirmed: a witness knows of nothing newer than this epoch's start",
+    "gap": "gap: a witness confirmed records that are not here",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +89,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"writer     {'another process has it open' if writer else 'none'}",
         f"log        {found.records} records, epoch {found.epoch}, last {data['last']}",
         f"policy     version {found.policy_version}, hash {data['policy_hash']}",
-        f"freshness  {found.freshness}: no witness says that no newer state ever was",
+        f"freshness  {_FRESHNESS[found.freshness]}",
     ]
     lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
     lines += found.lease_lines(now_ns())
