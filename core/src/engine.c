@@ -256,6 +256,9 @@ sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const
     sentinel_status status = keep_bundle(engine, frame, size, now_ns);
     if (status == SENTINEL_OK) {
         status = sentinel_gate_take(engine->context, record, frame, size, now_ns);
+        if (status == SENTINEL_OK) {
+            engine_acknowledge(engine, frame, size); /* before any other record */
+        }
         snapshot_when_due(engine, now_ns);
     }
     if (status != SENTINEL_OK) {
@@ -265,6 +268,23 @@ sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const
     }
     engine->commanded |= engine_ends_stop(frame, size);
     return SENTINEL_OK;
+}
+
+void engine_acknowledge(sentinel_engine *engine, const void *frame, size_t size) {
+    sentinel_frame_header header;
+    memcpy(&header, frame, sizeof header);
+    if (header.kind == SENTINEL_FRAME_COMMAND &&
+        sentinel_gate_acknowledge(engine->context, &engine->ack, frame, size) != SENTINEL_OK) {
+        memset(&engine->ack, 0, sizeof engine->ack);
+    }
+}
+
+sentinel_status sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack) {
+    if (engine == NULL || signed_ack == NULL || *engine->alive == 0 || engine->ack.count == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    signed_ack->ack = engine->ack;
+    return sentinel_gate_sign_ack(engine->context, signed_ack->signature64, &engine->ack);
 }
 
 sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame,

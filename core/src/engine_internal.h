@@ -54,6 +54,7 @@ struct sentinel_engine {
     int64_t clock_apart_ns;   /* wall time less the one that only runs */
     int64_t clock_running_ns; /* 0: not looked at yet */
     int64_t clock_ahead_ns;   /* the jump that halted the engine; 0: none */
+    sentinel_ack ack; /* of the last command; zero: none */
     sentinel_config config;
     sentinel_log log;
     _Alignas(8) uint8_t authority[ENGINE_AUTHORITY_BYTES_MAX];
@@ -65,6 +66,9 @@ struct sentinel_engine {
 /* Takes a frame, and nothing else. */
 SENTINEL_MUST_USE sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record,
                                                   const void *frame, size_t size, int64_t now_ns);
+
+/* Notes what a command did that was just taken or replayed. */
+void engine_acknowledge(sentinel_engine *engine, const void *frame, size_t size);
 
 /* Stops agents that are overdue, unless frames are waiting. */
 SENTINEL_MUST_USE sentinel_status engine_tick(sentinel_engine *engine, int64_t now_ns);

@@ -80,6 +80,9 @@ static sentinel_status replay_one(sentinel_engine *engine, sentinel_log_reader *
         frame = record.subject;
         size = record.header->subject_size;
     }
+    if (type == SENTINEL_RECORD_COMMAND) {
+        engine_acknowledge(engine, frame, size);
+    }
     if (frame != NULL) {
         hash_bytes(engine->last_frame32, frame, size);
         engine->last_frame_record = record.header->number;
@@ -91,6 +94,7 @@ sentinel_status engine_restore(sentinel_engine *engine) {
     sentinel_log_reader reader = {.segment_fd = -1};
     engine->snapshot_at = 0;
     engine->last_frame_record = 0;
+    memset(&engine->ack, 0, sizeof engine->ack);
     int lost = 0;
     sentinel_status status = restore_newest(engine, &reader, &lost);
     if (status == SENTINEL_AUDIT_END) {

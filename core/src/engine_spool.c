@@ -16,8 +16,10 @@ typedef struct spool_result {
     uint32_t status;
     uint32_t reserved;
     uint64_t record;
+    sentinel_signed_ack acknowledged; /* only behind a command that was taken */
 } spool_result;
-SENTINEL_SIZE(spool_result, 16);
+SENTINEL_SIZE(spool_result, 360);
+#define SPOOL_RESULT_BYTES_MIN offsetof(spool_result, acknowledged)
 
 static uint16_t kind_of(const void *frame, size_t size) {
     sentinel_frame_header header;
@@ -88,11 +90,11 @@ static void stop_clear(sentinel_engine *engine) {
 }
 
 static sentinel_status result_write(sentinel_engine *engine, uint64_t ticket,
-                                    const spool_result *result, int is_command) {
+                                    const spool_result *result, size_t size, int is_command) {
     char name[FILES_NAME_BYTES];
     files_number_name(name, ticket, ".done");
     /* Before the ticket goes: else a power loss could take both. */
-    SENTINEL_TRY(files_save(engine->spool_fd, name, result, sizeof *result,
+    SENTINEL_TRY(files_save(engine->spool_fd, name, result, size,
                             engine->durability == SENTINEL_DURABILITY_FSYNC));
     engine->owed = 0;
     if (is_command) {
@@ -181,7 +183,12 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
         return SENTINEL_OK;
     }
     result.status = status;
-    SENTINEL_TRY(result_write(engine, ticket, &result, is_command));
+    int is_acknowledged = status == SENTINEL_OK && engine->ack.count != 0 &&
+                          engine->ack.record == result.record &&
+                          sentinel_engine_ack(engine, &result.acknowledged) == SENTINEL_OK;
+    SENTINEL_TRY(result_write(engine, ticket, &result,
+                              is_acknowledged ? sizeof result : SPOOL_RESULT_BYTES_MIN,
+                              is_command));
     engine->last_frame_record = 0; /* It has its answer: the next like it is a replay. */
     return SENTINEL_OK;
 }

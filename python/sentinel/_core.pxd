@@ -443,6 +443,16 @@ cdef extern from "sentinel/gate.h" nogil:
     sentinel_status sentinel_gate_sign_head(sentinel_context *context, uint8_t *signature64,
                                             const sentinel_head *head)
 
+    ctypedef struct sentinel_ack:
+        uint64_t count
+
+    ctypedef struct sentinel_signed_ack:
+        sentinel_ack ack
+        uint8_t signature64[64]
+
+    sentinel_status sentinel_gate_acknowledge(const sentinel_context *context, sentinel_ack *ack,
+                                              const void *frame, size_t size)
+
 
 cdef extern from "sentinel/engine.h" nogil:
     ctypedef struct sentinel_engine:
@@ -475,6 +485,7 @@ cdef extern from "sentinel/engine.h" nogil:
     sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record,
                                          const void *frame, size_t size, int64_t now_ns)
     int sentinel_engine_is_held(const sentinel_engine *engine)
+    sentinel_status sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack)
     sentinel_status sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns)
     sentinel_status sentinel_spool_submit(uint64_t *ticket, const char *dir, const void *frame,
                                           size_t size)

@@ -188,6 +188,9 @@ class Gate:
     ) -> tuple[bytes, bytes]:
         """The head's bytes and the engine's signature over them."""
 
+    def acknowledge(self, frame: Buffer) -> bytes:
+        """What the command did that was just taken or replayed: a sentinel_ack, unsigned."""
+
 @final
 class Context(Gate):
     """A gate in memory, without a directory: for simulation, rendering and replay."""
@@ -250,6 +253,10 @@ class Engine(Gate):
     def spool(self, now_ns: int) -> None: ...
     @property
     def is_held(self) -> bool: ...
+
+    def ack(self) -> bytes | None:
+        """The last command's sentinel_signed_ack; None when there was none since the opening."""
+
     def snapshot(self, now_ns: int) -> None: ...
     def close(self, now_ns: int) -> None: ...
 

@@ -626,6 +626,15 @@ cdef class Gate:
             _raise_status(sentinel_gate_ask(self.context, &ask, signature, flags), "ask")
         return _copy(&ask, sizeof(ask)), _copy(signature, 64)
 
+    def acknowledge(self, frame):
+        cdef bytes raw = bytes(frame)
+        cdef sentinel_ack ack
+        with self.lock:
+            self._live()
+            _raise_status(
+                sentinel_gate_acknowledge(self.context, &ack, _of(raw), len(raw)), "command")
+        return _copy(&ack, sizeof(ack))
+
 
 cdef class Context(Gate):
     """A gate in memory, without a directory: for simulation, rendering and replay."""
@@ -774,6 +783,18 @@ cdef class Engine(Gate):
         with self.lock:
             self._live()
             return sentinel_engine_is_held(self.engine) != 0
+
+    def ack(self):
+        cdef sentinel_signed_ack found
+        cdef sentinel_status status
+        with self.lock:
+            self._live()
+            with nogil:
+                status = sentinel_engine_ack(self.engine, &found)
+            if status == SENTINEL_USAGE_STATE:
+                return None
+            _raise_status(status, "acknowledgement")
+        return _copy(&found, sizeof(found))
 
     def snapshot(self, int64_t now_ns):
         cdef sentinel_status status

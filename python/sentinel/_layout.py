@@ -138,6 +138,12 @@ COMMAND: Final = Layout(
     "verb:H scope:H target:I reason_size:H severity:B _:5 until_ns:q record:Q record_hash32:32s"
     " reason_digest32:32s _:32",
 )
+ACK: Final = Layout(
+    "ack",
+    280,
+    "engine_id32:32s frame_hash32:32s record_hash32:32s record:Q count:Q epoch:Q now_ns:q"
+    " until_ns:q subject_record:Q target:I verb:H scope:H environment:B _:7 usable_until_ms:15q",
+)
 FEED: Final = Layout("feed", 8, "kind:H count:H _:4")
 REPORT: Final = Layout(
     "report", 64, "agent:I status:B _:3 action_id:Q filled:D price:D time_ns:q _:8"

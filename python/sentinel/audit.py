@@ -406,8 +406,12 @@ def replay(
     return walk
 
 
-def _replay(walk: Replay, directory: Path, first: int) -> Iterator[Difference]:
+def _replay(
+    walk: Replay, directory: Path, first: int, last: int | None = None
+) -> Iterator[Difference]:
     for raw in _open_reader(directory, first) or ():
+        if last is not None and raw.number > last:
+            return
         kind = struct.unpack_from("<H", raw.bytes, 2)[0]
         bundle = b""
         if kind == RecordType.BUNDLE:
@@ -424,23 +428,26 @@ def _replay(walk: Replay, directory: Path, first: int) -> Iterator[Difference]:
         walk.decisions += kind == RecordType.ORDER
 
 
-def restore(directory: str | os.PathLike[str]) -> _core.Context:
+def restore(directory: str | os.PathLike[str], at: int | None = None) -> _core.Context:
     """The engine's present state, from the last snapshot and the records after it.
 
-    Reads only, so it works beside a writer and without a key. Raises AuditError where the
-    records cannot be decided again.
+    `at`: that of another time, right behind the record of that number. Reads only, so it works
+    beside a writer and without a key. Raises AuditError where the records cannot be decided again.
     """
     top = Path(directory)
     hashes = _policy_files(top)
     walk: Replay | None = None
     for path in sorted((top / "snapshots").glob("[0-9]*"), reverse=True):
+        if at is not None and int(path.name) >= at:
+            continue
         try:
-            walk = _restore_from(top, path, hashes)
+            walk = _restore_from(top, path, hashes, at)
             break
         except (SentinelError, OSError, ValueError):
             continue  # An older one, or the whole log, gives the same state.
     if walk is None:
         walk = replay(top)
+        walk._differences = _replay(walk, top, 0, at)
     for difference in walk.differences:
         raise AuditError(
             f"{directory}: record {difference.record} is decided otherwise: {difference.field}",
@@ -449,7 +456,9 @@ def restore(directory: str | os.PathLike[str]) -> _core.Context:
     return walk.context
 
 
-def _restore_from(top: Path, snapshot: Path, hashes: Sequence[str]) -> Replay:
+def _restore_from(
+    top: Path, snapshot: Path, hashes: Sequence[str], at: int | None = None
+) -> Replay:
     number = int(snapshot.name)
     record = find_record(top, number)
     bundles = top / "bundles"
@@ -460,5 +469,5 @@ def _restore_from(top: Path, snapshot: Path, hashes: Sequence[str]) -> Replay:
         (bundles / record.policy_hash.hex()).read_bytes(),
         snapshot.read_bytes(),
     )
-    walk._differences = _replay(walk, top, number + 1)
+    walk._differences = _replay(walk, top, number + 1, at)
     return walk

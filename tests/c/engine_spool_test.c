@@ -32,23 +32,47 @@ static void ticket_name(char name[64], uint64_t number, const char *suffix) {
     snprintf(name, 64, "spool/%020llu%s", (unsigned long long)number, suffix);
 }
 
+typedef struct answer {
+    uint32_t status, reserved;
+    uint64_t record;
+    sentinel_signed_ack acknowledged;
+} answer;
+
+static answer last_answer;
+
+/* Who has the engine's public identity can tell what the engine said. */
+static void expect_acknowledged(const sentinel_signed_ack *found, uint64_t record) {
+    uint8_t digest32[32];
+    hash_bytes(digest32, &found->ack, sizeof found->ack);
+    CHECK_OK(sentinel_verify_frame(found->signature64, scene.config.genesis.identity_key32,
+                                   "sentinel-ack-v1", digest32));
+    CHECK_EQ(found->ack.record, record);
+    CHECK_EQ(found->ack.count, record + 1);
+    CHECK(memcmp(found->ack.engine_id32, scene.engine_id32, 32) == 0);
+    CHECK_EQ(found->ack.environment, scene.config.genesis.environment);
+}
+
 /* What the writer answered; gives the record. */
 static uint64_t expect_done(uint64_t number, sentinel_status status) {
     char name[64];
-    struct {
-        uint32_t status, reserved;
-        uint64_t record;
-    } result;
     ticket_name(name, number, "");
     CHECK(!exists(name));
     ticket_name(name, number, ".done");
     int fd = open(in_home(name), O_RDONLY);
     CHECK(fd >= 0);
-    CHECK_EQ(read(fd, &result, sizeof result), sizeof result);
-    CHECK_EQ(read(fd, &result.reserved, 1), 0);
+    memset(&last_answer, 0, sizeof last_answer);
+    ssize_t size = read(fd, &last_answer, sizeof last_answer);
+    uint8_t more;
+    CHECK_EQ(read(fd, &more, 1), 0);
     close(fd);
-    CHECK_EQ(result.status, status);
-    return result.record;
+    CHECK_EQ(last_answer.status, status);
+    CHECK_EQ(last_answer.reserved, 0);
+    if (size != 16) {
+        CHECK_EQ(size, sizeof last_answer);
+        CHECK_EQ(status, SENTINEL_OK);
+        expect_acknowledged(&last_answer.acknowledged, last_answer.record);
+    }
+    return last_answer.record;
 }
 
 static sentinel_control *control_map(void) {
@@ -72,6 +96,8 @@ static void test_another_process_stops_and_resumes_the_writer(void) {
     uint64_t number = engine_state()->record_count;
     expect_denied(SENTINEL_REASON_KILL_SWITCH);
     CHECK_EQ(expect_done(1, SENTINEL_OK), number);
+    CHECK_EQ(last_answer.acknowledged.ack.verb, SENTINEL_COMMAND_HALT);
+    CHECK_EQ(last_answer.acknowledged.ack.target, FIRM_ID);
     CHECK_EQ(control->stop, 0);
     CHECK_EQ(control->spool_applied, 1);
     expect_denied(SENTINEL_REASON_KILL_SWITCH);
@@ -106,6 +132,7 @@ static void test_a_bundle_comes_by_the_spool_as_well(void) {
     submit();
     CHECK_OK(sentinel_engine_spool(engine, scene.now));
     expect_done(1, SENTINEL_OK);
+    CHECK_EQ(last_answer.acknowledged.ack.count, 0); /* no command, no acknowledgement */
     CHECK_EQ(count_files("bundles"), 3);
     expect_allowed();
 }
@@ -370,6 +397,49 @@ static void test_a_result_that_cannot_be_written_keeps_the_ticket_open(void) {
     CHECK_EQ(engine_state()->record_count, 7);
 }
 
+static void test_a_command_is_acknowledged_with_what_it_did(void) {
+    engine_begin();
+    sentinel_signed_ack first, again;
+    CHECK_EQ(sentinel_engine_ack(engine, &first), SENTINEL_USAGE_STATE);
+    expect_allowed();
+    int64_t usable = engine_state()->released.usable_until_ms[SENTINEL_VENUE_BINANCE_SPOT];
+    CHECK(usable != 0);
+    frame_command(SENTINEL_COMMAND_HALT);
+    uint64_t record;
+    CHECK_OK(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now));
+    CHECK_OK(sentinel_engine_ack(engine, &first));
+    expect_acknowledged(&first, record);
+    CHECK_EQ(first.ack.verb, SENTINEL_COMMAND_HALT);
+    CHECK_EQ(first.ack.scope, SENTINEL_SCOPE_NODE);
+    CHECK_EQ(first.ack.target, FIRM_ID);
+    CHECK_EQ(first.ack.now_ns, scene.now);
+    CHECK_EQ(first.ack.epoch, engine_state()->epoch);
+    CHECK_EQ(first.ack.usable_until_ms[SENTINEL_VENUE_BINANCE_SPOT], usable);
+    CHECK(memcmp(first.ack.record_hash32, engine_state()->last_hash32, 32) == 0);
+    /* What follows changes nothing, and a refused command is not acknowledged. */
+    expect_denied(SENTINEL_REASON_KILL_SWITCH);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    scene.frame[scene.frame_size - 1] ^= 1;
+    CHECK_EQ(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now),
+             SENTINEL_POLICY_SIGNATURE);
+    CHECK_OK(sentinel_engine_ack(engine, &again));
+    CHECK(memcmp(&first, &again, sizeof first) == 0);
+    /* One of another engine, or of a record that is not there, is not signed. */
+    sentinel_context *context = sentinel_engine_context(engine);
+    again.ack.engine_id32[0] ^= 1;
+    CHECK_EQ(sentinel_gate_sign_ack(context, again.signature64, &again.ack),
+             SENTINEL_USAGE_ARGUMENT);
+    again.ack = first.ack;
+    again.ack.count = engine_state()->record_count;
+    CHECK_OK(sentinel_gate_sign_ack(context, again.signature64, &again.ack));
+    again.ack.count++;
+    CHECK_EQ(sentinel_gate_sign_ack(context, again.signature64, &again.ack),
+             SENTINEL_USAGE_ARGUMENT);
+    /* Nor is a frame that is not the last command. */
+    CHECK_EQ(sentinel_gate_acknowledge(context, &again.ack, scene.frame, scene.frame_size),
+             SENTINEL_USAGE_ARGUMENT);
+}
+
 /* ---- Killed and damaged --------------------------------------------------------- */
 
 static void take_and_die(void) {
@@ -386,6 +456,8 @@ static void test_a_writer_killed_before_its_answer_answers_later(void) {
     shell("cp %s/spool/00000000000000000001 %s/copy", home, home);
     in_killed_child(take_and_die);
     uint64_t number = expect_done(1, SENTINEL_OK);
+    answer first = last_answer;
+    CHECK_EQ(first.acknowledged.ack.record, number);
     /* As if it had been killed right behind the record. */
     shell("rm %s/spool/*.done", home, "");
     shell("mv %s/copy %s/spool/00000000000000000001", home, home);
@@ -393,6 +465,7 @@ static void test_a_writer_killed_before_its_answer_answers_later(void) {
     control->spool_applied = 0;
     CHECK_OK(engine_open());
     CHECK_EQ(expect_done(1, SENTINEL_OK), number);
+    CHECK(memcmp(&last_answer, &first, sizeof first) == 0); /* made again, the same */
     expect_denied(SENTINEL_REASON_KILL_SWITCH);
     munmap(control, 4096);
 }
@@ -533,6 +606,7 @@ int main(int argc, char **argv) {
     RUN(test_a_ticket_that_is_no_file_is_answered);
     RUN(test_a_halt_that_cannot_be_spooled_stops_all_the_same);
     RUN(test_a_result_that_cannot_be_written_keeps_the_ticket_open);
+    RUN(test_a_command_is_acknowledged_with_what_it_did);
     RUN(test_a_writer_killed_before_its_answer_answers_later);
     RUN(test_a_writer_killed_behind_its_answer_does_not_apply_again);
     RUN(test_a_lost_control_page_is_worked_out_from_the_files);

@@ -9,7 +9,8 @@
  * <dir>/log/                 segments and head (audit.h)
  * <dir>/snapshots/<record>   state of a SNAPSHOT record; the last two are kept
  * <dir>/spool/<ticket>       frames for the writer; <ticket>.done: 16 bytes,
- *                            u32 status, u32 reserved, u64 record
+ *                            u32 status, u32 reserved, u64 record; behind a
+ *                            command that was taken its sentinel_signed_ack
  * <dir>/texts/<digest>       reasons, under their SHA-256
  *
  * Hashes are lower-case hex, tickets and records 20 decimal digits. The
@@ -97,6 +98,11 @@ sentinel_engine_is_held(const sentinel_engine *engine);
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,
                      int64_t now_ns);
+
+/* The acknowledgement of the last command that was taken, or, right after the
+ * opening, replayed. Returns: OK; USAGE_STATE (there is none); KEY_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack);
 
 /* Takes a snapshot now, keeps it beside the log and records its digest.
  * Returns: OK; IO_*; as append. */

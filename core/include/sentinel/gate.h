@@ -243,6 +243,48 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_sign_head(sentinel_context *context, uint8_t signature64[64],
                         const sentinel_head *head);
 
+/* Acknowledges a command: "sentinel-ack-v1" over SHA-256(sentinel_ack). After
+ * that of a halt no record from `count` on has a signature of what is halted,
+ * until a resume; usable_until_ms says for how long the bytes that were
+ * released before can still be used. */
+typedef struct sentinel_ack {
+    uint8_t engine_id32[32];
+    uint8_t frame_hash32[32]; /* of the command */
+    uint8_t record_hash32[32]; /* of the record that took it */
+    uint64_t record; /* its number */
+    uint64_t count; /* records up to and with it */
+    uint64_t epoch;
+    int64_t now_ns; /* when it took effect */
+    int64_t until_ns; /* as the command says */
+    uint64_t subject_record; /* APPROVE, REJECT: the pending record */
+    uint32_t target;
+    uint16_t verb;
+    uint16_t scope;
+    uint8_t environment;
+    uint8_t reserved[7];
+    int64_t usable_until_ms[SENTINEL_VENUES_MAX]; /* as sentinel_released */
+} sentinel_ack;
+SENTINEL_SIZE(sentinel_ack, 280);
+SENTINEL_AT(sentinel_ack, record, 96);
+SENTINEL_AT(sentinel_ack, usable_until_ms, 160);
+typedef struct sentinel_signed_ack {
+    sentinel_ack ack;
+    uint8_t signature64[64];
+} sentinel_signed_ack;
+SENTINEL_SIZE(sentinel_signed_ack, 344);
+
+/* Says what a command did, right after it was taken or replayed; the same both
+ * times. Returns: OK; USAGE_ARGUMENT (the last record is of another frame);
+ * FORMAT_*. In: frame: aligned to 8. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_acknowledge(const sentinel_context *context, sentinel_ack *ack, const void *frame,
+                          size_t size);
+
+/* Signs it. Returns: OK; USAGE_ARGUMENT (of another engine, or of a record that
+ * is not there); KEY_*. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_sign_ack(sentinel_context *context, uint8_t signature64[64], const sentinel_ack *ack);
+
 #ifdef __cplusplus
 }
 #endif

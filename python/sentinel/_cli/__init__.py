@@ -15,6 +15,7 @@ from typer.main import get_command
 from ..config import os_failed
 from ..errors import SentinelError, UsageError
 from . import (
+    _ack,
     _approvals,
     _audit,
     _authority,
@@ -61,6 +62,7 @@ for module in (
     _heartbeat,
     _command,
     _approvals,
+    _ack,
     _authority,
     _status,
     _mark,

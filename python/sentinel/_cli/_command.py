@@ -39,6 +39,7 @@ from ._halt import InstrumentOption, ScopeOption, SeverityOption, VenueOption, e
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
+    AckOption,
     Cli,
     DirOption,
     JsonOption,
@@ -46,6 +47,7 @@ from ._shared import (
     ReasonOption,
     WaitOption,
     now_ns,
+    tell_ack,
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="The command: a file that draft made.")]
@@ -267,6 +269,7 @@ def combine(
 def submit(
     file: FileArgument,
     wait: WaitOption = WAIT_SECONDS,
+    ack: AckOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -282,9 +285,11 @@ def submit(
     """
     cli = Cli.of(directory, json, passphrase_file)
     made, result = submit_file(cli, file, _KIND, wait)
+    known = tell_ack(cli, result, ack)
     data = {"verb": label(made.verb), "reason": made.reason, **result}
     if result["applied"]:
-        cli.emit(data, f"taken: {label(made.verb)} (record {result['record']})")
+        taken = f"taken: {label(made.verb)} (record {result['record']})"
+        cli.emit(data, "\n".join([taken, *known]))
         return
     cli.emit(data, f"not taken yet: {label(made.verb)}: {waiting_text(result)}")
     if made.verb is not Command.HALT:

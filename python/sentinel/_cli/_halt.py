@@ -24,6 +24,7 @@ from ..units import parse_duration
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
+    AckOption,
     Cli,
     DirOption,
     JsonOption,
@@ -33,6 +34,7 @@ from ._shared import (
     deliver,
     must_be_applied,
     now_ns,
+    tell_ack,
 )
 
 ScopeOption = Annotated[
@@ -73,6 +75,7 @@ def halt(
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
     key: KeyOption = None,
+    ack: AckOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -94,7 +97,7 @@ def halt(
     cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
     result = _command(cli, Command.HALT, on, reason, severity, wait, key)
-    cli.emit(result, "\n".join(_stopped(cli, "halted", result)))
+    cli.emit(result, "\n".join(_stopped(cli, "halted", result, ack)))
 
 
 def drain(
@@ -106,6 +109,7 @@ def drain(
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
     key: KeyOption = None,
+    ack: AckOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -126,7 +130,7 @@ def drain(
     until_ns = end_of(until) if until is not None else 0
     on = (scope, venue, instrument)
     result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
-    lines = _stopped(cli, "draining", result)
+    lines = _stopped(cli, "draining", result, ack)
     if until_ns:
         result["until"] = iso_time(until_ns)
         lines.insert(1, f"until      {result['until']}, then it is a halt")
@@ -141,6 +145,7 @@ def resume(
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
     key: KeyOption = None,
+    ack: AckOption = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -159,7 +164,10 @@ def resume(
     cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
     result = must_be_applied(_command(cli, Command.RESUME, on, reason, severity, wait, key))
-    cli.emit(result, f"resumed: {result['scope']} (record {result['record']})")
+    lines = [f"resumed: {result['scope']} (record {result['record']})"]
+    if known := tell_ack(cli, result, ack):
+        lines += [known[0], *known[1 + len(result["acknowledged"]["released"]) :]]
+    cli.emit(result, "\n".join(lines))
 
 
 def end_of(text: str) -> int:
@@ -177,13 +185,16 @@ def end_of(text: str) -> int:
     return end
 
 
-def _stopped(cli: Cli, word: str, result: dict[str, Any]) -> list[str]:
+def _stopped(cli: Cli, word: str, result: dict[str, Any], ack: Path | None) -> list[str]:
     """What a halt and a drain say for people; the released signatures go into the result."""
     note = f"record {result['record']}"
     if not result["applied"]:
         note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
     result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
     lines = [f"{word}: {result['scope']} ({note})"]
+    if known := tell_ack(cli, result, ack):
+        result["released"] = result["acknowledged"]["released"]
+        lines += [known[0], *known[1 + len(result["released"]) :]]
     lines += [
         f"released   {text}" for text in released_texts(result["released"], now_ns() // 10**6)
     ]

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import _core
+from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
 
@@ -176,6 +177,8 @@ def describe_constraint(constraint: Any) -> dict[str, Any]:
 def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -> dict[str, Any]:
     """Brings a signed frame to the engine; the number of its record, and by which way.
 
+    `ack`, where there is one: the engine's acknowledgement of a command, verified.
+
     Through the spool when another process is the writer, else as the writer. `spool_first`
     (a halt): it is in the spool, and binds, before anything else is tried. Raises EngineLocked
     when the writer has not applied it in time.
@@ -189,7 +192,9 @@ def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -
         return await_ticket(cli, ticket, wait)
     try:
         if ticket is None:
-            return {"record": engine.take(frame, now_ns()), "applied": True}
+            record = engine.take(frame, now_ns())
+            found = ack_of_answer(engine.ack() or b"", cli.installed().genesis)
+            return {"record": record, "applied": True} | ({"ack": found} if found else {})
         engine.spool(now_ns())
         return await_ticket(cli, ticket, 0.0)
     finally:
@@ -205,18 +210,44 @@ def await_ticket(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
             answer = done.read_bytes()
         except FileNotFoundError:
             answer = b""
-        if len(answer) == 16:
+        if answer:  # it is there as a whole or not at all
             status = int.from_bytes(answer[:4], "little")
             if status:
                 raise_status(status, "the engine's writer did not take it")
-            return {
-                "record": int.from_bytes(answer[8:], "little"),
-                "applied": True,
-                "ticket": ticket,
-            }
+            found = ack_of_answer(answer[16:], cli.installed().genesis)
+            record = int.from_bytes(answer[8:16], "little")
+            result = {"record": record, "applied": True, "ticket": ticket}
+            return result | ({"ack": found} if found else {})
         if time.monotonic() >= deadline:
             return {"record": None, "applied": False, "ticket": ticket}
         time.sleep(0.01)
+
+
+AckOption = Annotated[
+    Path | None,
+    typer.Option("--ack", help="Save the engine's signed acknowledgement: zcp verify checks it."),
+]
+
+
+def tell_ack(cli: Cli, result: dict[str, Any], file: Path | None) -> list[str]:
+    """What the engine signed of a command that it took, in words; saved to a file if asked.
+
+    The result gets it as data. Raises UsageError when there is none to save.
+    """
+    found: Ack | None = result.pop("ack", None)
+    if found is None:
+        if file is not None:
+            raise EngineLocked(
+                "there is no acknowledgement to save yet",
+                cause="the engine's writer has not applied the command",
+                next_step="zcp ack RECORD makes it again, once the command is recorded",
+            )
+        return []
+    genesis = cli.installed().genesis.raw
+    result["acknowledged"] = found.to_json(genesis)
+    if file is not None:
+        write_ack(file, found, genesis)
+    return found.text() + ([f"saved: {file}"] if file else [])
 
 
 def must_be_applied(result: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json as json_text
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from .._enums import label
+from ..ack import FORMAT as ACK_FORMAT
+from ..ack import verify_ack
 from ..receipt import Expectation, iso_time, verify_receipt
 from ._shared import Cli, JsonOption, read_input
 
@@ -17,25 +21,37 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    receipt: Annotated[str, typer.Argument(help="The receipt's file, or - for stdin.")],
+    receipt: Annotated[
+        str, typer.Argument(help="A receipt's or an acknowledgement's file, or - for stdin.")
+    ],
     expect: Annotated[
         Path | None,
         typer.Option("--expect", help="The expectation: engine id and authority root."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Verify a receipt against what you expected beforehand.
+    """Verify a receipt, or a command's acknowledgement, against what you expected beforehand.
 
     The expectation (expectation.json of the engine) must have come by another, trusted way than
     the receipt. Without one this never succeeds.
 
-    Example:
+    Examples:
 
         zcp verify receipt.json --expect expectation.json
+
+        zcp halt --reason "fat finger" --ack ack.json
+
+        zcp verify ack.json --expect expectation.json
     """
     cli = Cli(Path(), json)
     expectation = Expectation.from_json(read_input(str(expect))) if expect else None
-    proven = verify_receipt(read_input(receipt), expectation)
+    text = read_input(receipt)
+    if _format(text) == ACK_FORMAT:
+        ack = verify_ack(text, expectation)
+        lines = [f"verified: a {label(ack.verb)} that engine {ack.engine_id.hex()} took"]
+        cli.emit({"verified": True, **ack.readable()}, "\n".join([*lines, *ack.text()]))
+        return
+    proven = verify_receipt(text, expectation)
     record = proven.record
     data = {
         "verified": True,
@@ -54,3 +70,12 @@ def verify(
         f"{len(record.results)} constraints evaluated\n"
         f"transaction hash {data['transaction_hash']}",
     )
+
+
+def _format(text: str) -> Any:
+    """What the file says that it is; the verifiers say what is wrong with any other."""
+    try:
+        data = json_text.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data.get("format") if isinstance(data, dict) else None
