@@ -37,6 +37,7 @@ from ._shared import (
     must_be_applied,
     now_ns,
     table,
+    tell_ack,
 )
 
 _TRIES: Final = 5
@@ -212,6 +213,7 @@ def _answer(
     confirm(f"{label(verb)} this as {name}?", yes=yes)
     keep_text(cli.directory, reason)
     result = must_be_applied(_deliver(cli, lambda: signed()[0].raw, wait))
+    tell_ack(cli, result, None)
     after = _after(cli, record)
     data = {"verb": label(verb), "request": record, "by": name, "reason": reason, **result, **after}
     left = data["needed"] - data["approvals"]

@@ -24,6 +24,7 @@ from ._shared import (
     WaitOption,
     deliver,
     now_ns,
+    tell_ack,
 )
 
 
@@ -81,7 +82,8 @@ def lease(
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
     keep_text(cli.directory, reason)
     result: dict[str, Any] = {"until": iso_time(until), **deliver(cli, frame, wait=wait)}
+    known = tell_ack(cli, result, None)
     note = f"record {result['record']}"
     if not result["applied"]:
         note = f"the engine's writer takes it before its next decision (ticket {result['ticket']})"
-    cli.emit(result, f"lease until {result['until']} ({note})")
+    cli.emit(result, "\n".join([f"lease until {result['until']} ({note})", *known[:1]]))
