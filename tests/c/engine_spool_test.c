@@ -2,6 +2,7 @@
  * next decision, commands are applied once and in order, and nothing that is
  * left in the spool can start or hang the engine. Method: submissions from
  * child processes; writers that are killed between two steps. */
+#include "engine_ack.h"
 #include "engine_scene.h"
 #include "file_faults.h"
 
@@ -39,18 +40,6 @@ typedef struct answer {
 } answer;
 
 static answer last_answer;
-
-/* Who has the engine's public identity can tell what the engine said. */
-static void expect_acknowledged(const sentinel_signed_ack *found, uint64_t record) {
-    uint8_t digest32[32];
-    hash_bytes(digest32, &found->ack, sizeof found->ack);
-    CHECK_OK(sentinel_verify_frame(found->signature64, scene.config.genesis.identity_key32,
-                                   "sentinel-ack-v1", digest32));
-    CHECK_EQ(found->ack.record, record);
-    CHECK_EQ(found->ack.count, record + 1);
-    CHECK(memcmp(found->ack.engine_id32, scene.engine_id32, 32) == 0);
-    CHECK_EQ(found->ack.environment, scene.config.genesis.environment);
-}
 
 /* What the writer answered; gives the record. */
 static uint64_t expect_done(uint64_t number, sentinel_status status) {
@@ -397,49 +386,6 @@ static void test_a_result_that_cannot_be_written_keeps_the_ticket_open(void) {
     CHECK_EQ(engine_state()->record_count, 7);
 }
 
-static void test_a_command_is_acknowledged_with_what_it_did(void) {
-    engine_begin();
-    sentinel_signed_ack first, again;
-    CHECK_EQ(sentinel_engine_ack(engine, &first), SENTINEL_USAGE_STATE);
-    expect_allowed();
-    int64_t usable = engine_state()->released.usable_until_ms[SENTINEL_VENUE_BINANCE_SPOT];
-    CHECK(usable != 0);
-    frame_command(SENTINEL_COMMAND_HALT);
-    uint64_t record;
-    CHECK_OK(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now));
-    CHECK_OK(sentinel_engine_ack(engine, &first));
-    expect_acknowledged(&first, record);
-    CHECK_EQ(first.ack.verb, SENTINEL_COMMAND_HALT);
-    CHECK_EQ(first.ack.scope, SENTINEL_SCOPE_NODE);
-    CHECK_EQ(first.ack.target, FIRM_ID);
-    CHECK_EQ(first.ack.now_ns, scene.now);
-    CHECK_EQ(first.ack.epoch, engine_state()->epoch);
-    CHECK_EQ(first.ack.usable_until_ms[SENTINEL_VENUE_BINANCE_SPOT], usable);
-    CHECK(memcmp(first.ack.record_hash32, engine_state()->last_hash32, 32) == 0);
-    /* What follows changes nothing, and a refused command is not acknowledged. */
-    expect_denied(SENTINEL_REASON_KILL_SWITCH);
-    frame_command(SENTINEL_COMMAND_RESUME);
-    scene.frame[scene.frame_size - 1] ^= 1;
-    CHECK_EQ(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now),
-             SENTINEL_POLICY_SIGNATURE);
-    CHECK_OK(sentinel_engine_ack(engine, &again));
-    CHECK(memcmp(&first, &again, sizeof first) == 0);
-    /* One of another engine, or of a record that is not there, is not signed. */
-    sentinel_context *context = sentinel_engine_context(engine);
-    again.ack.engine_id32[0] ^= 1;
-    CHECK_EQ(sentinel_gate_sign_ack(context, again.signature64, &again.ack),
-             SENTINEL_USAGE_ARGUMENT);
-    again.ack = first.ack;
-    again.ack.count = engine_state()->record_count;
-    CHECK_OK(sentinel_gate_sign_ack(context, again.signature64, &again.ack));
-    again.ack.count++;
-    CHECK_EQ(sentinel_gate_sign_ack(context, again.signature64, &again.ack),
-             SENTINEL_USAGE_ARGUMENT);
-    /* Nor is a frame that is not the last command. */
-    CHECK_EQ(sentinel_gate_acknowledge(context, &again.ack, scene.frame, scene.frame_size),
-             SENTINEL_USAGE_ARGUMENT);
-}
-
 /* ---- Killed and damaged --------------------------------------------------------- */
 
 static void take_and_die(void) {
@@ -606,7 +552,6 @@ int main(int argc, char **argv) {
     RUN(test_a_ticket_that_is_no_file_is_answered);
     RUN(test_a_halt_that_cannot_be_spooled_stops_all_the_same);
     RUN(test_a_result_that_cannot_be_written_keeps_the_ticket_open);
-    RUN(test_a_command_is_acknowledged_with_what_it_did);
     RUN(test_a_writer_killed_before_its_answer_answers_later);
     RUN(test_a_writer_killed_behind_its_answer_does_not_apply_again);
     RUN(test_a_lost_control_page_is_worked_out_from_the_files);
