@@ -38,11 +38,13 @@ static void free_row(sentinel_state *state, sentinel_pending *row) {
 /* Where a new request goes; null when it has no place. */
 static sentinel_pending *place_for(sentinel_state *state, const gate_case *c) {
     sentinel_pending *over = NULL;
+    sentinel_pending *same = NULL;
     unsigned own = 0, at = 0;
     for (sentinel_pending *row; (row = next_row(state, &at)) != NULL;) {
         int is_own = row->agent == c->session->agent;
         if (is_own && row->action_id == c->order.header.action_id) {
-            return row;
+            same = row;
+            continue;
         }
         own += is_own && !is_over(row, c->now_ns);
         if (is_over(row, c->now_ns) && (over == NULL || row->record < over->record)) {
@@ -51,6 +53,9 @@ static sentinel_pending *place_for(sentinel_state *state, const gate_case *c) {
     }
     if (own >= SENTINEL_PENDING_AGENT_MAX) {
         return NULL;
+    }
+    if (same != NULL) { /* it takes its own place: no more live ones for that */
+        return same;
     }
     uint64_t free_rows = ~state->pending_used;
     return free_rows == 0 ? over : &state->pending[__builtin_ctzll(free_rows)];

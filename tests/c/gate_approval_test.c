@@ -349,6 +349,28 @@ static void test_an_agent_has_eight_and_the_engine_64(void) {
     scene_end(s);
 }
 
+/* Else one agent could fill the table, and nobody else be asked for. */
+static void test_an_id_that_is_over_is_no_ninth_row(void) {
+    gate_scene *s = &scene;
+    begin(s);
+    sentinel_order first = pending_order(s);
+    for (unsigned i = 1; i < SENTINEL_PENDING_AGENT_MAX; i++) {
+        (void)pending_order(s);
+    }
+    s->now += LIVES;
+    sentinel_order last = first;
+    for (unsigned i = 0; i < SENTINEL_PENDING_AGENT_MAX; i++) {
+        last = pending_order(s);
+    }
+    sentinel_order again = first;
+    again.place.quantity = decimal(2, 3);
+    check_denied(s, &again, SENTINEL_REASON_APPROVALS_FULL);
+    CHECK_OK(sentinel_gate_withdraw(s->context, NULL, &s->session, last.header.action_id, s->now));
+    check_pending(s, &again, 1, 0);
+    CHECK_EQ(state(s)->pending[0].action_id, first.header.action_id); /* in its own place */
+    scene_end(s);
+}
+
 static void test_requests_are_attempts(void) {
     gate_scene *s = &scene;
     begin(s);
@@ -540,6 +562,7 @@ int main(int argc, char **argv) {
     RUN(test_an_approver_whose_key_expires_does_not_count);
     RUN(test_a_new_policy_is_asked_again);
     RUN(test_an_agent_has_eight_and_the_engine_64);
+    RUN(test_an_id_that_is_over_is_no_ninth_row);
     RUN(test_requests_are_attempts);
     RUN(test_its_id_does_not_grow_too_old);
     RUN(test_an_agent_takes_its_own_back);

@@ -54,10 +54,12 @@ class Requests:
     def room(self, order: Order, now: int) -> Request | bool | None:
         """The row that makes room; None: a free one; False: there is no room."""
         own = self.of(order.agent, order.action_id)
+        live = [row for row in self.rows if row is not own and not row.is_over(now)]
+        if sum(row.order.agent == order.agent for row in live) >= AGENT_ROWS:
+            return False
         if own is not None:
             return own
-        live = [row for row in self.rows if not row.is_over(now)]
-        if sum(row.order.agent == order.agent for row in live) >= AGENT_ROWS or len(live) >= ROWS:
+        if len(live) >= ROWS:
             return False
         if len(self.rows) < ROWS:
             return None
