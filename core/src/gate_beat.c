@@ -66,7 +66,9 @@ static sentinel_status beat_check(const sentinel_heartbeat *beat, int64_t issued
         !bytes_are_zero(beat->reserved1, sizeof beat->reserved1)) {
         return SENTINEL_FORMAT_RESERVED;
     }
-    return beat->agent == 0 || beat->running_since_ns < 0 || beat->running_since_ns > issued_ns
+    /* A time of 0 is that of no heartbeat. */
+    return beat->agent == 0 || issued_ns == 0 || beat->running_since_ns < 0 ||
+                   beat->running_since_ns > issued_ns
                ? SENTINEL_FORMAT_RANGE
                : SENTINEL_OK;
 }

@@ -84,13 +84,17 @@ void policy_beat_take(const sentinel_view *view, uint32_t node, const sentinel_h
                       uint64_t sequence, int64_t issued_ns) {
     sentinel_agent_state *agent = sentinel_view_agent(view, node);
     /* While the count stands still, so does the iteration: it neither began
-     * later than it was told to, nor ended. */
+     * later than it was told to, nor ended; and it ran when this was issued,
+     * which may be before the last one was. */
     int stands = agent->beat_ns != 0 && agent->running_since_ns != 0 &&
                  agent->iterations == beat->iterations;
     agent->beat_sequence = sequence;
     agent->beat_ns = issued_ns;
     agent->iterations = beat->iterations;
     agent->running_since_ns = stands ? agent->running_since_ns : beat->running_since_ns;
+    if (agent->running_since_ns > issued_ns) {
+        agent->running_since_ns = issued_ns;
+    }
     policy_beat_settle(view, node);
 }
 

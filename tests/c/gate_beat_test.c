@@ -87,6 +87,10 @@ static void test_form_and_sequences_of_a_heartbeat(void) {
     CHECK_EQ(scene_beat_take(s, AGENT_A, 1, -1), SENTINEL_FORMAT_RANGE);
     CHECK_EQ(scene_beat_take(s, 0, 1, 0), SENTINEL_FORMAT_RANGE);
     scene_beat(s, AGENT_A, 1, 0);
+    ((sentinel_frame_header *)s->frame)->issued_ns = 0; /* would not restore */
+    frame_sign(s, KEY_AGENT_A, KEY_AGENT_A);
+    refused(SENTINEL_FORMAT_RANGE);
+    scene_beat(s, AGENT_A, 1, 0);
     s->frame[sizeof(sentinel_frame_header) + sizeof(sentinel_feed) + 4] = 1;
     frame_sign(s, KEY_AGENT_A, KEY_AGENT_A);
     refused(SENTINEL_FORMAT_RESERVED);
@@ -106,6 +110,30 @@ static void test_form_and_sequences_of_a_heartbeat(void) {
     s->build.nodes[2].id = 7777; /* agent B is away */
     CHECK_OK(scene_load(s));
     CHECK_EQ(scene_beat_take(s, AGENT_B, 9, 0), SENTINEL_POLICY_SCOPE);
+    scene_end(s);
+}
+
+/* Later by its sequence, earlier by its time: no state that is refused when it
+ * is restored, else no snapshot of the engine is good any more. */
+static void test_a_heartbeat_issued_before_the_last_leaves_a_state_that_restores(void) {
+    static _Alignas(64) uint8_t layout[1 << 16], kept[1 << 20];
+    gate_scene *s = &scene;
+    begin(SENTINEL_HALTED);
+    CHECK_OK(scene_beat_take(s, AGENT_A, 1, s->now));
+    int64_t first = s->now;
+    s->now -= SECOND_NS;
+    scene_beat(s, AGENT_A, 1, s->now - SECOND_NS);
+    frame_sign(s, KEY_AGENT_A, KEY_AGENT_A);
+    s->now = first;
+    CHECK_OK(scene_take(s));
+    CHECK_EQ(agent_of(AGENT_A)->beat_ns, first - SECOND_NS);
+    CHECK_EQ(agent_of(AGENT_A)->running_since_ns, first - SECOND_NS);
+    const sentinel_view *view = sentinel_gate_view(s->context);
+    CHECK(view->state->size_bytes <= sizeof kept);
+    memcpy(kept, view->state, view->state->size_bytes);
+    sentinel_view restored;
+    CHECK_OK(sentinel_state_restore(&restored, &view->bundle, layout, sizeof layout, kept,
+                                    view->state->size_bytes));
     scene_end(s);
 }
 
@@ -372,6 +400,7 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_only_the_agents_own_key_beats_for_it);
     RUN(test_form_and_sequences_of_a_heartbeat);
+    RUN(test_a_heartbeat_issued_before_the_last_leaves_a_state_that_restores);
     RUN(test_an_agent_that_has_not_beaten_is_refused_and_not_stopped);
     RUN(test_its_own_order_finds_it_one_past_the_deadline);
     RUN(test_a_hanging_loop_is_stopped_by_the_tick_while_its_thread_beats);

@@ -28,7 +28,7 @@ class Overdue(NamedTuple):
 def taken(before: Beat | None, issued: int, iterations: int, running: int) -> Beat:
     """While the count is the same, so is the iteration."""
     if before is not None and before.running and before.iterations == iterations:
-        running = before.running
+        running = min(before.running, issued)
     return Beat(issued, iterations, running)
 
 
