@@ -52,9 +52,13 @@ int64_t engine_clock_of(const sentinel_engine *engine, const void *frame, size_t
         return now_ns;
     }
     memcpy(&header, frame, sizeof header);
-    /* Where the jump put the clock right, people's commands are of that time. */
+    /* Where the jump put the clock right, people's commands are of that time.
+     * None but theirs: whatever is recorded, refused or not, takes the log
+     * there, and it does not come back. */
+    int64_t ahead_ns = now_ns + engine->clock_ahead_ns;
     return header.kind == SENTINEL_FRAME_COMMAND &&
-                   header.issued_ns > now_ns + SENTINEL_FRAME_AHEAD_NS
-               ? now_ns + engine->clock_ahead_ns
+                   header.issued_ns > now_ns + SENTINEL_FRAME_AHEAD_NS &&
+                   sentinel_gate_check(engine->context, frame, size, ahead_ns) == SENTINEL_OK
+               ? ahead_ns
                : now_ns;
 }

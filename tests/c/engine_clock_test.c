@@ -69,6 +69,21 @@ static void test_a_jump_far_ahead_leaves_no_record_of_it(void) {
     expect_allowed();
 }
 
+/* Whoever can reach the spool can leave bytes that look like a command. */
+static void test_nobody_else_takes_the_log_to_the_time_of_a_jump(void) {
+    begin();
+    jump(10 * YEAR_NS);
+    int64_t last_ns = engine_state()->last_now_ns;
+    frame_command(SENTINEL_COMMAND_RESUME);
+    scene.frame[scene.frame_size - 1] ^= 1;           /* no operator's */
+    CHECK_EQ(engine_take(), SENTINEL_POLICY_EXPIRED); /* by the time that the engine goes by */
+    CHECK(engine_state()->last_now_ns < last_ns + 60 * SECOND_NS);
+    jump(-10 * YEAR_NS);
+    frame_command(SENTINEL_COMMAND_RESUME);
+    CHECK_OK(engine_take());
+    expect_allowed();
+}
+
 static void test_a_jump_that_put_the_clock_right_is_resumed_in_its_time(void) {
     begin();
     jump(YEAR_NS);
@@ -105,6 +120,7 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_jump_of_the_tolerance_passes_and_one_past_halts);
     RUN(test_a_jump_far_ahead_leaves_no_record_of_it);
+    RUN(test_nobody_else_takes_the_log_to_the_time_of_a_jump);
     RUN(test_a_jump_that_put_the_clock_right_is_resumed_in_its_time);
     RUN(test_slewing_is_no_jump);
     RUN(test_a_step_back_is_as_it_was);
