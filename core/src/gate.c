@@ -57,7 +57,7 @@ static void admit(sentinel_context *context, sentinel_outcome *outcome, gate_cas
     if (gate_state(context)->halted != 0) {
         refuse(outcome, SENTINEL_REASON_ENGINE_HALTED);
     }
-    if (control_stops(context)) {
+    if (c->stopped || control_stops(context)) {
         refuse(outcome, SENTINEL_REASON_CONTROL_STOP);
     }
     if (!context->has_policy) {
@@ -382,15 +382,20 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
 
 /* An agent that fell silent or hangs is stopped before its next order is looked
  * at: one comparison where it is not. */
-static void stop_if_overdue(sentinel_context *context, const gate_case *c) {
+static void stop_if_overdue(sentinel_context *context, gate_case *c) {
     const sentinel_agent_state *agent = sentinel_view_agent(gate_view(context), c->node);
     if (agent == NULL || agent->beat_deadline_ns == 0) {
         return;
     }
     sentinel_state *state = gate_state(context);
     int64_t now_ns = c->now_ns < state->last_now_ns ? state->last_now_ns : c->now_ns;
-    /* What the control page refuses is not looked at: frames may be waiting. */
-    if (now_ns > agent->beat_deadline_ns && !control_stops(context)) {
+    if (now_ns <= agent->beat_deadline_ns) {
+        return;
+    }
+    /* What the control page refuses is not looked at: frames may be waiting.
+     * Nor is it let through should the page say otherwise a moment later. */
+    c->stopped = (uint8_t)control_stops(context);
+    if (!c->stopped) {
         sentinel_status status = gate_beat_look(context, c->node, c->now_ns);
         if (status != SENTINEL_OK && state->halted == 0) {
             state->halted = status; /* what cannot be recorded stops all the same */

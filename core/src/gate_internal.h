@@ -73,6 +73,7 @@ typedef struct gate_case {
     uint64_t pending;                /* its record, that this one answers */
     uint8_t waits;                   /* 1: for approvers */
     int64_t grant_value;             /* micro-USD of a witness's grant */
+    uint8_t stopped;                 /* 1: by the control page, which may not say so any more */
     sentinel_outcome_part digests;
 } gate_case;
 

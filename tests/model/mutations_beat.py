@@ -92,14 +92,14 @@ BEATS = (
     gate(
         "the agent's own order does not look",
         "gate.c",
-        "now_ns > agent->beat_deadline_ns && !control_stops(context)",
-        "0",
+        "    if (!c->stopped) {\n        sentinel_status",
+        "    if (0) {\n        sentinel_status",
     ),
     gate(
         "an order that the control page stops looks",
         "gate.c",
-        "now_ns > agent->beat_deadline_ns && !control_stops(context)",
-        "now_ns > agent->beat_deadline_ns",
+        "    c->stopped = (uint8_t)control_stops(context);\n",
+        "",
     ),
     gate(
         "the tick looks at no agent",
