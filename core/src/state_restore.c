@@ -124,6 +124,22 @@ static sentinel_status feeders_check(const sentinel_state *state) {
     return SENTINEL_OK;
 }
 
+/* An approver counts once, and an order waits once. */
+static sentinel_status pending_once(const sentinel_state *state, uint32_t index) {
+    const sentinel_pending *row = &state->pending[index];
+    for (uint32_t k = 0; k < row->approver_count; k++) {
+        for (uint32_t j = 0; j < k; j++) {
+            SENTINEL_TRY(need(row->approvers[j] != row->approvers[k], SENTINEL_FORMAT_ORDER));
+        }
+    }
+    for (uint32_t i = 0; i < index; i++) {
+        const sentinel_pending *other = &state->pending[i];
+        SENTINEL_TRY(need(other->agent != row->agent || other->action_id != row->action_id,
+                          SENTINEL_FORMAT_ORDER));
+    }
+    return SENTINEL_OK;
+}
+
 static sentinel_status pending_check(const sentinel_state *state) {
     for (uint32_t i = 0; i < SENTINEL_PENDING_MAX; i++) {
         const sentinel_pending *row = &state->pending[i];
@@ -144,6 +160,7 @@ static sentinel_status pending_check(const sentinel_state *state) {
             SENTINEL_TRY(
                 need((row->approvers[k] != 0) == (k < row->approver_count), SENTINEL_FORMAT_RANGE));
         }
+        SENTINEL_TRY(pending_once(state, i));
     }
     return SENTINEL_OK;
 }

@@ -429,6 +429,10 @@ static void test_refuses_pending_orders_that_no_gate_leaves(void) {
     EXPECT(FORMAT_RANGE, pending()->approver_count = 0);
     EXPECT(FORMAT_RANGE, pending()->approver_count = 2);
     EXPECT(FORMAT_RANGE, pending()->approvers[7] = 1);
+    EXPECT(FORMAT_ORDER, pending()->approver_count = 2; pending()->approvers[1] = 7);
+    EXPECT(FORMAT_ORDER, pending()[1] = *pending(); head()->pending_used |= 8);
+    EXPECT(OK, pending()[1] = *pending(); pending()[1].action_id = 7; head()->pending_used |= 8);
+    EXPECT(OK, pending()[1] = *pending(); pending()[1].agent = 7; head()->pending_used |= 8);
     EXPECT(OK, pending()->expires_ns = 1);
     EXPECT(FORMAT_RANGE, pending()->expires_ns = 0);
     EXPECT(FORMAT_RANGE, pending()->agent = 0);
