@@ -33,9 +33,9 @@ struct sentinel_engine {
     int spool_fd;
     int last_errno;
     uint8_t durability;
-    uint8_t commanded; /* a command was taken: a stop word without a ticket may be cleared */
-    uint8_t owed;      /* a frame of the spool is a record, and its answer not yet written */
-    uint8_t held;      /* a ticket waits for a witness to confirm its record */
+    uint8_t commanded;    /* a command was taken: a stop word without a ticket may be cleared */
+    uint8_t owed;         /* a frame of the spool is a record, and its answer not yet written */
+    uint8_t held;         /* a ticket waits for a witness to confirm its record */
     const uint8_t *alive; /* 1; wiped in a forked child, which is no writer */
     sentinel_control *control;
     sentinel_keyring *keyring;
@@ -54,7 +54,7 @@ struct sentinel_engine {
     int64_t clock_apart_ns;   /* wall time less the one that only runs */
     int64_t clock_running_ns; /* 0: not looked at yet */
     int64_t clock_ahead_ns;   /* the jump that halted the engine; 0: none */
-    sentinel_ack ack; /* of the last command; zero: none */
+    sentinel_ack ack;         /* of the last command; zero: none */
     sentinel_config config;
     sentinel_log log;
     _Alignas(8) uint8_t authority[ENGINE_AUTHORITY_BYTES_MAX];

@@ -253,7 +253,6 @@ class Engine(Gate):
     def spool(self, now_ns: int) -> None: ...
     @property
     def is_held(self) -> bool: ...
-
     def ack(self) -> bytes | None:
         """The last command's sentinel_signed_ack; None when there was none since the opening."""
 
