@@ -89,6 +89,7 @@ look_for_packages() {
         'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
     if [ "$level" != run ]; then
         need g++ command -v c++
+        need spin command -v spin
     fi
     if [ "$level" = check ]; then
         need clang command -v clang
