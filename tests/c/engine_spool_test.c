@@ -201,7 +201,8 @@ static void test_the_stop_word_is_not_cleared_under_a_submitter(void) {
 }
 
 /* The word of a halt that could not be spooled is not another command's to clear:
- * not that of one decided before it was set. Found by tests/spin/spool.pml. */
+ * not that of one decided before it was set. A resume is taken, then a halt sets
+ * the word and has no file: the word stays, and denies, until a later command. */
 static void test_an_earlier_command_does_not_clear_the_word_of_a_failed_halt(void) {
     engine_begin();
     frame_command(SENTINEL_COMMAND_RESUME);
