@@ -171,6 +171,21 @@ cdef extern from "sentinel/state.h" nogil:
         int64_t mantissa
         int64_t time_ns
 
+    ctypedef struct sentinel_book_entry:
+        uint64_t action_id
+        uint64_t record
+        uint32_t instrument
+        uint8_t type
+        uint8_t time_in_force
+        uint64_t amended_by
+        uint8_t status
+
+    ctypedef struct sentinel_position_state:
+        uint32_t id
+        uint8_t scale
+        int64_t mantissa
+        int64_t time_ns
+
     ctypedef struct sentinel_released:
         uint64_t nonce_next
         int64_t *usable_until_ms
@@ -199,13 +214,16 @@ cdef extern from "sentinel/state.h" nogil:
         uint8_t authority_hash32[32]
         uint64_t nodes
         uint64_t instruments
+        uint64_t positions
         uint64_t agents
         uint64_t instrument_marks
         uint64_t asset_marks
+        uint64_t book
         uint32_t node_count
         uint32_t agent_count
         uint32_t instrument_count
         uint32_t asset_count
+        uint32_t book_entries
         sentinel_stop_state *venues
         sentinel_grant_state grant
         uint64_t pending_used

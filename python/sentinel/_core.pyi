@@ -11,6 +11,7 @@ from typing import final
 from typing_extensions import Buffer
 
 from sentinel._types import (
+    BookEntry,
     BundleCounts,
     EngineState,
     Frame,
@@ -18,6 +19,7 @@ from sentinel._types import (
     Hold,
     KeyInfo,
     Outcome,
+    PositionState,
     RawRecord,
     Signature,
 )
@@ -173,6 +175,8 @@ class Gate:
         """Checks a frame as `take` would; changes nothing."""
 
     def state(self) -> EngineState: ...
+    def book(self) -> tuple[tuple[BookEntry, ...], tuple[PositionState, ...]]:
+        """What was signed and not yet displaced, by record; and the positions that were fed."""
     def policy(self) -> bytes | None:
         """The signed part of the policy in force."""
 

@@ -485,6 +485,24 @@ cdef _state(const sentinel_state *s):
     )
 
 
+cdef tuple _book(const sentinel_state *s):
+    cdef const uint8_t *base = <const uint8_t *>s
+    cdef const sentinel_agent_state *agents = <const sentinel_agent_state *>(base + s.agents)
+    cdef const sentinel_book_entry *rows = <const sentinel_book_entry *>(base + s.book)
+    cdef const sentinel_position_state *held = <const sentinel_position_state *>(base + s.positions)
+    cdef list found = []
+    cdef uint64_t i
+    for i in range(<uint64_t>s.agent_count * s.book_entries):
+        if rows[i].action_id:
+            found.append(_types.BookEntry(
+                rows[i].record, agents[i // s.book_entries].node, rows[i].action_id,
+                rows[i].instrument, rows[i].type, rows[i].time_in_force, rows[i].amended_by,
+                rows[i].status))
+    return tuple(sorted(found, key=lambda row: row.record)), tuple([
+        _types.PositionState(held[i].id, held[i].mantissa, held[i].scale)
+        for i in range(s.instrument_count) if held[i].time_ns])
+
+
 cdef class Session:
     """Who asks. Belongs to one gate; of no use with another."""
     cdef sentinel_session session
@@ -581,6 +599,11 @@ cdef class Gate:
         with self.lock:
             self._live()
             return _state(sentinel_gate_state(self.context))
+
+    def book(self):
+        with self.lock:
+            self._live()
+            return _book(sentinel_gate_state(self.context))
 
     def policy(self):
         cdef const sentinel_view *view

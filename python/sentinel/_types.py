@@ -205,6 +205,32 @@ class GrantState:
 
 
 @dataclass(frozen=True, slots=True)
+class BookEntry:
+    """A signed place or amend, and what was reported of it (`status`, an `OrderStatus`).
+
+    `amended_by`: the action that stands for the order now; 0: this one.
+    """
+
+    record: int
+    agent: int
+    action_id: int
+    instrument: int
+    type: int
+    time_in_force: int
+    amended_by: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    """What is held of an instrument, as far as it was fed; below 0: short."""
+
+    instrument: int
+    mantissa: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineState:
     """The engine's state. `halted` is the status of its own halt, 0 when there is none.
 

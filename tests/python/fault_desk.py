@@ -91,7 +91,7 @@ DEADLINE_S = 120.0
 AFTER_MS = 90_000
 
 
-def make_desk(directory: Path) -> Made:
+def make_desk(directory: Path, policy: str = POLICY) -> Made:
     """An engine in `test` with a key for each venue."""
     made = make_engine(directory, policy=None, now_ns=time.time_ns() - 3600 * 10**9)
     keys = KeyFile(directory / "keys" / "engine", KEY_FILE_PASSPHRASE)
@@ -111,7 +111,7 @@ def make_desk(directory: Path) -> Made:
         names[info.id] = name
     keys.save(names)
     with Signer.open(directory, passphrase=KEY_FILE_PASSPHRASE, now_ns=made.now_ns) as signer:
-        signer.load_policy(POLICY, now_ns=made.now_ns)
+        signer.load_policy(policy, now_ns=made.now_ns)
         signer.close(made.now_ns)
     return made
 

@@ -21,6 +21,18 @@ from ..config import AuthorityRing, Installed, keep_text
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..units import parse_duration
+from ._drain import (
+    DEADLINE,
+    WITHIN,
+    AgainOption,
+    DeadlineOption,
+    EndpointOption,
+    HaltOption,
+    Sending,
+    SendOption,
+    WithinOption,
+    work_off,
+)
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
@@ -101,12 +113,18 @@ def halt(
 
 
 def drain(
-    reason: ReasonOption,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept beside the log.")] = "",
     scope: ScopeOption = None,
     venue: VenueOption = None,
     instrument: InstrumentOption = None,
     until: UntilOption = None,
     severity: SeverityOption = 0,
+    again: AgainOption = False,
+    send: SendOption = False,
+    halt_when_done: HaltOption = False,
+    within: WithinOption = WITHIN,
+    endpoint: EndpointOption = None,
+    deadline: DeadlineOption = DEADLINE,
     wait: WaitOption = WAIT_SECONDS,
     key: KeyOption = None,
     ack: AckOption = None,
@@ -114,27 +132,49 @@ def drain(
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Sign only what lowers risk: cancels, queries, and reduce-only orders of linear and inverse
-    contracts; for the whole firm, one node and all below it, a venue or an instrument.
+    """Sign only what lowers risk: cancels, queries, and reduce-only orders that close known
+    positions of linear and inverse contracts; for the whole firm, one node and all below it, a
+    venue or an instrument. With an end it becomes a halt then. What is halted is not drained.
 
-    It sends nothing and cancels nothing by itself. That a reduce-only order only reduces is
-    enforced by the venue. With an end it becomes a halt then. What is halted is not drained.
+    Then shows what there is to do, venue by venue: cancels of the orders that may be open, and
+    closes of the known positions. Nothing of that is signed without --send; with it, the list is
+    signed, sent and reported on, and this command has to be the engine's writer. It exits with 11
+    when something is still open, with 12 when nobody knows.
 
     Examples:
 
         zcp drain --reason "end of day" --until 30min
 
-        zcp drain --instrument BTCUSDT --reason "delisting" --until 2026-12-01T08:00:00Z
+        zcp drain --again --send
+
+        zcp drain --venue bybit --reason "venue incident" --send --halt-when-done
     """
     cli = Cli.of(directory, json, passphrase_file)
+    options = Sending(again, send, halt_when_done, within, tuple(endpoint or ()), deadline)
+    sending = options.checked(reason)
     until_ns = end_of(until) if until is not None else 0
     on = (scope, venue, instrument)
-    result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
-    lines = _stopped(cli, "draining", result, ack)
+    target = target_of(cli.installed().policy(), *(text or None for text in on))
+    result: dict[str, Any] = {"verb": "drain", "kind": label(target[0]), "scope": target[2]}
+    lines: list[str] = []
+    if not again:
+        result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
+        lines = _stopped(cli, "draining", result, ack)
+    elif until_ns or ack:
+        raise UsageError("--until and --ack are of the command, and --again signs none")
     if until_ns:
         result["until"] = iso_time(until_ns)
         lines.insert(1, f"until      {result['until']}, then it is a halt")
-    cli.emit(result, "\n".join(lines))
+
+    def halted() -> dict[str, Any]:
+        end = _command(cli, Command.HALT, on, reason, severity, wait, key)
+        tell_ack(cli, end, None)
+        return end
+
+    data, more, status = work_off(cli, sending, target, halted)
+    cli.emit({**result, **data}, "\n".join([*lines, *more]).lstrip("\n"))
+    if status:
+        raise SystemExit(status)
 
 
 def resume(
