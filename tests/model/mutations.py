@@ -460,8 +460,8 @@ GATE = (
     gate(
         "a resume of the firm leaves the engine halted",
         "gate_command.c",
-        "        state->halted = 0; /*",
-        "        /*",
+        "        state->halted = 0;\n",
+        "",
     ),
     gate(
         "suppressed denials are not summarised",
