@@ -23,14 +23,14 @@ from venue_fakes import VENUES, make
 
 from sentinel import _drain_send, _layout
 from sentinel._cli import main
-from sentinel._enums import MarginMode, OrderStatus, Side
+from sentinel._enums import Action, MarginMode, OrderStatus, Side
 from sentinel._frame import FrameKind
 from sentinel._layout import FedPosition, FedReport
 from sentinel._order import decimal_of
 from sentinel.audit import read_log, replay, restore
 from sentinel.config import AuthorityRing, Installed
 from sentinel.drain import Plan, Report, plan_drain, plan_of, send_drain, worst_price
-from sentinel.order import OrderType, Place, TimeInForce
+from sentinel.order import OrderType, Place, TimeInForce, unpack
 from sentinel.sign import Signer
 from sentinel.submit import Submitter
 from tests.venues.loopback import LoopbackVenue, Request
@@ -244,6 +244,27 @@ def test_a_venue_without_answers_is_dead_too(desk: Desk) -> None:
     assert report.is_unknown
     assert len(okx.still_open) == 3
     assert not report.venues["deribit"].still_open
+
+
+def test_a_close_that_nobody_knows_of_is_signed_once(desk: Desk) -> None:
+    with desk.open() as signer:
+        desk.hold(signer, bybit="0.1")
+        signer.drain("incident")
+        desk.venues["bybit"].handle = mute  # type: ignore[method-assign]
+        with Submitter(
+            endpoints=desk.urls, timeout_s=0.1, deadline_s=0.3, http2=False
+        ) as submitter:
+            report = send_drain(plan_drain(signer), signer, submitter, tries=3, pause_s=0.01)
+    [done] = report.venues["bybit"].done
+    assert (done.outcome, done.tries) == ("unknown", 1)
+    assert report.is_unknown
+    assert "position" in report.venues["bybit"].still_open[0].what
+    closes = [
+        record
+        for record in read_log(desk.made.directory)
+        if record.type.name == "ORDER" and unpack(record.subject).order.ACTION is Action.PLACE
+    ]
+    assert len(closes) == 1
 
 
 def test_a_fault_of_ours_at_one_venue_costs_no_report(desk: Desk, monkeypatch: Any) -> None:
@@ -468,6 +489,18 @@ def test_the_command_halts_when_it_is_done_and_not_before(desk: Desk, zcp: Zcp) 
     status, out, err = zcp("drain", "--again", "--send", *zcp.endpoints())
     assert status == 4
     assert "not even cancels" in err
+
+
+def test_beside_a_writer_the_list_is_shown_and_not_sent(desk: Desk, zcp: Zcp) -> None:
+    with desk.open() as signer:
+        desk.trade(signer, "bybit")
+        signer.drain("end of day")
+        status, out, err = zcp("drain", "--again")
+        assert status == 0, err
+        assert "cancel all orders of bybit" in out
+        status, _, err = zcp("drain", "--again", "--send", *zcp.endpoints())
+        assert status == 6
+    assert desk.live() == {"bybit": 1}
 
 
 @pytest.mark.parametrize(
