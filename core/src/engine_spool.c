@@ -174,9 +174,11 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     if (engine->log.failed) {
         return status; /* The ticket stays open, and with it every order refused. */
     }
-    /* Even a refused command ends what its submitter stopped. */
-    uint8_t is_command = engine_ends_stop(engine->frame, size);
-    engine->commanded |= is_command;
+    /* Even a refused halt ends what its submitter stopped; else it takes a
+     * command that was taken. */
+    uint8_t is_command = status == SENTINEL_OK ? engine_ends_stop(engine->frame, size)
+                                               : (uint8_t)engine_frame_stops(engine->frame, size);
+    engine->commanded |= status == SENTINEL_OK ? is_command : 0;
     if (status == SENTINEL_OK &&
         is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
         engine->held = 1;
@@ -290,17 +292,21 @@ static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int s
                               const void *frame, size_t size) {
     char name[FILES_NAME_BYTES];
     int halts = engine_frame_stops(frame, size);
+    /* A word that names no ticket is of a halt that no log could keep: this
+     * one's answer, which may be a refusal, does not end it. */
+    int names = halts && (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) == 0 ||
+                          control->stop_ticket != 0);
     uint64_t next = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) + 1;
     if (next == 0 || next > SPOOL_TICKETS_MAX) {
         return SENTINEL_FORMAT_RANGE;
     }
     /* Stopped first: should the rest fail, nothing is signed meanwhile. */
     if (halts) {
-        control->stop_ticket = next;
+        control->stop_ticket = names ? next : control->stop_ticket;
         __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
     }
     SENTINEL_TRY(ticket_next(&next, control, spool_fd));
-    control->stop_ticket = halts ? next : control->stop_ticket;
+    control->stop_ticket = names ? next : control->stop_ticket;
     /* More would wait than a writer takes: it could not even be opened. */
     uint64_t applied = __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE);
     if (applied < next && next - applied > SPOOL_OPEN_MAX) {

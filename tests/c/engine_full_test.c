@@ -10,12 +10,23 @@ static void restart(void) {
     CHECK_OK(engine_open());
 }
 
+/* What only looks like a command answers no word that was set for another. */
+static void expect_held_behind_what_is_refused(uint16_t verb) {
+    uint64_t ticket;
+    frame_command(verb);
+    scene.frame[scene.frame_size - 1] ^= 1; /* no operator's */
+    CHECK_OK(sentinel_spool_submit(&ticket, home, scene.frame, scene.frame_size));
+    CHECK_OK(sentinel_engine_spool(engine, scene.now));
+    expect_denied(SENTINEL_REASON_CONTROL_STOP);
+}
+
 /* Stopped without a record; an operator's halt is one, and k of n lift it. */
 static void expect_held_until_commanded(void) {
     expect_denied(SENTINEL_REASON_CONTROL_STOP);
     restart();
     expect_denied(SENTINEL_REASON_CONTROL_STOP);
     memcpy(scene.sequences, engine_state()->sequences, sizeof scene.sequences);
+    expect_held_behind_what_is_refused(SENTINEL_COMMAND_RESUME);
     frame_command(SENTINEL_COMMAND_HALT);
     CHECK_OK(engine_take());
     CHECK_OK(sentinel_engine_spool(engine, scene.now));
@@ -35,6 +46,8 @@ static void test_a_halt_that_cannot_be_recorded_holds(void) {
     CHECK_EQ(engine_take(), SENTINEL_IO_SPACE);
     CHECK(engine_sign()->verdict != SENTINEL_ALLOWED);
     restart();
+    memcpy(scene.sequences, engine_state()->sequences, sizeof scene.sequences);
+    expect_held_behind_what_is_refused(SENTINEL_COMMAND_HALT);
     expect_held_until_commanded();
 }
 
