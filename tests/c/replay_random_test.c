@@ -279,6 +279,9 @@ static void some_beat(void) {
     uint32_t agent = draw(3) != 0 ? AGENT_A : AGENT_B;
     int64_t since_ns = draw(2) != 0 ? scene.now - (int64_t)draw(8) * SECOND_NS / 4 : 0;
     scene_beat(&scene, agent, draw(9) != 0 ? iterations : 0, since_ns);
+    if (draw(4) == 0) { /* before the last one, perhaps */
+        ((sentinel_frame_header *)scene.frame)->issued_ns -= (int64_t)draw(3) * SECOND_NS;
+    }
     uint32_t key = agent == AGENT_A ? KEY_AGENT_A : KEY_AGENT_B;
     frame_sign(&scene, key, key);
     scene.now += (int64_t)(draw(3) / 2 * draw(3)) * SECOND_NS;
