@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 
 from tests.model.names import Action, FrameKind, Kind
+from tests.model.reports import Report
 from tests.model.tables import Decimal, Destination, Order, Policy, Target
 
 NODE_NONE = 0xFFFFFFFF
@@ -378,6 +379,26 @@ def feed_payload(marks: Sequence[tuple[int, int, Decimal, int]]) -> bytes:
         for kind, row, price, time in marks
     ]
     return struct.pack("<HH4x", 1, len(rows)) + b"".join(rows)
+
+
+def reports_payload(reports: Sequence[Report]) -> bytes:
+    rows = [
+        struct.pack("<IB3xQ", row.agent, row.status, row.action_id)
+        + decimal(row.filled)
+        + decimal(row.price)
+        + struct.pack("<q8x", row.time)
+        for row in reports
+    ]
+    return struct.pack("<HH4x", 2, len(rows)) + b"".join(rows)
+
+
+def positions_payload(positions: Sequence[tuple[int, Decimal, int]]) -> bytes:
+    """positions: instrument, quantity, time."""
+    rows = [
+        struct.pack("<I4x", instrument) + decimal(quantity) + struct.pack("<q", time)
+        for instrument, quantity, time in positions
+    ]
+    return struct.pack("<HH4x", 4, len(rows)) + b"".join(rows)
 
 
 def genesis_bytes(

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.model import beats, build, model, stops
+from tests.model import beats, build, model, reports, stops
 from tests.model.approvals import Approver
-from tests.model.core import aligned, decision_of, must, stop_at
+from tests.model.core import aligned, decision_of, must, position_at, stop_at
 from tests.model.names import (
     INT64_MAX,
     Algorithm,
@@ -46,7 +46,12 @@ AGENT_KEYS = {  # by the agent's id; those of later versions may have none
     agent: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"agent %d" % agent).digest())
     for agent in range(2, 18)
 }
-THRESHOLDS = {0: 1, 2: 2, 3: 1, 4: 1, 9: 1}  # policy, operator, approver, marks, agent
+FEEDERS = {  # of reports and positions, by the key's id
+    number: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"feeder %d" % number).digest())
+    for number in range(20, 58)
+}
+FEED_EXECUTION, FEED_POSITION = 1 << 5, 1 << 6
+THRESHOLDS = {0: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: 1, 9: 1}  # by power
 BUNDLE_BYTES_MAX = 256 << 10
 STATE_BYTES_MAX = 256 << 10
 
@@ -125,6 +130,7 @@ class GateCore:
         self.number = ffi.new("uint64_t *")
         self.sessions: dict[int, Any] = {}
         self.approvers: dict[int, Approver] = {}
+        self.feeders = {20: FEED_EXECUTION | FEED_POSITION}  # powers by id
         must("sentinel_gate_genesis", lib.sentinel_gate_genesis(self.context, now))
         must("authority", self.take_authority({10: Approver(0, INT64_MAX)}, now))
 
@@ -140,6 +146,8 @@ class GateCore:
         ]
         for number, approver in sorted(self.approvers.items()):
             rows.append((number, 1 << 3, 0, public(APPROVERS[approver.secret]), approver.expires))
+        for number, powers in sorted(self.feeders.items()):
+            rows.append((number, powers, 0, public(FEEDERS[number]), INT64_MAX))
         for agent, key in AGENT_KEYS.items():
             rows.append((100 + agent, 1 << 9, agent, public(key), INT64_MAX))
         return build.authority_payload(rows, THRESHOLDS)
@@ -223,6 +231,33 @@ class GateCore:
         return int(
             lib.sentinel_gate_take(self.context, self.number, aligned(frame), len(frame), now)
         )
+
+    def feed(
+        self, payload: bytes, signers: Sequence[int], sequence: int, issued: int, now: int
+    ) -> int:
+        """Reports or positions, by the keys of feeders."""
+        frame = build.frame(
+            FrameKind.FEED,
+            payload,
+            [(number, FEEDERS[number].sign) for number in signers],
+            environment=self.environment,
+            engine_id=self.engine_id,
+            sequence=sequence,
+            issued_ns=issued,
+            expires_ns=INT64_MAX,
+        )
+        return int(
+            lib.sentinel_gate_take(self.context, self.number, aligned(frame), len(frame), now)
+        )
+
+    def feeder_rows(self) -> list[tuple[int, int]]:
+        """Key and last sequence, as they lie in the state."""
+        return [(row.key, row.sequence) for row in self.state.feeders if row.key]
+
+    def position(self, instrument: int) -> reports.Held:
+        row = position_at(lib.sentinel_gate_view(self.context), instrument)
+        quantity = reports.exactly(Decimal(row.mantissa, row.scale))
+        return reports.Held(quantity, row.time_ns, row.stated_ns)
 
     def tick(self, now: int) -> None:
         must("sentinel_gate_tick", lib.sentinel_gate_tick(self.context, now))

@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import beats, model, stops, value
+from tests.model import beats, model, reports, stops, value
 from tests.model.approvals import Request, Requests
+from tests.model.book import Entry, Feeds, take_over
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
@@ -48,20 +49,6 @@ from tests.model.tables import Asset, Decimal, Instrument, Key, Order, Policy
 
 # Whose signatures do not cover the endpoint.
 OPEN_VENUES = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
-
-
-@dataclass
-class Entry:
-    """A signed place or amend, as later orders may name it."""
-
-    action_id: int
-    record: int
-    instrument: int
-    side: int
-    type: int
-    tif: int
-    reduce_only: int
-    client_record: int  # of the place, even after amends
 
 
 @dataclass
@@ -133,6 +120,7 @@ class Gate:
         self.agents: dict[int, Agent] = {}
         self.strangers = Agent()
         self.requests = Requests()
+        self.feeds = Feeds()
         self.records = 0
         self.halted = 0  # a status
         self.stop = False
@@ -587,8 +575,14 @@ class Gate:
         if order.action not in (Action.PLACE, Action.AMEND) or found.instrument is None:
             return
         client = found.entry.client_record if found.entry else number
-        agent.book[order.action_id % self.policy.book_entries] = Entry(
+        most = order.quote_quantity if order.quantity is None else order.quantity
+        assert most is not None
+        entry = Entry(
             *(order.action_id, number, found.instrument.id),
             *(found.entry.side if found.entry else order.side, order.type, order.tif),
             *(order.reduce_only or 0, client),
+            reports.Order(reports.exactly(most), order.quantity is None),
         )
+        if found.entry is not None and found.instrument.venue != Venue.HYPERLIQUID:
+            take_over(agent.book, self.policy.book_entries, entry, found.entry)
+        agent.book[order.action_id % self.policy.book_entries] = entry

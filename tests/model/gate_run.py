@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from random import Random
 from typing import Any
 
-from tests.model import approval_run, beats, build, model, orders, policies, stops, value
+from tests.model import (
+    approval_run,
+    beats,
+    build,
+    model,
+    orders,
+    policies,
+    report_run,
+    stops,
+    value,
+)
+from tests.model.book import Feed
 from tests.model.core_gate import AGENT_KEYS, GateCore, Keys, Outcome
 from tests.model.differ import Disagreement, explain, reason_names
 from tests.model.gate import Answer, ForeignInstrument, Gate, OpenEndpoint, is_too_open
@@ -86,6 +98,10 @@ def some_products(rng: Random) -> int:
     return rng.choice((*(8 * (ALL_PRODUCTS,)), one, ALL_PRODUCTS & ~one))
 
 
+def amount(raw: Any) -> Fraction:
+    return policies.fraction(Decimal(raw.mantissa, raw.scale))
+
+
 def on_step(rng: Random, value: Decimal, step: Decimal) -> Decimal:
     """The nearest multiple at or below the value, at least one step."""
     unit = policies.fraction(step)
@@ -115,6 +131,7 @@ class GateRun:
         self.done = False
         self.after_halt = 0
         self.last_agent = 0
+        self.last_feeds: dict[int, Feed] = {}  # the last frame of each feeder
         for kind, row in sorted(self.world.typical):
             if chance(rng, 90):
                 self.take_marks([(kind, row, self.world.typical[kind, row], self.now)])
@@ -146,6 +163,8 @@ class GateRun:
             self.watch()
         elif draw < (55 if self.model.requests.rows else 33):
             approval_run.step(self)
+        elif draw >= 76:
+            report_run.step(self)
         elif draw < 65 and chance(rng, 4):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
             if chance(rng, 20):
@@ -486,6 +505,7 @@ class GateRun:
         self.expect("last now", ours.state.last_now, core.last_now_ns)
         self.expect("engine's halt", ours.halted, core.halted)
         approval_run.compare_rows(self)
+        report_run.compare(self)
         self.expect("end of the lease", ours.lease_until, core.lease_until_ns)
         if everything:
             self.compare_stops()
@@ -532,6 +552,15 @@ class GateRun:
                 (
                     *(row.action_id, row.record, row.instrument, row.side, row.type),
                     *(row.time_in_force, row.reduce_only, row.client_record),
+                ),
+            )
+            order = entry.order
+            self.expect(
+                f"book: most, in quote, filled, status, reported, amended by of {action_id}",
+                (*order, entry.reported, entry.amended_by),
+                (
+                    *(amount(row.quantity), bool(row.in_quote), amount(row.filled), row.status),
+                    *(row.reported_ns, row.amended_by),
                 ),
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.model.mutation import policy
+from tests.model.mutation import gate, policy
 
 REPORTS = (
     policy(
@@ -39,6 +39,210 @@ REPORTS = (
         "a version forgets positions",
         "state_carry.c",
         "*sentinel_view_position(view, row) = *sentinel_view_position(old, from);",
+        "",
+    ),
+    gate(
+        "a gap in a feeder's sequence is nothing",
+        "gate_report.c",
+        ": sequence != last + 1 ? SENTINEL_REPORT_GAP",
+        ": sequence == 0 ? SENTINEL_REPORT_GAP",
+    ),
+    gate(
+        "an old frame of reports counts once more",
+        "gate_report.c",
+        "*fault = sequence <= last       ?",
+        "*fault = sequence < last ?",
+    ),
+    gate(
+        "the same frame of reports once more is a replay",
+        "gate_report.c",
+        "sequence == last && bytes_equal(",
+        "sequence == last && 0 && bytes_equal(",
+    ),
+    gate(
+        "a report of what was never signed is skipped",
+        "gate_report.c",
+        "        *fault = SENTINEL_REPORT_UNSIGNED;\n",
+        "",
+    ),
+    gate(
+        "a gap stops the agent of the first row",
+        "gate_report.c",
+        "contradict(context, given, view->bundle.nodes[0].id, fault, 0)",
+        "contradict(context, given, reports[0].agent, fault, 0)",
+    ),
+    gate(
+        "all feeders have one sequence",
+        "gate_report.c",
+        "feeders[i].key == key || feeders[i].key == 0",
+        "feeders[i].key == key || i == 0",
+    ),
+    gate(
+        "a feeder that is gone keeps its row",
+        "gate_report.c",
+        "if (!is_in_authority(context, feeders[i].key)) {",
+        "if (0) {",
+    ),
+    gate(
+        "a feeder's row is taken from one that may feed",
+        "gate_report.c",
+        "if (!is_in_authority(context, feeders[i].key)) {",
+        "if (1) {",
+    ),
+    gate(
+        "rows of one order each begin where the frame began",
+        "gate_report.c",
+        "if (work->entry_places[i] == place) {",
+        "if (0) {",
+    ),
+    gate(
+        "rows of one instrument each begin where the frame began",
+        "gate_report.c",
+        "if (work->position_places[i] == place) {",
+        "if (0) {",
+    ),
+    gate(
+        "an order by what it spends is filled at no price",
+        "gate_report.c",
+        "place->in_quote && report->filled.mantissa != 0 &&",
+        "0 &&",
+    ),
+    gate(
+        "a report of tomorrow is taken",
+        "gate_report.c",
+        "report->time_ns > issued_ns",
+        "0",
+    ),
+    gate(
+        "a rejected order may be filled",
+        "gate_report.c",
+        "    case SENTINEL_ORDER_REJECTED:\n        fits = !has_filled;",
+        "        fits = !has_filled;\n        break;\n    case SENTINEL_ORDER_REJECTED:",
+    ),
+    gate(
+        "positions need no other power than reports",
+        "gate_report.c",
+        "frame, SENTINEL_POWER_FEED_POSITION, 0",
+        "frame, SENTINEL_POWER_FEED_EXECUTION, 0",
+    ),
+    gate(
+        "positions are stated in any sequence",
+        "gate_report.c",
+        "    gate_state(context)->sequences[sequence] = frame->header->sequence;\n",
+        "",
+    ),
+    gate(
+        "a fill above the order is taken",
+        "gate_book.c",
+        "return product > bound;",
+        "return 0;",
+    ),
+    gate(
+        "one more than the order is taken",
+        "gate_book.c",
+        "return product > bound;",
+        "return product > bound + 1;",
+    ),
+    gate(
+        "a fill is compared digit by digit",
+        "gate_book.c",
+        "    for (; scale < most.scale; scale++) {",
+        "    for (; 0; scale++) {",
+    ),
+    gate(
+        "contracts count as one of the base",
+        "gate_book.c",
+        "instrument->quantity_unit == SENTINEL_UNIT_CONTRACTS",
+        "0",
+    ),
+    gate(
+        "a fill may shrink",
+        "gate_book.c",
+        "if (after < before) {",
+        "if (0) {",
+    ),
+    gate(
+        "an order that ended fills on",
+        "gate_book.c",
+        "if (has_ended(entry->status) &&",
+        "if (0 &&",
+    ),
+    gate(
+        "an order that ended changes its end",
+        "gate_book.c",
+        "(report->status != entry->status || after != before)",
+        "after != before",
+    ),
+    gate(
+        "an expired order has not ended",
+        "gate_book.c",
+        "status <= SENTINEL_ORDER_EXPIRED",
+        "status < SENTINEL_ORDER_EXPIRED",
+    ),
+    gate(
+        "a fill that was stated counts twice",
+        "gate_book.c",
+        "if (report->time_ns > position->stated_ns) {",
+        "if (report->time_ns >= position->stated_ns) {",
+    ),
+    gate(
+        "a sell adds to the position",
+        "gate_book.c",
+        "sum += side == SENTINEL_SIDE_BUY ? delta : -delta;",
+        "sum += delta;",
+    ),
+    gate(
+        "the whole fill counts with each report",
+        "gate_book.c",
+        "add_fill(position, entry->side, entry->filled, filled)",
+        "add_fill(position, entry->side, (sentinel_decimal){0}, filled)",
+    ),
+    gate(
+        "a position wraps round",
+        "gate_book.c",
+        "if (sum > INT64_MAX || sum < -INT64_MAX) {",
+        "if (0) {",
+    ),
+    gate(
+        "an old statement undoes a fill",
+        "gate_book.c",
+        "if (stated->time_ns < position->time_ns) {",
+        "if (stated->time_ns < position->stated_ns) {",
+    ),
+    gate(
+        "a statement of the same time is skipped",
+        "gate_book.c",
+        "if (stated->time_ns < position->time_ns) {",
+        "if (stated->time_ns <= position->time_ns) {",
+    ),
+    gate(
+        "an amend forgets what was filled",
+        "gate_book.c",
+        "    entry->filled = head->filled;\n",
+        "",
+    ),
+    gate(
+        "an amend to less leaves no room for what was filled",
+        "gate_book.c",
+        "math_greater(math_normal(entry->quantity), math_normal(head->quantity))",
+        "math_normal(entry->quantity)",
+    ),
+    gate(
+        "a report may not name the place of an amend",
+        "gate_book.c",
+        "    head->amended_by = entry->action_id;\n",
+        "",
+    ),
+    gate(
+        "amends at Hyperliquid go on with their place",
+        "gate_book.c",
+        "c->target != NULL && c->subject.instrument->venue != SENTINEL_VENUE_HYPERLIQUID",
+        "c->target != NULL",
+    ),
+    gate(
+        "an amend whose place is lost begins anew",
+        "gate_book.c",
+        "        entry->amended_by = named->amended_by;\n",
         "",
     ),
 )
