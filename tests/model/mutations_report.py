@@ -48,12 +48,6 @@ REPORTS = (
         ": sequence == 0 ? SENTINEL_REPORT_GAP",
     ),
     gate(
-        "an old frame of reports counts once more",
-        "gate_report.c",
-        "*fault = sequence <= last       ?",
-        "*fault = sequence < last ?",
-    ),
-    gate(
         "the same frame of reports once more is a replay",
         "gate_report.c",
         "sequence == last && bytes_equal(",
@@ -78,18 +72,6 @@ REPORTS = (
         "feeders[i].key == key || i == 0",
     ),
     gate(
-        "a feeder that is gone keeps its row",
-        "gate_report.c",
-        "if (!is_in_authority(context, feeders[i].key)) {",
-        "if (0) {",
-    ),
-    gate(
-        "a feeder's row is taken from one that may feed",
-        "gate_report.c",
-        "if (!is_in_authority(context, feeders[i].key)) {",
-        "if (1) {",
-    ),
-    gate(
         "rows of one order each begin where the frame began",
         "gate_report.c",
         "if (work->entry_places[i] == place) {",
@@ -100,12 +82,6 @@ REPORTS = (
         "gate_report.c",
         "if (work->position_places[i] == place) {",
         "if (0) {",
-    ),
-    gate(
-        "an order by what it spends is filled at no price",
-        "gate_report.c",
-        "place->in_quote && report->filled.mantissa != 0 &&",
-        "0 &&",
     ),
     gate(
         "a report of tomorrow is taken",
@@ -150,12 +126,6 @@ REPORTS = (
         "    for (; 0; scale++) {",
     ),
     gate(
-        "contracts count as one of the base",
-        "gate_book.c",
-        "instrument->quantity_unit == SENTINEL_UNIT_CONTRACTS",
-        "0",
-    ),
-    gate(
         "a fill may shrink",
         "gate_book.c",
         "if (after < before) {",
@@ -172,12 +142,6 @@ REPORTS = (
         "gate_book.c",
         "(report->status != entry->status || after != before)",
         "after != before",
-    ),
-    gate(
-        "an expired order has not ended",
-        "gate_book.c",
-        "status <= SENTINEL_ORDER_EXPIRED",
-        "status < SENTINEL_ORDER_EXPIRED",
     ),
     gate(
         "a fill that was stated counts twice",
@@ -214,35 +178,5 @@ REPORTS = (
         "gate_book.c",
         "if (stated->time_ns < position->time_ns) {",
         "if (stated->time_ns <= position->time_ns) {",
-    ),
-    gate(
-        "an amend forgets what was filled",
-        "gate_book.c",
-        "    entry->filled = head->filled;\n",
-        "",
-    ),
-    gate(
-        "an amend to less leaves no room for what was filled",
-        "gate_book.c",
-        "math_greater(math_normal(entry->quantity), math_normal(head->quantity))",
-        "math_normal(entry->quantity)",
-    ),
-    gate(
-        "a report may not name the place of an amend",
-        "gate_book.c",
-        "    head->amended_by = entry->action_id;\n",
-        "",
-    ),
-    gate(
-        "amends at Hyperliquid go on with their place",
-        "gate_book.c",
-        "c->target != NULL && c->subject.instrument->venue != SENTINEL_VENUE_HYPERLIQUID",
-        "c->target != NULL",
-    ),
-    gate(
-        "an amend whose place is lost begins anew",
-        "gate_book.c",
-        "        entry->amended_by = named->amended_by;\n",
-        "",
     ),
 )

@@ -27,7 +27,7 @@ def step(run: GateRun) -> None:
     draw = run.rng.randrange(100)
     if draw < 6:
         rotate(run, run.rng.sample(sorted(FEEDERS), run.rng.randint(1, 4)))
-    elif draw < 8:
+    elif draw < 10:
         crowd(run)
     elif draw < 26:
         state(run)
@@ -52,7 +52,12 @@ def rotate(run: GateRun, numbers: list[int]) -> None:
 
 def crowd(run: GateRun) -> None:
     """As many feeders as have rows, and one more."""
-    rows = [row for row in pick_rows(run) if row.status == Status.ACKNOWLEDGED][:1]
+    rows = [
+        Report(agent, Status.ACKNOWLEDGED, entry.action_id, ZERO, ZERO, run.now)
+        for agent, held in sorted(run.model.agents.items())
+        for entry in held.book.values()
+        if entry.order.status == Status.SIGNED and not entry.amended_by
+    ][:1]
     if not rows:
         return
     rotate(run, run.rng.sample(sorted(FEEDERS), 34))
@@ -149,6 +154,8 @@ def some_price(
     scale = reports.digits(most)
     if in_quote:
         price = Decimal(rng.choice((1, 2, 5, 25, 3, 7, 40)), rng.randint(0, 4))
+        if chance(rng, 6):
+            return ZERO, Decimal(1, 0)
         worth = reports.exactly(price)
         instrument = run.world.policy.instrument_of.get(entry.instrument)
         if instrument is not None and instrument.unit == Unit.CONTRACTS:
