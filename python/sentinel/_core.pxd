@@ -190,6 +190,13 @@ cdef extern from "sentinel/state.h" nogil:
         uint64_t nonce_next
         int64_t *usable_until_ms
 
+    enum:
+        SENTINEL_FEEDERS_MAX
+
+    ctypedef struct sentinel_feeder_state:
+        uint32_t key
+        uint64_t sequence
+
     ctypedef struct sentinel_grant_state:
         uint64_t epoch
         uint64_t count
@@ -230,6 +237,7 @@ cdef extern from "sentinel/state.h" nogil:
         sentinel_pending *pending
         sentinel_released released
         int64_t lease_until_ns
+        sentinel_feeder_state *feeders
 
     ctypedef struct sentinel_view:
         sentinel_bundle bundle

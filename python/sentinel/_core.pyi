@@ -177,6 +177,10 @@ class Gate:
     def state(self) -> EngineState: ...
     def book(self) -> tuple[tuple[BookEntry, ...], tuple[PositionState, ...]]:
         """What was signed and not yet displaced, by record; and the positions that were fed."""
+
+    def feeders(self) -> dict[int, int]:
+        """The last sequence of reports taken, by the feeder's key."""
+
     def policy(self) -> bytes | None:
         """The signed part of the policy in force."""
 

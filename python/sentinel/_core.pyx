@@ -605,6 +605,15 @@ cdef class Gate:
             self._live()
             return _book(sentinel_gate_state(self.context))
 
+    def feeders(self):
+        cdef const sentinel_state *s
+        cdef uint32_t i
+        with self.lock:
+            self._live()
+            s = sentinel_gate_state(self.context)
+            return {s.feeders[i].key: s.feeders[i].sequence
+                    for i in range(SENTINEL_FEEDERS_MAX) if s.feeders[i].key}
+
     def policy(self):
         cdef const sentinel_view *view
         with self.lock:

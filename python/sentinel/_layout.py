@@ -150,6 +150,11 @@ REPORT: Final = Layout(
 )
 HEARTBEAT: Final = Layout("heartbeat", 32, "agent:I _:4 iterations:Q running_since_ns:q _:8")
 POSITION: Final = Layout("position", 32, "instrument:I _:4 quantity:D time_ns:q")
+AUTO_STOP: Final = Layout(
+    "auto_stop",
+    40,
+    "scope:H mode:B cause:B target:I deadline_ns:q sequence:Q rule:I key:I detail:H row:H _:4",
+)
 MARK: Final = Layout("mark", 32, "kind:H _:2 id:I price:D time_ns:q")
 
 POLICY: Final = Layout(

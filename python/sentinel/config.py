@@ -64,6 +64,8 @@ _LIGHT: Final = (1, 8192)
 """The least that Argon2id takes; for tests, and only in the environments test and lab."""
 
 _ROOT, _POLICY, _OPERATOR, _FEEDER = 1, 2, 3, 4
+FEEDER_KEY: Final = _FEEDER
+"""Under this id the engine's own feeder key feeds."""
 _SIGNER_OF: Final = {
     FrameKind.AUTHORITY: (_ROOT, 0),  # A proof of the root names its index.
     FrameKind.POLICY: (_POLICY, _POLICY),

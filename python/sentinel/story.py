@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from ._enums import Action, Cause, Command, Environment, FeedKind, MarkKind, Rule, Scope, label
-from ._frame import FrameKind, UnsafeFrame, unsafe_parse_frame
-from ._layout import COMMAND, FEED, HEARTBEAT
+from ._frame import FrameKind, unsafe_parse_frame
+from ._layout import AUTO_STOP, COMMAND, FEED
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
 from ._stops import MODES, name_of
+from ._story_feed import describe_feed, describe_stop, reports_of
 from .audit import find_record, read_log
 from .config import Installed, find_text
 from .errors import SentinelError
@@ -157,36 +159,10 @@ def _command(names: _Names, installed: Installed, record: Record) -> dict[str, A
     }
 
 
-def _heartbeat(policy: Policy | None, names: _Names, frame: UnsafeFrame) -> dict[str, Any]:
-    beat = HEARTBEAT.unpack(frame.payload, FEED.size)
-    since = beat["running_since_ns"]
-    return {
-        "heartbeat": names.node(policy, beat["agent"]),
-        "iterations": beat["iterations"],
-        "running_since": iso_time(since) if since else None,
-        "made": iso_time(frame.issued_ns),
-        "signed_by": [proof.key for proof in frame.proofs],
-        "sequence": frame.sequence,
-    }
-
-
 def _feed(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
+    policy = names.policy(record.policy_hash)
     frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
-    if FEED.unpack(frame.payload)["kind"] == FeedKind.HEARTBEAT:
-        return _heartbeat(names.policy(record.policy_hash), names, frame)
-    name = names.row(names.policy(record.policy_hash))
-    rows = []
-    for kind, _, id_, mantissa, scale, _, time_ns in _MARK.iter_unpack(frame.payload[8:]):
-        what = label(MarkKind(kind))
-        rows.append(
-            {
-                "name": name(what, id_),
-                "kind": what,
-                "price": decimal_text(mantissa, scale),
-                "time": iso_time(time_ns),
-            }
-        )
-    return {"fed": rows, "signed_by": [p.key for p in frame.proofs], "sequence": frame.sequence}
+    return describe_feed(frame, partial(names.node, policy), names.row(policy))
 
 
 def _bundle(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
@@ -252,19 +228,18 @@ def _withdrawn(names: _Names, installed: Installed, record: Record) -> dict[str,
 
 
 def _stop(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
-    scope, mode, cause, target, deadline, sequence, rule, key, detail, _ = struct.unpack_from(
-        "<HBBIqQIII4s", record.subject
-    )
+    policy = names.policy(record.policy_hash)
+    stop = AUTO_STOP.unpack(record.subject)
+    mode, cause, deadline = stop["mode"], stop["cause"], stop["deadline_ns"]
     return {
         "mode": MODES[mode] if mode < len(MODES) else str(mode),
-        "scope": name_of(names.policy(record.policy_hash), scope, target),
+        "scope": name_of(policy, stop["scope"], stop["target"]),
         "cause": label(Cause(cause)) if cause in set(Cause) else str(cause),
         "deadline": iso_time(deadline) if deadline else None,
-        "sequence": sequence,
-        "rule": rule,
-        "key": key,
-        "detail": detail,
-    }
+        "sequence": stop["sequence"],
+        "rule": stop["rule"],
+        "key": stop["key"],
+    } | describe_stop(record, partial(names.node, policy))
 
 
 def _witness(_names: _Names, _installed: Installed, record: Record) -> dict[str, Any]:
@@ -301,6 +276,7 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
     One pass over the log. `policy_loaded`: the record that took the policy that judged it;
     `epoch_started`; `parents`: the decisions it followed from, nearest first; `marks`: the last
     mark of what it traded; `commands`: halts, drains and resumptions that may have touched it;
+    `reports`: what feeders said of it, and whether that was taken (else it halted somebody);
     `followed`: later actions on it or because of it.
 
     Raises AuditError, StorageError.
@@ -310,11 +286,14 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
     wanted = _order_ids(target)
     before: list[Record] = []
     after: list[Record] = []
+    reports: list[dict[str, Any]] = []
     for record in read_log(installed.directory):
         if record.number < number:
             before.append(record)
         elif record.number > number and _follows(record, target, wanted):
             after.append(record)
+        if wanted is not None:
+            reports += reports_of(record, wanted)
     story: dict[str, Any] = {"decision": _describe(names, installed, target)}
     story["epoch_started"] = _last(before, lambda r: r.type is RecordType.START, names, installed)
     story["policy_loaded"] = _last(
@@ -328,6 +307,7 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
         story["parents"] = _parents(before, target, names, installed)
         story["commands"] = _commands(before, target, policy, names, installed)
         story["marks"] = _marks(before, target, policy)
+        story["reports"] = reports
         story["followed"] = [_brief(names, installed, record) for record in after]
     return story
 

@@ -1,17 +1,22 @@
-"""zcp report and zcp position: what they feed, and files that are no reports.
+"""zcp report and zcp position: what they feed, what is told of it, and files that are no reports.
 
-Method: an engine with the engine's own feeder key; each wrong file exits with 2 and feeds nothing.
+Method: an engine with the engine's own feeder key, read back by zcp status and zcp audit; each
+wrong file exits with 2 and feeds nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from engines import LIMIT, MARKS, PASSPHRASE, Made
 
 from sentinel import _layout
+from sentinel._cli import main
 from sentinel._cli._report import _report_of, _rows
 from sentinel._enums import Environment, OrderStatus
 from sentinel._layout import FedPosition, FedReport, FrameTerms
@@ -85,3 +90,98 @@ def test_files_that_are_no_reports(tmp_path: Path, text: str) -> None:
     (tmp_path / "file.json").write_text(text)
     with pytest.raises(UsageError):
         read(str(tmp_path / "file.json"))
+
+
+# ---- A running engine -------------------------------------------------------
+
+
+@pytest.fixture
+def zcp(engine: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Any:
+    secret = tmp_path / "passphrase"
+    secret.write_bytes(PASSPHRASE + b"\n")
+    monkeypatch.setenv("ZCP_PASSPHRASE_FILE", str(secret))
+
+    def run(words: list[str], *, fed: object = None, expect: int = 0) -> Any:
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(fed)))
+        try:
+            status = main([*words, "--dir", str(engine.directory)])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        assert status == expect, captured
+        return json.loads(captured.out) if "--json" in words and status == 0 else captured.out
+
+    return run
+
+
+def row(action_id: int, status: str, filled: str) -> dict[str, Any]:
+    return {"agent": "maker", "action_id": action_id, "status": status, "filled": filled}
+
+
+def signed_place(engine: Made) -> tuple[int, int]:
+    """Record and action of a buy of 0.01 BTC."""
+    with engine.open() as signer:
+        signer.feed_marks(MARKS)
+        signed = signer.session("maker").sign(LIMIT)
+        return signed.handle.record, signed.action_id
+
+
+def test_reports_follow_each_other_and_status_knows_what_is_open(engine: Made, zcp: Any) -> None:
+    order, action = signed_place(engine)
+    before = zcp(["status", "--json"])
+    assert before["open_orders"] == {
+        "count": 1,
+        "oldest_record": order,
+        "by": [{"agent": "firm/desk/maker", "instrument": "BTCUSDT", "count": 1}],
+    }
+    assert before["positions"] == before["feeders"] == []
+    assert "open       1 orders (firm/desk/maker BTCUSDT: 1)" in zcp(["status"])
+    for sequence, status, filled in ((1, "partly_filled", "0.004"), (2, "filled", "0.01")):
+        fed = zcp(["report", "-", "--json"], fed=row(action, status, filled))
+        assert (fed["sequence"], fed["reports"]) == (sequence, 1)
+    after = zcp(["status", "--json"])
+    assert after["open_orders"]["count"] == 0
+    assert [(p["instrument"], p["quantity"]) for p in after["positions"]] == [("BTCUSDT", "0.01")]
+    assert after["feeders"] == [{"key": 4, "sequence": 2}]
+    shown = zcp(["audit", "show", str(fed["record"]), "--json"])
+    told = shown["reports"][0]
+    assert (told["agent"], told["status"], told["filled"]) == ("firm/desk/maker", "filled", "0.01")
+    story = zcp(["audit", "trace", str(order), "--json"])
+    assert [report["status"] for report in story["reports"]] == ["partly_filled", "filled"]
+    assert all(report["taken"] for report in story["reports"])
+
+
+def test_a_position_is_stated_and_told(engine: Made, zcp: Any) -> None:
+    fed = zcp(["position", "BTCUSDT", "short:0.005", "--json"])
+    told = zcp(["audit", "show", str(fed["record"]), "--json"])["positions"][0]
+    assert (told["name"], told["quantity"]) == ("BTCUSDT", "-0.005")
+    assert "position   BTCUSDT: -0.005, known at" in zcp(["status"])
+
+
+def test_a_contradiction_halts_the_agent_and_is_told_in_words(engine: Made, zcp: Any) -> None:
+    order, action = signed_place(engine)
+    zcp(["report", "-"], fed=row(action, "filled", "0.02"), expect=2)
+    (stop,) = zcp(["status", "--json"])["stops"]
+    assert (stop["path"], stop["mode"], stop["cause"]) == ("firm/desk/maker", "halted", "report")
+    assert "HALTED     firm/desk/maker since" in zcp(["status"])
+    shown = zcp(["audit", "show", str(stop["record"]), "--json"])
+    assert (shown["cause"], shown["fault"]) == ("report", "above")
+    assert shown["why"] == "more is filled than was ordered"
+    assert (shown["report"]["action_id"], shown["report"]["filled"]) == (action, "0.02")
+    story = zcp(["audit", "trace", str(order), "--json"])
+    assert [(r["record"], r["taken"]) for r in story["reports"]] == [(stop["record"], False)]
+    assert "fault: above" in zcp(["audit", "show", str(stop["record"])])
+    assert zcp(["status", "--json"])["feeders"] == []  # its sequence is not used up
+
+
+def test_a_gap_halts_the_firm(engine: Made, zcp: Any) -> None:
+    _, action = signed_place(engine)
+    zcp(["report", "-", "--sequence", "2"], fed=row(action, "filled", "0.01"), expect=2)
+    (stop,) = zcp(["status", "--json"])["stops"]
+    assert (stop["path"], stop["cause"]) == ("firm", "report")
+    shown = zcp(["audit", "show", str(stop["record"]), "--json"])
+    assert (shown["fault"], shown["sequence"], shown["key"]) == ("gap", 2, 4)
+    assert "report" not in shown
+    zcp(["resume", "--reason", "found the frame"])
+    zcp(["report", "-"], fed=row(action, "filled", "0.01"))
+    assert zcp(["status", "--json"])["stops"] == []

@@ -14,7 +14,8 @@ from .._enums import OrderStatus, label
 from .._frame import FrameKind
 from .._layout import FedPosition, FedReport
 from .._order import decimal_of
-from ..config import AuthorityRing, os_failed
+from ..audit import restore
+from ..config import FEEDER_KEY, AuthorityRing, os_failed
 from ..errors import UsageError
 from ..policy import Policy
 from ._mark import ISSUED_BEFORE_NS
@@ -43,9 +44,11 @@ def register(app: typer.Typer) -> None:
 def report(
     file: Annotated[str, typer.Argument(help="JSON: one report, or up to 32 in a list. -: stdin.")],
     sequence: Annotated[
-        int,
-        typer.Option("--sequence", min=1, help="One above the feeder's last; the first is 1."),
-    ],
+        int | None,
+        typer.Option(
+            "--sequence", min=1, help="The feeder's own count; else one above the last taken."
+        ),
+    ] = None,
     wait: WaitOption = WAIT_SECONDS,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
@@ -56,10 +59,13 @@ def report(
     A report has agent, action_id, status (acknowledged, partly_filled, filled, cancelled, rejected,
     expired), filled (in all, in the instrument's unit) and, where they are known, price (the
     average) and time_ns. What contradicts an order that was signed halts its agent; a gap in the
-    sequence halts the firm.
+    sequence halts the firm. A feeder that counts its frames itself says so with --sequence, so
+    that one which was lost is noticed; without it, the frame follows the last that was taken.
 
-    Example, with {"agent": "desk/maker", "action_id": 7, "status": "filled", "filled": "0.5"} in
+    Example, with {"agent": "maker", "action_id": 7, "status": "filled", "filled": "0.5"} in
     filled.json:
+
+        zcp report filled.json
 
         zcp report filled.json --sequence 12
     """
@@ -68,6 +74,8 @@ def report(
     policy = installed.policy()
     issued = now_ns() - ISSUED_BEFORE_NS
     rows = [_report_of(policy, row, issued) for row in _rows(file)]
+    if sequence is None:
+        sequence = restore(cli.directory).feeders().get(FEEDER_KEY, 0) + 1
     part = _layout.report_feed(rows, installed.terms(sequence, issued))
     ring = AuthorityRing.open(cli.directory, cli.passphrase())
     result = must_be_applied(deliver(cli, ring.sign(FrameKind.FEED, part), wait=wait))

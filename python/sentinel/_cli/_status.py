@@ -9,6 +9,7 @@ import typer
 
 from .. import _core
 from .._enums import Venue
+from .._holdings import holdings_of
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
 from .._overview import status_of
@@ -48,6 +49,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     policy = installed.policy() if part is not None else None
     found = status_of(installed, context.state(), policy, now_ns())
     asked = _asked(context.state())
+    held = holdings_of(context, policy)
     synced: int | None = None
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
@@ -78,6 +80,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         "stops": [stop.to_json() for stop in found.stops],
         "waiting": asked,
         "agents": dict(found.agents),
+        **held.to_json(),
         "lease": found.lease_json(now_ns()),
         "beats": [beat.to_json() for beat in found.beats],
         "released": released_rows(found.usable_until_ms),
@@ -92,6 +95,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"freshness  {_FRESHNESS[found.freshness]}",
     ]
     lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    lines += held.lines()
     lines += found.lease_lines(now_ns())
     lines += [f"heartbeat  {beat.text()}" for beat in found.beats]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
