@@ -11,7 +11,6 @@ from . import _core
 from ._story_feed import signed_text
 from .drain import is_open
 from .policy import Policy
-from .receipt import iso_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +18,13 @@ class Holdings:
     """What may rest at the venues, as far as reports tell, and what is held.
 
     `open_orders`: how many by agent and instrument. `oldest`: the record that signed the oldest of
-    them. `positions`: instrument, quantity (below 0: short) and time. `feeders`: the last sequence
+    them. `positions`: instrument and quantity (below 0: short). `feeders`: the last sequence
     of reports that was taken, by key.
     """
 
     open_orders: Mapping[tuple[str, str], int]
     oldest: int | None
-    positions: tuple[tuple[str, str, int], ...]
+    positions: tuple[tuple[str, str], ...]
     feeders: Mapping[int, int]
 
     def to_json(self) -> dict[str, Any]:
@@ -40,8 +39,7 @@ class Holdings:
                 ],
             },
             "positions": [
-                {"instrument": name, "quantity": quantity, "time": iso_time(time_ns)}
-                for name, quantity, time_ns in self.positions
+                {"instrument": name, "quantity": quantity} for name, quantity in self.positions
             ],
             "feeders": [
                 {"key": key, "sequence": sequence} for key, sequence in self.feeders.items()
@@ -56,8 +54,8 @@ class Holdings:
             count = sum(self.open_orders.values())
             found.append(f"open       {count} orders ({by}), the oldest of record {self.oldest}")
         found += [
-            f"position   {name}: {quantity}, known at {iso_time(time_ns)}"
-            for name, quantity, time_ns in self.positions
+            f"position   {name}: {quantity} is known to be held"
+            for name, quantity in self.positions
         ]
         found += [f"feeder     key {key}: reports up to {n}" for key, n in self.feeders.items()]
         return found
@@ -80,7 +78,6 @@ def holdings_of(gate: _core.Gate, policy: Policy | None) -> Holdings:
             (
                 names.get(row.instrument, str(row.instrument)),
                 signed_text(row.mantissa, row.scale),
-                row.time_ns,
             )
             for row in positions
         ),

@@ -155,7 +155,7 @@ def test_a_position_is_stated_and_told(engine: Made, zcp: Any) -> None:
     fed = zcp(["position", "BTCUSDT", "short:0.005", "--json"])
     told = zcp(["audit", "show", str(fed["record"]), "--json"])["positions"][0]
     assert (told["name"], told["quantity"]) == ("BTCUSDT", "-0.005")
-    assert "position   BTCUSDT: -0.005, known at" in zcp(["status"])
+    assert "position   BTCUSDT: -0.005 is known" in zcp(["status"])
 
 
 def test_a_contradiction_halts_the_agent_and_is_told_in_words(engine: Made, zcp: Any) -> None:
