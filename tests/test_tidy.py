@@ -24,7 +24,7 @@ PAGE_COLUMNS_MAX = 120
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
 # One module has to bind the whole interface: a second one would carry its own copy of the core.
-FILE_LINES_MAX_OF = {"python/sentinel/_core.pyx": 850}
+FILE_LINES_MAX_OF = {"python/sentinel/_core.pyx": 860}
 
 # Calls that core/src may not make, and why. A file that has a reason is listed below.
 BANNED_CALLS = {

@@ -485,6 +485,11 @@ cdef _state(const sentinel_state *s):
     )
 
 
+cdef dict _feeders(const sentinel_state *s):
+    return {s.feeders[i].key: s.feeders[i].sequence
+            for i in range(SENTINEL_FEEDERS_MAX) if s.feeders[i].key}
+
+
 cdef tuple _book(const sentinel_state *s):
     cdef const uint8_t *base = <const uint8_t *>s
     cdef const sentinel_agent_state *agents = <const sentinel_agent_state *>(base + s.agents)
@@ -606,13 +611,9 @@ cdef class Gate:
             return _book(sentinel_gate_state(self.context))
 
     def feeders(self):
-        cdef const sentinel_state *s
-        cdef uint32_t i
         with self.lock:
             self._live()
-            s = sentinel_gate_state(self.context)
-            return {s.feeders[i].key: s.feeders[i].sequence
-                    for i in range(SENTINEL_FEEDERS_MAX) if s.feeders[i].key}
+            return _feeders(sentinel_gate_state(self.context))
 
     def policy(self):
         cdef const sentinel_view *view

@@ -45,11 +45,9 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     cli = Cli.of(directory, json)
     installed = cli.installed()
     context = restore(cli.directory)
-    part = context.policy()
-    policy = installed.policy() if part is not None else None
+    policy = installed.policy() if context.policy() is not None else None
     found = status_of(installed, context.state(), policy, now_ns())
-    asked = _asked(context.state())
-    held = holdings_of(context, policy)
+    asked, held = _asked(context.state()), holdings_of(context, policy)
     synced: int | None = None
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
@@ -95,8 +93,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"freshness  {_FRESHNESS[found.freshness]}",
     ]
     lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
-    lines += held.lines()
-    lines += found.lease_lines(now_ns())
+    lines += [*held.lines(), *found.lease_lines(now_ns())]
     lines += [f"heartbeat  {beat.text()}" for beat in found.beats]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
