@@ -10,7 +10,7 @@ from tests.model.book import Entry, Feed
 from tests.model.core_gate import FEED_EXECUTION, FEED_POSITION, FEEDERS
 from tests.model.names import INT64_MAX, POLICY_REPORT, Unit
 from tests.model.orders import some_holding
-from tests.model.policies import at_scale, chance, padded
+from tests.model.policies import chance, padded
 from tests.model.reports import ENDED, Report, Status
 from tests.model.tables import Decimal
 
@@ -169,10 +169,13 @@ def some_price(
 
 def some_fill(run: GateRun, order: reports.Order, most: Decimal) -> tuple[Status, Decimal]:
     rng = run.rng
-    filled = at_scale(order.filled, min(18, max(most.scale, reports.digits(order.filled))))
+    exact = reports.digits(order.filled)
+    finer = max(exact, most.scale)
+    scale = finer if order.filled * 10**finer < INT64_MAX else exact
+    filled = Decimal(int(order.filled * 10**scale), scale)
     if order.status in ENDED:
         status = order.status if chance(rng, 93) else Status.CANCELLED
-        more = Decimal(filled.mantissa + 1, filled.scale)
+        more = Decimal(min(INT64_MAX, filled.mantissa + 1), filled.scale)
         return status, filled if chance(rng, 96) else more
     draw = rng.randrange(100)
     if draw < 20 or (draw < 24 and not filled.mantissa):  # no more than it was
@@ -187,7 +190,7 @@ def some_fill(run: GateRun, order: reports.Order, most: Decimal) -> tuple[Status
         return rng.choice((Status.FILLED, Status.FILLED, Status.PARTLY_FILLED)), most
     low, high = reports.exactly(filled), reports.exactly(most)
     part = low + (high - low) * Fraction(rng.randint(1, 9), 10) if high > low else low
-    some = Decimal(int(part * 10**most.scale), most.scale)
+    some = Decimal(min(INT64_MAX, int(part * 10**most.scale)), most.scale)
     if reports.exactly(some) < low or not some.mantissa:
         return (rng.choice(FILLS), filled) if filled.mantissa else (Status.ACKNOWLEDGED, ZERO)
     return rng.choice(FILLS), some
