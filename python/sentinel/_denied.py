@@ -43,8 +43,12 @@ _STOPS: Final = (
 _SUMS: Final = (Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 
 
-def denial(policy: Policy | None, agent: int, order: Order, outcome: Outcome) -> PolicyDenied:
-    """The exception for a denied order; `policy` is the one that judged it, where there is one."""
+def denial(
+    policy: Policy | None, agent: int, order: Order, outcome: Outcome, cause: str = ""
+) -> PolicyDenied:
+    """The exception for a denied order; `policy` is the one that judged it, where there is one.
+    `cause`: what is known better than the advice.
+    """
     codes = [REASON_CODE.get(n, str(n)) for n in range(128) if outcome.reasons >> n & 1]
     failed: list[FailedConstraint] = []
     advice: Advice | None = None
@@ -65,7 +69,7 @@ def denial(policy: Policy | None, agent: int, order: Order, outcome: Outcome) ->
         failed=failed,
         reasons=codes,
         number=outcome.reason,
-        cause=advice.cause if advice is not None else "",
+        cause=cause or (advice.cause if advice is not None else ""),
         next_step=advice.next_step if advice is not None else "",
     )
 

@@ -149,6 +149,18 @@ REPORT: Final = Layout(
     "report", 64, "agent:I status:B _:3 action_id:Q filled:D price:D time_ns:q _:8"
 )
 HEARTBEAT: Final = Layout("heartbeat", 32, "agent:I _:4 iterations:Q running_since_ns:q _:8")
+ASK: Final = Layout(
+    "ask",
+    200,
+    "engine_id32:32s nonce32:32s epoch:Q count:Q hash32:32s start_hash32:32s known_count:Q"
+    " known_hash32:32s spent:q flags:I _:4",
+)
+GRANT: Final = Layout(
+    "grant",
+    160,
+    "nonce32:32s epoch:Q known_epoch:Q known_count:Q known_hash32:32s known_record_end:Q"
+    " known_spend_end:q count:Q hash32:32s record_end:Q spend_end:q",
+)
 POSITION: Final = Layout("position", 32, "instrument:I _:4 quantity:D time_ns:q")
 AUTO_STOP: Final = Layout(
     "auto_stop",
@@ -202,6 +214,7 @@ _PREFIX: Final = {
     FrameKind.POLICY: "sentinel-policy-v1",
     FrameKind.COMMAND: "sentinel-command-v1",
     FrameKind.FEED: "sentinel-feed-v1",
+    FrameKind.GRANT: "sentinel-grant-v1",
 }
 
 

@@ -15,6 +15,7 @@ that means.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -48,10 +49,11 @@ from ._status import Status as StatusCode
 from ._stops import Stop, target_of
 from ._types import Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
-from .errors import EngineHalted, SigningFailed, UsageError, raise_status
+from .errors import EngineHalted, SentinelError, SigningFailed, UsageError, raise_status
 from .order import from_json
 from .pending import OrderPending, Waiting, pending
 from .policy import Policy, compile_policy, decode_policy
+from .witness import Client, check_url, configured
 
 __all__ = [
     "HttpRequest",
@@ -148,9 +150,14 @@ class Signer:
     """An engine's one writer in this process. Its methods may be called from any thread."""
 
     def __init__(
-        self, installed: Installed, engine: _core.Engine, unlock: Callable[[], bytes]
+        self,
+        installed: Installed,
+        engine: _core.Engine,
+        unlock: Callable[[], bytes],
+        witness: str | None = None,
     ) -> None:
         """Use `Signer.open`."""
+        self._witness = Client(engine, witness)
         self._installed = installed
         self._engine = engine
         self._unlock = unlock
@@ -172,6 +179,7 @@ class Signer:
         passphrase_file: str | PathLike[str] | None = None,
         durability: str = "write",
         now_ns: int | None = None,
+        witness: str | None = None,
     ) -> Self:
         """Becomes the writer of an engine.
 
@@ -180,10 +188,15 @@ class Signer:
         "fsync" (survives the machine). Raises EngineLocked when another process is the writer,
         KeyFileError, StorageError, AuditError. A log that is damaged opens halted: `status()`
         says why, and there are no sessions.
+
+        `witness`: where the witness is that the authority names, such as http://127.0.0.1:8700;
+        default: what `zcp witness use` wrote. One that is down keeps nothing from opening: orders
+        are refused `grant_exhausted`.
         """
         if durability not in _DURABILITY:
             raise UsageError(f"durability: {durability!r} is none of {', '.join(_DURABILITY)}")
         installed = Installed(engine_dir(directory))
+        url = configured(installed.directory) if witness is None else check_url(witness)
 
         def unlock() -> bytes:
             if passphrase is None:
@@ -193,11 +206,20 @@ class Signer:
         engine = _core.Engine.open(
             installed.directory, unlock(), _now(now_ns), durability=_DURABILITY[durability]
         )
-        return cls(installed, engine, unlock)
+        made = cls(installed, engine, unlock, url)
+        if not engine.open_status:
+            made._witness.try_ask(now_ns)
+        return made
 
     def close(self, now_ns: int | None = None) -> None:
-        """Records what is pending, takes a snapshot, wipes the keys. Safe to call again."""
+        """Records what is pending, takes a snapshot, wipes the keys. Safe to call again.
+
+        A grant that is left is given back to the witness.
+        """
         with self._lock:
+            with contextlib.suppress(SentinelError):  # Closed already; or it counts as used.
+                if not self._witness.error:
+                    self._witness.ask(now_ns, final=True)
             self._engine.close(_now(now_ns))
 
     def __enter__(self) -> Self:
@@ -266,6 +288,7 @@ class Signer:
         # One turn for id, time and signature: a thread that took the first two and then waited
         # would fall behind the window of ids, or let the clock seem to step back.
         with self._lock:
+            self._witness.before_order(now_ns)
             taken = self._take_id(session.agent, action_id)
             packed = order.pack(agent=session.agent, action_id=taken)
             outcome = self._engine.sign(session, packed, _now(now_ns))
@@ -318,7 +341,8 @@ class Signer:
                 if halted == StatusCode.USAGE_STATE
                 else "",
             )
-        return denial(self._policy_now(), agent, order, outcome)
+        cause = self._witness.error if outcome.reason == Reason.GRANT else ""
+        return denial(self._policy_now(), agent, order, outcome, cause)
 
     # ---- Receipts, status -------------------------------------------------
 
@@ -350,11 +374,22 @@ class Signer:
         """Applies what other processes handed in. Every `sign` does this first by itself."""
         with self._lock:
             self._engine.spool(_now(now_ns))
+            if self._engine.is_held:
+                self._witness.try_ask(now_ns)
 
     def take(self, frame: bytes, *, now_ns: int | None = None) -> int:
         """Takes a frame that was signed elsewhere (a heartbeat); the number of its record."""
         with self._lock:
             return self._engine.take(frame, _now(now_ns))
+
+    def _confirmed(self, frame: bytes, now_ns: int) -> int:
+        """Takes what people rely on; the number of its record, once a witness confirmed it.
+
+        Raises WitnessError where it did not: the frame is taken, and in force.
+        """
+        record = self._engine.take(frame, now_ns)
+        self._witness.ask(now_ns)
+        return record
 
     @property
     def installed(self) -> Installed:
@@ -438,7 +473,7 @@ class Signer:
             )
             frame = authorities.sign(FrameKind.COMMAND, part)
             keep_text(self._installed.directory, reason)
-            return self._engine.take(frame, now)
+            return self._confirmed(frame, now)
 
     def load_policy(
         self,
@@ -463,9 +498,9 @@ class Signer:
             keys = [key.info for key in public_keys(self._installed.directory)]
             part = compile_policy(source, terms, keyring=keys, file=file, base=base)
             frame = authorities.sign(FrameKind.POLICY, part)
-            self._engine.take(frame, now)
             text = source if isinstance(source, str) else source.decode()
             keep_text(self._installed.directory, text)
+            self._confirmed(frame, now)
             return wanted
 
     def feed_marks(

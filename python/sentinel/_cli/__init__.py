@@ -36,6 +36,7 @@ from . import (
     _status,
     _venue,
     _verify,
+    _witness,
 )
 from ._secrets import refuse_secrets
 from ._shared import fail
@@ -72,6 +73,7 @@ for module in (
     _audit,
     _verify,
     _venue,
+    _witness,
     _bench,
     _completion,
 ):

@@ -36,7 +36,7 @@ from ..errors import (
     SentinelError,
     UsageError,
 )
-from ._shared import Cli, await_ticket, now_ns
+from ._shared import Cli, await_ticket, confirm_by_witness, now_ns
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Copies that were signed apart.")]
 PublicOption = Annotated[
@@ -218,6 +218,7 @@ def _hand_over(cli: Cli, raw: bytes, wait: float) -> dict[str, Any]:
         return {"record": None, "applied": False, "ticket": ticket}
     try:
         engine.spool(now_ns())
+        confirm_by_witness(cli, engine)
         return await_ticket(cli, ticket, 0.0)
     finally:
         engine.close(now_ns())

@@ -184,6 +184,9 @@ def resume(
     instrument: InstrumentOption = None,
     severity: SeverityOption = 0,
     wait: WaitOption = WAIT_SECONDS,
+    gap: Annotated[
+        bool, typer.Option("--gap", help="Accept that records which a witness confirmed are lost.")
+    ] = False,
     key: KeyOption = None,
     ack: AckOption = None,
     directory: DirOption = None,
@@ -191,7 +194,7 @@ def resume(
     json: JsonOption = False,
 ) -> None:
     """Lift a halt or drain of one node, venue or instrument. Resuming the firm also lifts a halt
-    of the engine's own.
+    of the engine's own. With --gap: lift the halt of an old copy, whose gap a witness named.
 
     Examples:
 
@@ -203,6 +206,15 @@ def resume(
     """
     cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
+    if gap:
+        if any(on):
+            raise UsageError("--gap is about the engine", next_step="name nothing else with it")
+        result = must_be_applied(_accept_gap(cli, reason, wait, key))
+        lines = [f"accepted: {result['gap']} are lost (record {result['record']})"]
+        if known := tell_ack(cli, result, ack):
+            lines.append(known[0])
+        cli.emit(result, "\n".join(lines))
+        return
     result = must_be_applied(_command(cli, Command.RESUME, on, reason, severity, wait, key))
     lines = [f"resumed: {result['scope']} (record {result['record']})"]
     if known := tell_ack(cli, result, ack):
@@ -255,6 +267,30 @@ def signed_by(installed: Installed, key: Path, passphrase: bytes, part: bytes) -
             next_step=f"zcp command draft {label(draft.verb)}, which {need.k} sign; then submit",
         )
     return signed.raw
+
+
+def _accept_gap(cli: Cli, reason: str, wait: float, key: Path | None) -> dict[str, Any]:
+    installed = cli.installed()
+    grant = restore(cli.directory).state().grant
+    if not grant.gap_to:
+        raise UsageError(
+            "no records are missing, as far as a witness told", next_step="zcp status says more"
+        )
+    part = _layout.command(
+        *(Command.RESUME, 0, reason, installed.terms(now_ns(), now_ns() - ISSUED_BEFORE_NS)),
+        scope=Scope.ENGINE,
+        record=grant.gap_to,
+        record_hash=grant.gap_hash,
+    )
+    if key is not None:
+        frame = signed_by(installed, key, cli.passphrase(), part)
+    else:
+        frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
+    keep_text(cli.directory, reason)
+    gap = f"records {grant.gap_from} to {grant.gap_to - 1}"
+    return {"verb": "resume", "gap": gap, "reason": reason} | deliver(
+        cli, frame, wait=wait, confirm=False
+    )
 
 
 def _command(

@@ -19,6 +19,7 @@ from .. import _core
 from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
+from ..witness import Client, WitnessError, configured
 
 EXIT_STATUSES: Final = {
     0: "done",
@@ -174,14 +175,17 @@ def describe_constraint(constraint: Any) -> dict[str, Any]:
     return {name: getattr(constraint, name) for name in names}
 
 
-def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -> dict[str, Any]:
+def deliver(
+    cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False, confirm: bool = True
+) -> dict[str, Any]:
     """Brings a signed frame to the engine; the number of its record, and by which way.
 
     `ack`, where there is one: the engine's acknowledgement of a command, verified.
 
     Through the spool when another process is the writer, else as the writer. `spool_first`
-    (a halt): it is in the spool, and binds, before anything else is tried. Raises EngineLocked
-    when the writer has not applied it in time.
+    (a halt): it is in the spool, and binds, before anything else is tried. `confirm`: a witness,
+    where the authority asks for one, confirms it. Raises EngineLocked when the writer has not
+    applied it in time.
     """
     ticket = _core.spool_submit(cli.directory, frame) if spool_first else None
     try:
@@ -194,11 +198,30 @@ def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -
         if ticket is None:
             record = engine.take(frame, now_ns())
             found = ack_of_answer(engine.ack() or b"", cli.installed().genesis)
+            if confirm and not confirm_by_witness(cli, engine):
+                found = None
             return {"record": record, "applied": True} | ({"ack": found} if found else {})
         engine.spool(now_ns())
+        confirm_by_witness(cli, engine)
         return await_ticket(cli, ticket, 0.0)
     finally:
         engine.close(now_ns())
+
+
+def confirm_by_witness(cli: Cli, engine: _core.Engine) -> bool:
+    """False, and a remark, where a witness is needed and did not confirm what was taken: that is
+    in force either way, but it is not known to outlive this disk.
+    """
+    if not engine.needs_witness or engine.state().grant.gap_to:
+        return True
+    try:
+        witness = Client(engine, configured(cli.directory))
+        witness.ask()
+        witness.ask(final=True)  # Nothing is signed here: the grant is given back.
+    except WitnessError as error:
+        cli.warn(f"in force, but not confirmed: {error}")
+        return False
+    return True
 
 
 def await_ticket(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:

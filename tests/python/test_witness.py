@@ -1,0 +1,423 @@
+"""Witnesses on the loopback: old copies halt, second engines end, liars are not believed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import LIMIT, MARKS, PASSPHRASE, Made, make_engine
+from people_desk import Desk, make_desk
+
+from sentinel import Message, PolicyDenied, Signer, _layout
+from sentinel import _witness_store as store
+from sentinel._authority_edit import Change, Wish, apply
+from sentinel._enums import Power
+from sentinel._frame import FrameKind, parse_authority, unsafe_parse_frame
+from sentinel._people import Person, person_id
+from sentinel.audit import replay, restore, verify_log
+from sentinel.config import AuthorityRing
+from sentinel.errors import ConfigError, EngineHalted, EngineLocked, UsageError, VerificationFailed
+from sentinel.witness import Server, WitnessError, configure
+
+LIGHT = (1, 8192)
+
+
+@contextlib.contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def witness_at(place: Path, records: int = 100, spend: int = 1_000_000) -> Iterator[str]:
+    witness = store.Witness(place, PASSPHRASE, records, spend)
+    try:
+        with serving(Server(witness, "127.0.0.1:0")) as url:
+            yield url
+    finally:
+        witness.close()
+
+
+def name_witness(made: Made, person: Person, now_ns: int) -> bytes:
+    """The authority bundle that makes the engine need this witness."""
+    with made.open() as signer:
+        before = parse_authority(
+            unsafe_parse_frame(signer.installed.authority(), FrameKind.AUTHORITY).payload
+        )
+        wish = Wish("add", person.name, person=person, powers=frozenset({Power.WITNESS}))
+        after = apply(Change.of(before), [wish], now_ns, ())
+        part = after.part(signer.installed.terms(2, now_ns - 10**9))
+        frame = AuthorityRing.open(made.directory, PASSPHRASE).sign(FrameKind.AUTHORITY, part)
+        signer.take(frame)
+    return frame
+
+
+@pytest.fixture
+def place(tmp_path: Path, engine: Made) -> Path:
+    """A witness directory; the engine is pinned, and needs this witness."""
+    path = tmp_path / "witness"
+    person = store.init(path, "witness", PASSPHRASE, LIGHT)
+    store.pin(path, (engine.directory / "genesis").read_bytes())
+    name_witness(engine, person, time.time_ns())
+    return path
+
+
+def open_with(directory: Path, url: str | None) -> Signer:
+    return Signer.open(directory, passphrase=PASSPHRASE, witness=url)
+
+
+def says(signer: Signer) -> str:
+    try:
+        signer.session("maker").sign(Message(text="x"))
+    except PolicyDenied as denied:
+        return denied.reason
+    except EngineHalted:
+        return "halted"
+    return "allowed"
+
+
+def why(signer: Signer) -> str:
+    with pytest.raises(PolicyDenied) as caught:
+        signer.session("maker").sign(Message(text="x"))
+    assert caught.value.reason == "grant_exhausted"
+    return caught.value.diagnostics()
+
+
+def kept(place: Path) -> store.Kept:
+    (entry,) = store.entries(place).values()
+    return entry
+
+
+def check(directory: Path) -> None:
+    assert not verify_log(directory).findings
+    assert not list(replay(directory).differences)
+
+
+def test_grants_are_asked_for_and_given_back(engine: Made, place: Path) -> None:
+    with witness_at(place, records=3) as url:
+        with open_with(engine.directory, url) as signer:
+            assert [says(signer) for _ in range(9)] == ["allowed"] * 9
+            assert signer.status().freshness == "confirmed"
+            assert kept(place).count > 0
+        given = kept(place)
+        assert given.record_end == given.count  # closed cleanly: nothing is left
+        with open_with(engine.directory, url) as signer:
+            assert says(signer) == "allowed"
+            assert kept(place).epoch > given.epoch
+    check(engine.directory)
+
+
+def test_a_grant_of_one_record_confirms_each(engine: Made, place: Path) -> None:
+    with witness_at(place, records=1) as url, open_with(engine.directory, url) as signer:
+        for _ in range(4):
+            before = kept(place).count
+            assert says(signer) == "allowed"
+            state = signer._engine.state()
+            assert state.record_count == state.grant.record_end
+            assert kept(place).count >= before
+        assert kept(place).count + 2 == signer._engine.state().record_count
+
+
+def test_money_runs_out_too(engine: Made, place: Path) -> None:
+    with witness_at(place, spend=600) as url, open_with(engine.directory, url) as signer:
+        signer.feed_marks(MARKS)
+        maker = signer.session("maker")
+        with pytest.raises(PolicyDenied) as caught:  # 650 USD
+            maker.sign(LIMIT)
+        assert caught.value.reason == "grant_exhausted"
+        for _ in range(3):  # 390 USD each: more than half of the grant
+            maker.sign({**LIMIT, "quantity": "0.006"})
+
+
+def test_a_witness_that_is_down_is_named(engine: Made, place: Path) -> None:
+    with witness_at(place, records=4) as url:
+        signer = open_with(engine.directory, url)
+        assert says(signer) == "allowed"
+    with signer:
+        assert says(signer) == "allowed"  # within the grant
+        while says(signer) == "allowed":
+            pass
+        assert f"the witness {url}" in why(signer)
+        with pytest.raises(WitnessError, match="witness"):
+            signer.halt("a halt binds without a witness")
+        assert signer.status().stops
+    started = time.monotonic()
+    with open_with(engine.directory, url) as signer:
+        assert signer.status().freshness == "unproven"
+        assert says(signer) == "kill_switch"
+    assert time.monotonic() - started < 10
+    check(engine.directory)
+
+
+def test_without_an_address_the_error_says_so(engine: Made, place: Path) -> None:
+    with open_with(engine.directory, None) as signer:
+        assert "none is named" in why(signer)
+        assert "zcp witness use" in why(signer)
+    with witness_at(place) as url:
+        configure(engine.directory, url)
+        with open_with(engine.directory, None) as signer:
+            assert says(signer) == "allowed"
+    with pytest.raises(UsageError):
+        open_with(engine.directory, "https://127.0.0.1")
+
+
+def test_a_silent_witness_does_not_hold_the_engine_up(engine: Made, place: Path) -> None:
+    over = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            over.wait(60)
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Silent)) as url:
+        started = time.monotonic()
+        with open_with(engine.directory, url) as signer:
+            assert "timed out" in why(signer)
+        assert time.monotonic() - started < 30
+        over.set()
+
+
+# ---- Show 2 -------------------------------------------------------------------------------------
+
+HALT_AND_DIE = """
+import os, signal, sys
+from sentinel import Message, Signer
+signer = Signer.open(sys.argv[1], passphrase="correct horse", witness=sys.argv[2] or None)
+signer.session("maker").sign(Message(text="x"))
+signer.halt("stop")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def halt_and_die(directory: Path, url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HALT_AND_DIE, directory, url], env=os.environ, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_a_halt_outlives_kill_9_and_a_start_without_a_witness_is_unproven(engine: Made) -> None:
+    halt_and_die(engine.directory, "")
+    with engine.open() as signer:
+        assert says(signer) == "kill_switch"
+        assert signer.status().freshness == "unproven"
+
+
+def test_yesterdays_copy_starts_halted_and_names_the_gap(
+    engine: Made, place: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    with witness_at(place) as url:
+        with open_with(engine.directory, url) as signer:
+            assert says(signer) == "allowed"
+        shutil.copytree(engine.directory, copy)
+        halt_and_die(engine.directory, url)
+        with open_with(engine.directory, url) as signer:
+            assert says(signer) == "kill_switch"
+        head = kept(place)
+        with open_with(copy, url) as signer:
+            assert says(signer) == "halted"
+            assert signer.status().freshness == "gap"
+            assert f" to {head.count - 1} were confirmed" in signer._witness.error
+            with pytest.raises(EngineHalted, match="not here"):
+                signer.session("maker").sign(Message(text="x"))
+        # A restart lifts nothing, nor does a resume of the firm.
+        with open_with(copy, url) as signer:
+            with contextlib.suppress(WitnessError):
+                signer.resume("a resume of the firm")
+            assert says(signer) == "halted"
+        assert kept(place) == replace(head, sequence=kept(place).sequence)
+    check(copy)
+
+
+def test_two_copies_the_second_epoch_wins(engine: Made, place: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with witness_at(place, records=2) as url, open_with(engine.directory, url) as first:
+        shutil.copytree(engine.directory, copy)  # as it runs, with the grant of its epoch
+        with open_with(copy, url) as second:
+            assert says(second) == "allowed"
+            answers = [says(first) for _ in range(4)]
+            assert set(answers[:2]) <= {"allowed", "halted"}
+            assert answers[2:] == ["halted"] * 2  # at most its grant, and never again
+            assert "were confirmed" in first._witness.error
+            assert [says(second) for _ in range(5)] == ["allowed"] * 5
+
+
+def test_a_copy_that_lacks_the_confirmed_start_halts(
+    engine: Made, place: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    with witness_at(place, records=2) as url:
+        with open_with(engine.directory, url) as signer:
+            assert says(signer) == "allowed"
+        shutil.copytree(engine.directory, copy)
+        with open_with(engine.directory, url) as first:
+            with open_with(copy, url) as second:
+                assert says(second) == "halted"
+            assert [says(first) for _ in range(5)] == ["allowed"] * 5
+
+
+# ---- Liars --------------------------------------------------------------------------------------
+
+Lie = Callable[[dict[str, Any]], None]
+
+
+def older(grant: dict[str, Any]) -> None:
+    grant.update(known_count=grant["known_count"] - 1)
+
+
+LIES: dict[str, Lie] = {
+    "nonce": lambda grant: grant.update(nonce32=bytes(32)),
+    "epoch": lambda grant: grant.update(epoch=grant["epoch"] + 1),
+    "head": lambda grant: grant.update(hash32=b"\1" * 32),
+    "older head": older,
+}
+
+
+@pytest.mark.parametrize("lie", [*LIES, "engine", "key"])
+def test_a_witness_that_lies_is_not_believed(
+    lie: str, engine: Made, place: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    with witness_at(place) as url, open_with(engine.directory, url) as signer:
+        assert says(signer) == "allowed"
+    if lie == "key":
+        other = tmp_path / "other"
+        store.init(other, "witness", PASSPHRASE, LIGHT)
+        shutil.copytree(place / "engines", other / "engines", dirs_exist_ok=True)
+        place = other
+    elif lie == "engine":
+        made = make_engine(tmp_path / "foreign", policy=None)
+        raw = (made.directory / "genesis").read_bytes()
+        honest_frame = store.Witness._frame
+        genesis = store.parse_genesis(raw)
+        monkeypatch.setattr(
+            store.Witness,
+            "_frame",
+            lambda self, _genesis, *rest: honest_frame(self, genesis, *rest),
+        )
+    else:
+        honest = store.answer
+
+        def answer(*given: Any) -> tuple[store.Kept, dict[str, Any]]:
+            after, grant = honest(*given)
+            LIES[lie](grant)
+            return after, grant
+
+        monkeypatch.setattr(store, "answer", answer)
+    with witness_at(place) as url, open_with(engine.directory, url) as signer:
+        assert f"the witness {url}" in why(signer)
+    check(engine.directory)
+
+
+# ---- The program --------------------------------------------------------------------------------
+
+
+def question(**fields: Any) -> dict[str, Any]:
+    blank = {"nonce32": bytes(32), "start_hash32": bytes(32), "hash32": bytes(32), "flags": 0}
+    known = {"known_count": 0, "known_hash32": bytes(32), "spent": 0}
+    return blank | known | {"epoch": 1, "count": 5} | fields
+
+
+def test_what_is_kept_never_goes_back() -> None:
+    first, grant = store.answer(store.Kept(""), question(), 10, 7)
+    assert (first.epoch, first.count, grant["record_end"], grant["spend_end"]) == (1, 5, 16, 7)
+    for asked in (
+        question(),  # does not know of the first
+        question(known_count=5, count=4),
+        question(known_count=5, epoch=1, start_hash32=b"\1" * 32),
+        question(known_count=5, epoch=0),
+        question(known_count=5, epoch=2, known_hash32=b"\1" * 32),
+    ):
+        after, grant = store.answer(first, asked, 10, 7)
+        assert after == first
+        assert grant.get("count") is None
+        assert (grant["known_epoch"], grant["known_count"]) == (1, 5)
+    after, grant = store.answer(first, question(known_count=5, epoch=2, count=6), 1, 7)
+    assert (grant["known_record_end"], after.record_end, after.record_granted) == (16, 16, 8)
+    after, grant = store.answer(after, question(known_count=6, epoch=2, count=7, flags=1), 1, 7)
+    assert (after.record_end, grant["record_end"]) == (7, 7)
+
+
+def test_only_a_pinned_engine_that_signs_is_answered(engine: Made, place: Path) -> None:
+    with engine.open() as signer, contextlib.closing(store.Witness(place, PASSPHRASE)) as witness:
+        ask, signature = signer._engine.ask()
+        for bad in (ask + bytes(64), ask[:-1] + signature, b"\1" + ask[1:] + signature):
+            with pytest.raises(VerificationFailed):
+                witness.grant(bad)
+        before = kept(place)
+        assert before.count == 0
+        frame = unsafe_parse_frame(witness.grant(ask + signature), FrameKind.GRANT)
+        assert frame.proofs[0].key == person_id("witness")
+        assert _layout.GRANT.unpack(frame.payload)["count"] == kept(place).count
+        with pytest.raises(EngineLocked):
+            store.Witness(place, PASSPHRASE)
+        with pytest.raises(UsageError):
+            store.pin(place, (engine.directory / "genesis").read_bytes())
+        (path,) = (place / "engines").iterdir()
+        path.write_text("{}")
+        with pytest.raises(ConfigError):
+            witness.grant(ask + signature)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: Any, monkeypatch: Any) -> Desk:
+    return make_desk(tmp_path, capsys, monkeypatch)
+
+
+def test_the_commands(desk: Desk, tmp_path: Path) -> None:
+    place = str(tmp_path / "w")
+    done = desk.run("witness", "init", place, "--environment", "test", "--json")
+    assert done.status == 0, done.err
+    assert done.json()["public_key"] == Person.read(tmp_path / "w" / "witness.pub").public_key.hex()
+    assert desk.run("witness", "init", place, "--environment", "test").status == 2
+    assert "no engine yet" in desk.run("witness", "status", place).out
+    assert desk.run("witness", "pin", place, str(desk.engine)).status == 0
+    made = Made(desk.engine, None, 0)  # type: ignore[arg-type]
+    name_witness(made, Person.read(tmp_path / "w" / "witness.pub"), time.time_ns())
+    with witness_at(tmp_path / "w") as url:
+        assert desk.at("witness", "use", "nonsense").status == 2
+        assert desk.at("witness", "use", url).status == 0
+        done = desk.at("halt", "--reason", "test")
+        assert done.status == 0, done.err
+        assert "not confirmed" not in done.err
+        (row,) = desk.run("witness", "status", place, "--json").json()["engines"]
+        assert row["records"] == row["record_end"] > 0
+        assert "records confirmed" in desk.run("witness", "status", place).out
+        assert desk.at("resume", "--reason", "test").status == 0
+        assert desk.at("resume", "--gap", "--reason", "none").status == 2
+        # An old copy, and people who accept what it lost.
+        shutil.copytree(desk.engine, tmp_path / "old")
+        for _ in range(2):
+            assert desk.at("halt", "--reason", "more").status == 0
+        shutil.rmtree(desk.engine)
+        (tmp_path / "old").rename(desk.engine)
+        with made.open() as signer:
+            assert signer.status().freshness == "gap"
+        assert desk.at("resume", "--gap", "--scope", "firm", "--reason", "x").status == 2
+        done = desk.at("resume", "--gap", "--reason", "the disk is lost", "--json")
+        assert done.status == 0, done.err
+        assert restore(desk.engine).state().halted == 0
+        with made.open() as signer:
+            assert signer.status().freshness == "confirmed"
+    done = desk.at("halt", "--reason", "no witness")
+    assert "not confirmed" in done.err
+    assert "halt" in json.dumps(desk.at("status", "--json").json()["stops"])
+    check(desk.engine)
