@@ -26,6 +26,10 @@ _DOES: Final = {
     Command.REJECT: "says no to the pending order of record {record}: it is refused for good",
     Command.LEASE: "the engine may go on signing until {until}; it lifts no halt and no drain",
 }
+_GAP: Final = (
+    "accepts that records up to {last}, which a witness confirmed, are lost: the engine goes on"
+    " from this older copy"
+)
 _FIRM: Final = "; of the firm, a halt of the engine's own is lifted too"
 
 
@@ -64,6 +68,8 @@ def target_text(draft: Draft, public: Public | None) -> tuple[str, str]:
 def does_text(draft: Draft, public: Public | None, need: Need | None) -> str:
     """What a command does."""
     fields = draft.command
+    if draft.verb is Command.RESUME and fields["scope"] == Scope.ENGINE:
+        return _GAP.format(last=fields["record"] - 1)
     kind, name = target_text(draft, public)
     k, n = "k", "n"
     if public is not None and need is not None and need.power is not None:
@@ -115,7 +121,7 @@ def tell(
             "severity": draft.command["severity"],
             "until": _time(draft.command["until_ns"]) if draft.command["until_ns"] else None,
         }
-        if draft.verb in (Command.APPROVE, Command.REJECT):
+        if draft.command["record"]:
             digest: Any = draft.command["record_hash32"]
             rows.append(("record hash", digest.hex()))
             data |= {"record": draft.command["record"], "record_hash": digest.hex()}

@@ -382,6 +382,16 @@ def desk(tmp_path: Path, capsys: Any, monkeypatch: Any) -> Desk:
     return make_desk(tmp_path, capsys, monkeypatch)
 
 
+def lose_records(desk: Desk, *key: str) -> None:
+    """An old copy of the engine's directory takes the place of the newest."""
+    old = desk.top / "old"
+    shutil.copytree(desk.engine, old)
+    for _ in range(2):
+        assert desk.at("halt", "--reason", "more", *key).status == 0
+    shutil.rmtree(desk.engine)
+    old.rename(desk.engine)
+
+
 def test_the_commands(desk: Desk, tmp_path: Path) -> None:
     place = str(tmp_path / "w")
     done = desk.run("witness", "init", place, "--environment", "test", "--json")
@@ -404,11 +414,7 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
         assert desk.at("resume", "--reason", "test").status == 0
         assert desk.at("resume", "--gap", "--reason", "none").status == 2
         # An old copy, and people who accept what it lost.
-        shutil.copytree(desk.engine, tmp_path / "old")
-        for _ in range(2):
-            assert desk.at("halt", "--reason", "more").status == 0
-        shutil.rmtree(desk.engine)
-        (tmp_path / "old").rename(desk.engine)
+        lose_records(desk)
         with made.open() as signer:
             assert signer.status().freshness == "gap"
         assert desk.at("resume", "--gap", "--scope", "firm", "--reason", "x").status == 2
@@ -420,4 +426,34 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
     done = desk.at("halt", "--reason", "no witness")
     assert "not confirmed" in done.err
     assert "halt" in json.dumps(desk.at("status", "--json").json()["stops"])
+    check(desk.engine)
+
+
+def test_two_of_three_accept_a_gap(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    desk = make_desk(tmp_path, capsys, monkeypatch, "--operators", "3", "--resume", "2")
+    person = store.init(tmp_path / "w", "witness", PASSPHRASE, LIGHT)
+    store.pin(tmp_path / "w", (desk.engine / "genesis").read_bytes())
+    made = Made(desk.engine, None, 0)  # type: ignore[arg-type]
+    name_witness(made, person, time.time_ns())
+    no_gap = ("command", "draft", "resume", "--gap", "--reason", "x", "--out", desk.file("x.cmd"))
+    assert desk.at(*no_gap).status == 2
+    with witness_at(tmp_path / "w") as url:
+        assert desk.at("witness", "use", url).status == 0
+        lose_records(desk, "--key", desk.key("operator-3"))
+        with made.open() as signer:
+            assert signer.status().freshness == "gap"
+        last = restore(desk.engine).state().grant.gap_to - 1
+        halt = ("command", "draft", "halt", "--gap", "--reason", "x", "--out", desk.file("x.cmd"))
+        assert desk.at(*halt).status == 2
+        path = desk.draft("resume", "gap.cmd", "--gap")
+        assert f"records up to {last}, which a witness" in desk.away("command", "show", path).out
+        one, two = desk.file("one.cmd"), desk.file("two.cmd")
+        assert desk.sign(path, "operator-1", "one.cmd").status == 0
+        assert desk.at("command", "submit", one).status != 0
+        assert restore(desk.engine).state().grant.gap_to == last + 1
+        assert desk.sign(one, "operator-2", "two.cmd").status == 0
+        done = desk.at("command", "submit", two)
+        assert done.status == 0, done.err
+        with made.open() as signer:
+            assert signer.status().freshness == "confirmed"
     check(desk.engine)

@@ -13,7 +13,7 @@ from .._enums import Command, Environment, Scope, label
 from .._frame import FrameKind
 from .._people import Public
 from .._stops import target_of
-from ..audit import find_record
+from ..audit import find_record, restore
 from ..config import keep_text
 from ..errors import UsageError
 from ..policy import Policy
@@ -87,6 +87,12 @@ def draft(
         str | None,
         typer.Option("--until", help="drain: then it is a halt; lease: its end. A time or a span."),
     ] = None,
+    gap: Annotated[
+        bool,
+        typer.Option(
+            "--gap", help="resume: accept that records which a witness confirmed are lost."
+        ),
+    ] = False,
     severity: SeverityOption = 0,
     valid: ValidOption = "1h",
     public: PublicOption = None,
@@ -104,11 +110,16 @@ def draft(
 
         zcp command draft resume --venue bybit --reason "over" --valid 8h --out bybit.cmd
 
+        zcp command draft resume --gap --reason "the disk is lost" --out gap.cmd
+
         zcp command draft approve --record 812 --reason "known counterparty" --out yes.cmd
     """
     cli = Cli.of(directory, json)
     which, known = _verb(verb, reason, until), public_of(cli, public)
-    on = _scope_of(cli, which, known, (scope, venue, instrument), record, record_hash)
+    if gap:
+        on = _gap_of(cli, which, known, (scope, venue, instrument, record, record_hash))
+    else:
+        on = _scope_of(cli, which, known, (scope, venue, instrument), record, record_hash)
     now = now_ns()
     issued = now - ISSUED_BEFORE_NS
     terms = _layout.FrameTerms(
@@ -183,6 +194,22 @@ def _scope_of(
         raise UsageError("no policy was loaded, so no node has a name")
     scope, target, _ = target_of(policy, *(text or None for text in on))
     return scope, target, 0, bytes(32)
+
+
+def _gap_of(
+    cli: Cli, verb: Command, public: Public, others: tuple[str | int | None, ...]
+) -> tuple[Scope, int, int, bytes]:
+    """The same of a resume that accepts what an old copy lacks."""
+    if verb is not Command.RESUME or any(others):
+        raise UsageError("--gap is about the engine", next_step="draft a resume, and no more")
+    if public.directory is None:
+        raise UsageError("the gap is not known here", next_step="draft it where the engine is")
+    grant = restore(cli.directory).state().grant
+    if not grant.gap_to:
+        raise UsageError(
+            "no records are missing, as far as a witness told", next_step="zcp status says more"
+        )
+    return Scope.ENGINE, 0, grant.gap_to, grant.gap_hash
 
 
 def _record_hash(cli: Cli, public: Public, record: int, text: str | None) -> bytes:
