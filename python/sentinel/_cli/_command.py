@@ -69,6 +69,23 @@ def register(app: typer.Typer) -> None:
     app.add_typer(family, name="command")
 
 
+RecordOption = Annotated[
+    int | None, typer.Option("--record", min=1, help="approve, reject: the pending record.")
+]
+RecordHashOption = Annotated[
+    str | None,
+    typer.Option("--record-hash", help="And its hash, on a machine without the log."),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", help="drain: then it is a halt; lease: its end. A time or a span."),
+]
+GapOption = Annotated[
+    bool,
+    typer.Option("--gap", help="resume: accept that records which a witness confirmed are lost."),
+]
+
+
 def draft(
     verb: Annotated[str, typer.Argument(help="halt, drain, resume, lease, approve or reject.")],
     reason: ReasonOption,
@@ -76,23 +93,10 @@ def draft(
     scope: ScopeOption = None,
     venue: VenueOption = None,
     instrument: InstrumentOption = None,
-    record: Annotated[
-        int | None, typer.Option("--record", min=1, help="approve, reject: the pending record.")
-    ] = None,
-    record_hash: Annotated[
-        str | None,
-        typer.Option("--record-hash", help="And its hash, on a machine without the log."),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", help="drain: then it is a halt; lease: its end. A time or a span."),
-    ] = None,
-    gap: Annotated[
-        bool,
-        typer.Option(
-            "--gap", help="resume: accept that records which a witness confirmed are lost."
-        ),
-    ] = False,
+    record: RecordOption = None,
+    record_hash: RecordHashOption = None,
+    until: UntilOption = None,
+    gap: GapOption = False,
     severity: SeverityOption = 0,
     valid: ValidOption = "1h",
     public: PublicOption = None,
