@@ -176,18 +176,24 @@ class PolicyRun:
         for _ in range(rng.choice((0, 1, 1, 2))):
             order = orders.aimed(rng, self.world, self.state, order, subject, self.now)
             subject = subject_of(policy, order, venue)
-        expected = model.evaluate(policy, self.state, subject, self.now)
         self.core.set_subject(order, subject)
-        found = self.core.evaluate(self.now)
-        if found != expected:
-            raise Disagreement(explain(policy, self.state, order, self.now, expected, found))
+        expected = self.judge(order, subject)
         if expected.verdict == Verdict.PENDING and chance(rng, 50):  # as if it were approved
             expected = expected._replace(verdict=Verdict.ALLOWED)
             self.core.decision.verdict = Verdict.ALLOWED
         if expected.verdict == Verdict.ALLOWED:
             model.debit(policy, self.state, subject, expected, self.now)
             self.core.debit(self.now)
+            self.judge(order, subject)  # the same again: what was debited counts
         self.tally(expected)
+
+    def judge(self, order: Order, subject: value.Subject) -> model.Decision:
+        policy = self.world.policy
+        expected = model.evaluate(policy, self.state, subject, self.now)
+        found = self.core.evaluate(self.now)
+        if found != expected:
+            raise Disagreement(explain(policy, self.state, order, self.now, expected, found))
+        return expected
 
     def tally(self, decision: model.Decision) -> None:
         self.counts["decisions"] += 1
