@@ -305,8 +305,10 @@ class _Chooser:
         if (self._symbols and not _is_like(row, self._symbols)) or _is_like(row, self._exclude):
             return "not asked for"
         if row.kind:
-            return f"of a kind that no policy has ({row.kind})"
-        return f"not trading ({row.state})" if row.state and not self._not_trading else ""
+            return f"of a kind that no policy has ({ascii(row.kind)[1:-1]})"
+        return (
+            f"not trading ({ascii(row.state)[1:-1]})" if row.state and not self._not_trading else ""
+        )
 
     def _is_wanted(self, terms: Terms) -> bool:
         self._quotes_seen.add(terms.quote)

@@ -120,9 +120,13 @@ static void need_sound(const sentinel_decision *decision, const sentinel_bundle 
         NEED(result->result >= SENTINEL_PASS && result->result <= SENTINEL_WAIT);
         NEED(result->result != SENTINEL_WAIT || result->kind == SENTINEL_RULE_APPROVAL);
         NEED(result->value >= 0 && result->bound >= 0);
-        NEED(result->flags == 0 || (result->result == SENTINEL_FAIL && result->value == INT64_MAX));
+        /* A drain for want of heartbeats lets through what lowers risk; what has no value waits. */
+        int told =
+            result->kind == SENTINEL_RULE_HEARTBEAT || result->kind == SENTINEL_RULE_APPROVAL;
+        NEED(result->flags == 0 ||
+             (result->value == INT64_MAX && (result->result == SENTINEL_FAIL || told)));
         NEED(result->rule == SENTINEL_RULE_IMPLICIT || result->rule < bundle->constraint_count);
-        NEED(result->kind < SENTINEL_RULE_VALUE_CAP || result->result != SENTINEL_PASS ||
+        NEED(result->kind < SENTINEL_RULE_VALUE_CAP || result->result != SENTINEL_PASS || told ||
              result->value <= result->bound);
         NEED(decision->retry_at_ns[i] == 0 || result->result == SENTINEL_FAIL);
         failed += result->result == SENTINEL_FAIL;
