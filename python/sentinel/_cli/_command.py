@@ -13,7 +13,7 @@ from .._enums import Command, Environment, Scope, label
 from .._frame import FrameKind
 from .._people import Public
 from .._stops import target_of
-from ..audit import find_record, restore
+from ..audit import find_record
 from ..config import keep_text
 from ..errors import UsageError
 from ..policy import Policy
@@ -35,7 +35,7 @@ from ._drafts import (
     told,
     waiting_text,
 )
-from ._halt import InstrumentOption, ScopeOption, SeverityOption, VenueOption, end_of
+from ._halt import InstrumentOption, ScopeOption, SeverityOption, VenueOption, end_of, gap_of
 from ._shared import (
     ISSUED_BEFORE_NS,
     WAIT_SECONDS,
@@ -208,11 +208,7 @@ def _gap_of(
         raise UsageError("--gap is about the engine", next_step="draft a resume, and no more")
     if public.directory is None:
         raise UsageError("the gap is not known here", next_step="draft it where the engine is")
-    grant = restore(cli.directory).state().grant
-    if not grant.gap_to:
-        raise UsageError(
-            "no records are missing, as far as a witness told", next_step="zcp status says more"
-        )
+    grant = gap_of(cli)
     return Scope.ENGINE, 0, grant.gap_to, grant.gap_hash
 
 

@@ -16,6 +16,7 @@ from .._holds import released_rows, released_texts
 from .._overview import usable_until_ms
 from .._people import Public, SigningKeys
 from .._stops import OPTION, target_of
+from .._types import GrantState
 from ..audit import restore
 from ..config import AuthorityRing, Installed, keep_text
 from ..errors import UsageError
@@ -269,13 +270,18 @@ def signed_by(installed: Installed, key: Path, passphrase: bytes, part: bytes) -
     return signed.raw
 
 
-def _accept_gap(cli: Cli, reason: str, wait: float, key: Path | None) -> dict[str, Any]:
-    installed = cli.installed()
+def gap_of(cli: Cli) -> GrantState:
+    """What a witness said is missing here. Raises UsageError when nothing is."""
     grant = restore(cli.directory).state().grant
     if not grant.gap_to:
         raise UsageError(
             "no records are missing, as far as a witness told", next_step="zcp status says more"
         )
+    return grant
+
+
+def _accept_gap(cli: Cli, reason: str, wait: float, key: Path | None) -> dict[str, Any]:
+    installed, grant = cli.installed(), gap_of(cli)
     part = _layout.command(
         *(Command.RESUME, 0, reason, installed.terms(now_ns(), now_ns() - ISSUED_BEFORE_NS)),
         scope=Scope.ENGINE,
