@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from . import _core
+from ._enums import OrderStatus, OrderType, TimeInForce
 from ._story_feed import signed_text
-from .drain import is_open
+from ._types import BookEntry
 from .policy import Policy
+
+_OPEN: Final = (OrderStatus.SIGNED, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,14 @@ class Holdings:
         ]
         found += [f"feeder     key {key}: reports up to {n}" for key, n in self.feeders.items()]
         return found
+
+
+def is_open(row: BookEntry) -> bool:
+    """Whether an order may rest at its venue: no end was reported, and its kind does rest."""
+    passes = row.type == OrderType.MARKET or (
+        row.type == OrderType.LIMIT and row.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+    )
+    return row.amended_by == 0 and row.status in _OPEN and not passes
 
 
 def holdings_of(gate: _core.Gate, policy: Policy | None) -> Holdings:

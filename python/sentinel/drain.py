@@ -29,14 +29,13 @@ from ._enums import (
     Contract,
     MarginMode,
     MarkKind,
-    OrderStatus,
     OrderType,
     Scope,
     Side,
-    TimeInForce,
     Venue,
     label,
 )
+from ._holdings import is_open
 from ._order import Order
 from ._types import BookEntry, PositionState
 from .errors import SentinelError
@@ -59,7 +58,6 @@ __all__ = [
 
 WITHIN_PPM: Final = 10_000
 """How far from the mark a close with a price may trade, unless it is said: 1 %."""
-_OPEN: Final = (OrderStatus.SIGNED, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED)
 _TRIGGERED: Final = (
     OrderType.STOP_MARKET,
     OrderType.STOP_LIMIT,
@@ -391,14 +389,6 @@ def is_apart(instrument: Instrument, type_: int) -> bool:
     return type_ in _TRIGGERED and (
         instrument.venue is Venue.BINANCE_USDM or (instrument.venue, instrument.contract) in _APART
     )
-
-
-def is_open(row: BookEntry) -> bool:
-    """Whether an order may rest at its venue: no end was reported, and its kind does rest."""
-    passes = row.type == OrderType.MARKET or (
-        row.type == OrderType.LIMIT and row.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
-    )
-    return row.amended_by == 0 and row.status in _OPEN and not passes
 
 
 def worst_price(instrument: Instrument, side: Side, mark: Decimal, within: Decimal) -> Decimal:

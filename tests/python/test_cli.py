@@ -121,6 +121,16 @@ def test_the_six_commands_of_the_first_hour_work_as_written(tmp_path: Path) -> N
     assert verify_log(tmp_path / "engine").ok
 
 
+def test_the_command_starts_without_what_only_sending_needs() -> None:
+    # The wheel's own test hides the system's libcrypto, and with it Python's ssl.
+    program = (
+        "import sys; sys.modules['_ssl'] = sys.modules['httpx'] = None; "
+        "from sentinel._cli import main; sys.exit(main(['--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, "policy" in done.stdout, done.stderr) == (0, True, "")
+
+
 def test_init_takes_a_passphrase_file_and_does_not_keep_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
