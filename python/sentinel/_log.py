@@ -29,8 +29,9 @@ class Finding:
     """Something that is wrong, and where.
 
     `kind`: "torn" (uncommitted bytes at the end; the next start sets them aside), "corrupt",
-    "truncated", "foreign", "missing", "chain", "signature". `record` is the number of the record
-    there (or that should be there), `offset` is in bytes from the file's beginning.
+    "truncated", "foreign", "missing", "chain", "signature", "witness" (a grant that a witness
+    signed, and that does not belong there). `record` is the number of the record there (or that
+    should be there), `offset` is in bytes from the file's beginning.
     """
 
     kind: str

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from . import _core
+from ._audit_witness import Witnesses
 from ._enums import FEED_POWERS, Command, FeedKind, Power
 from ._frame import (
     Authority,
@@ -30,6 +31,7 @@ from ._frame import (
     verify_power,
     verify_root,
 )
+from ._layout import AUTO_STOP
 from ._log import Finding, Located, Walk
 from ._record import Record, RecordType, Verdict, parse_record, tree_root
 from ._types import EngineState
@@ -54,7 +56,11 @@ __all__ = [
 
 @dataclass(slots=True)
 class LogReport:
-    """What a log says, and everything that is wrong with it."""
+    """What a log says, and everything that is wrong with it.
+
+    `witness`: how many answers of witnesses are right, by what followed; `witness_confirmed`:
+    how many records the last head has that one of them confirmed.
+    """
 
     directory: str
     engine_id: bytes = b""
@@ -70,6 +76,8 @@ class LogReport:
     verdicts: Counter[str] = field(default_factory=Counter)
     policy_versions: list[int] = field(default_factory=list)
     signatures_verified: int = 0
+    witness: Counter[str] = field(default_factory=Counter)
+    witness_confirmed: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -154,10 +162,16 @@ class _Verifier:
         self.epoch = 0
         self.now_ns = 0
         self.counters: dict[int, int] = {}
+        self.witnesses = Witnesses()
 
-    def step(self, located: Located) -> None:
+    def step(self, located: Located, before: Sequence[bytes]) -> None:
+        """Checks one record. `before`: the hashes of those before it."""
         record = located.record
         problems = list(self._header(record))
+        if record.type is RecordType.WITNESS:
+            found = list(self.witnesses.problems(record, before, self.genesis, self.authority))
+            self.report.signatures_verified += all(kind != "signature" for kind, _ in found)
+            problems += found
         try:
             self._subject(record)
         except SentinelError as error:
@@ -205,6 +219,10 @@ class _Verifier:
             self.report.signatures_verified += 1
         elif record.type is RecordType.FEED:
             frame = unsafe_parse_frame(record.subject, FrameKind.FEED)
+            self._feed(frame, record.now_ns)
+            self.report.signatures_verified += 1
+        elif record.type is RecordType.STOP and len(record.subject) > AUTO_STOP.size:
+            frame = unsafe_parse_frame(record.subject[AUTO_STOP.size :], FrameKind.FEED)
             self._feed(frame, record.now_ns)
             self.report.signatures_verified += 1
         elif record.type is RecordType.SNAPSHOT:
@@ -266,10 +284,10 @@ class _Verifier:
 def verify_log(directory: str | os.PathLike[str], *, engine_id: bytes | None = None) -> LogReport:
     """Checks everything that public inputs can prove about an engine's directory.
 
-    Frames, chain and commitments of every record; signatures of bundles, commands and feeds up to
-    the genesis record; snapshots, texts, the head. `engine_id`: which engine it must be; None
-    takes the directory's own word. Raises StorageError when there is nothing to read; whatever
-    is wrong is a finding.
+    Frames, chain and commitments of every record; signatures of bundles, commands, feeds and
+    witnesses up to the genesis record; the heads that witnesses confirmed; snapshots, texts, the
+    head. `engine_id`: which engine it must be; None takes the directory's own word. Raises
+    StorageError when there is nothing to read; whatever is wrong is a finding.
     """
     top = Path(directory)
     if not (top / "log").is_dir():
@@ -284,6 +302,7 @@ def verify_log(directory: str | os.PathLike[str], *, engine_id: bytes | None = N
     leaves: list[bytes] = []
     for located in walk.records():
         record = located.record
+        verifier.step(located, leaves)
         leaves.append(record.hash)
         named_last = walk.head is not None and walk.count == walk.head.count
         if walk.head is not None and named_last and record.hash != walk.head.last_hash:
@@ -295,7 +314,10 @@ def verify_log(directory: str | os.PathLike[str], *, engine_id: bytes | None = N
             report.verdicts[record.verdict.name.lower()] += 1
         report.first_ns = report.first_ns if len(leaves) > 1 else record.now_ns
         report.last_ns, report.epochs = record.now_ns, record.epoch
-        verifier.step(located)
+    report.witness, report.witness_confirmed = (
+        verifier.witnesses.counts,
+        verifier.witnesses.confirmed,
+    )
     report.records, report.last_hash, report.root = len(leaves), walk.last_hash, tree_root(leaves)
     report.writer_alive = walk.writer_alive
     if verifier.genesis is not None:

@@ -27,3 +27,11 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> object:
     from engines import trade
 
     return trade(tmp_path_factory.mktemp("traded") / "engine")
+
+
+@pytest.fixture
+def place(tmp_path: Path, engine: object) -> Path:
+    """A witness directory; `engine` is pinned, and needs this witness."""
+    from witness_desk import make_witness
+
+    return make_witness(tmp_path / "witness", engine)

@@ -11,11 +11,11 @@ import random
 import shutil
 import struct
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from engines import Made, Traded, make_engine
+from forger import SEGMENT, forge, frames
 
 from sentinel import Message, _core
 from sentinel._record import (
@@ -35,24 +35,12 @@ from sentinel.config import Installed
 from sentinel.errors import AuditCorrupt, AuditError
 from sentinel.story import describe_record, trace_record
 
-SEGMENT = "log/00000000000000000000.log"
-
 
 @pytest.fixture
 def copy(traded: Traded, tmp_path: Path) -> Path:
     place = tmp_path / "copy"
     shutil.copytree(traded.made.directory, place)
     return place
-
-
-def frames(data: bytes) -> list[tuple[int, int]]:
-    """Offset and size of each frame of a segment, by its layout."""
-    found, at = [], 64
-    while size := int.from_bytes(data[at : at + 8], "little"):
-        length = 16 + size + -size % 8
-        found.append((at, length))
-        at += length
-    return found
 
 
 # ---- A log that is right ------------------------------------------------------------------------
@@ -279,56 +267,6 @@ def test_a_missing_bundle_and_an_altered_text_are_found(copy: Path) -> None:
 
 
 # ---- A forger who rehashes everything -----------------------------------------------------------
-
-
-def part_commitment(index: int, salt: bytes, part: bytes) -> bytes:
-    return sha256(b"sentinel-part-v1\0" + bytes([index]) + salt + sha256(part).digest()).digest()
-
-
-def rebuild(raw: bytes, prev: bytes, change: Callable[[bytearray], None]) -> bytes:
-    """A record with a change, and everything that depends on it made to fit again."""
-    out = bytearray(raw)
-    change(out)
-    out[24:56] = prev
-    subject_size, result_count, outcome_size = struct.unpack_from("<HHH", out, 104)
-    results_at = 320 + subject_size
-    outcome_at = results_at + 24 * result_count
-    salts_at = outcome_at + outcome_size
-    subject, results = out[320:results_at], out[results_at:outcome_at]
-    if outcome_size:
-        now, semantics = out[56:64], out[88:92]
-        out[outcome_at + 64 : outcome_at + 96] = sha256(
-            b"sentinel-decision-v1\0" + semantics + now + sha256(subject).digest()
-            + out[120:216] + bytes([out[68]]) + out[70:72] + sha256(results).digest()
-        ).digest()  # fmt: skip
-    parts = (subject, results, out[outcome_at:salts_at])
-    for index, part in enumerate(parts):
-        salt = bytes(out[salts_at + 16 * index : salts_at + 16 * index + 16])
-        out[216 + 32 * index : 248 + 32 * index] = part_commitment(index, salt, bytes(part))
-    return bytes(out)
-
-
-def forge(directory: Path, number: int, change: Callable[[bytearray], None]) -> None:
-    """Changes one record and rehashes all that come after, head included."""
-    data = bytearray((directory / SEGMENT).read_bytes())
-    prev = bytes(32)
-    spans = frames(data)
-    for n, (at, _) in enumerate(spans):
-        size = int.from_bytes(data[at : at + 8], "little")
-        raw = bytes(data[at + 8 : at + 8 + size])
-        raw = rebuild(raw, prev, change if n == number else lambda out: None)
-        data[at + 8 : at + 8 + size] = raw
-        word_at = at + 8 + size + -size % 8
-        data[word_at : word_at + 8] = sha256(data[at : at + 8] + raw).digest()[:8]
-        prev = sha256(b"\0" + raw[:320]).digest()
-    (directory / SEGMENT).write_bytes(data)
-    page = bytearray((directory / "log/head").read_bytes())
-    for slot in (0, 2048):
-        page[slot + 32 : slot + 64] = prev
-        page[slot + 64 : slot + 96] = sha256(page[slot : slot + 64]).digest()
-    (directory / "log/head").write_bytes(page)
-    for path in (directory / "snapshots").iterdir():
-        path.unlink()
 
 
 def test_the_forger_of_these_tests_knows_the_layout(copy: Path) -> None:

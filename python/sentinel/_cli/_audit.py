@@ -39,7 +39,8 @@ def verify(
 ) -> None:
     """Check the whole log: frames, chain, commitments, signatures, bundles, the head.
 
-    Needs no key. Exits with 8 when anything is wrong, and says where.
+    Where a witness confirmed heads, its signatures count as others do, and each head must be that
+    of this log. Needs no key. Exits with 8 when anything is wrong, and says where.
 
     Example:
 
@@ -65,6 +66,11 @@ def verify(
         "verdicts": dict(report.verdicts),
         "policy_versions": report.policy_versions,
         "signatures_verified": report.signatures_verified,
+        "witness": {
+            "answers_verified": report.witness.total(),
+            "outcomes": dict(report.witness),
+            "records_confirmed": report.witness_confirmed,
+        },
         "writer_alive": report.writer_alive,
         "findings": [
             {
@@ -77,18 +83,29 @@ def verify(
             for f in report.findings
         ],
     }
+    lines = [*_told(report, data), *(str(finding) for finding in report.findings)]
+    lines.append("intact" if report.ok else f"NOT INTACT: {len(report.findings)} findings")
+    cli.emit(data, "\n".join(lines))
+    if not report.ok:
+        raise typer.Exit(VerificationFailed.exit_status)
+
+
+def _told(report: audit.LogReport, data: dict[str, Any]) -> list[str]:
+    """What a log says, for people."""
     lines = [
         f"engine    {data['engine_id']} ({data['environment']})",
         f"records   {report.records} in {report.epochs} epochs, {data['first']} to {data['last']}",
         "orders    " + (", ".join(f"{n} {v}" for v, n in report.verdicts.items()) or "none"),
         f"root      {data['root']}",
-        f"verified  {report.signatures_verified} signatures of bundles, commands and feeds",
+        f"verified  {report.signatures_verified} signatures of bundles, commands, feeds, witnesses",
     ]
-    lines += [str(finding) for finding in report.findings]
-    lines.append("intact" if report.ok else f"NOT INTACT: {len(report.findings)} findings")
-    cli.emit(data, "\n".join(lines))
-    if not report.ok:
-        raise typer.Exit(VerificationFailed.exit_status)
+    if report.types["witness"]:
+        outcomes = ", ".join(f"{n} {word}" for word, n in report.witness.items()) or "none is right"
+        lines.append(
+            f"witness   {report.witness.total()} of {report.types['witness']} answers verified"
+            f" ({outcomes}), {report.witness_confirmed} records confirmed"
+        )
+    return lines
 
 
 def replay(
