@@ -24,6 +24,7 @@ from sentinel._enums import Algorithm, Command, Environment, Power, Purpose, Sco
 from sentinel._frame import FrameKind
 from sentinel._people import Founders, Public, SigningKeys, person_id
 from sentinel._record import RecordType
+from sentinel._status import Status
 from sentinel.audit import read_log
 from sentinel.config import Installed, create_engine, find_text, keep_text
 from sentinel.errors import AuditError, EngineHalted, PolicyDenied, SentinelError
@@ -126,16 +127,16 @@ def field(tmp_path: Path) -> Field:
     return made
 
 
-def _fails(field: Field, frame: bytes) -> None:
-    """Refused and recorded, by the writer and through the spool; nothing is lifted."""
+def _fails(field: Field, frame: bytes, why: Status = Status.POLICY_SIGNATURE) -> None:
+    """Refused for that very reason and recorded, by the writer and through the spool; nothing is
+    lifted.
+    """
     before = field.refusals()
-    with pytest.raises(SentinelError):
+    with pytest.raises(SentinelError) as refused:
         field.take(frame)
-    after = 1
-    if frame[:8] == b"SENTINEL" and len(frame) >= _layout.FRAME_HEADER.size:
-        assert field.spooled(frame) != [0]
-        after = 2
-    assert field.refusals() == before + after
+    assert refused.value.status == why
+    assert field.spooled(frame) == [why]
+    assert field.refusals() == before + 2
     assert not field.signs()
 
 
@@ -272,13 +273,17 @@ def test_every_length_of_a_good_command(field: Field) -> None:
 
 def test_foreign_expired_and_late_commands(field: Field) -> None:
     both = ("operator-1", "operator-2")
-    _fails(field, field.raw(Command.RESUME, *both, engine_id=bytes(32)))
-    _fails(field, field.raw(Command.RESUME, *both, environment=Environment.LIVE))
-    _fails(field, field.raw(Command.RESUME, *both, valid_s=0))
-    _fails(field, field.raw(Command.RESUME, *both, sequence=1))
+    _fails(field, field.raw(Command.RESUME, *both, engine_id=bytes(32)), Status.POLICY_ENGINE)
+    _fails(
+        field,
+        field.raw(Command.RESUME, *both, environment=Environment.LIVE),
+        Status.POLICY_ENVIRONMENT,
+    )
+    _fails(field, field.raw(Command.RESUME, *both, valid_s=0), Status.POLICY_EXPIRED)
+    _fails(field, field.raw(Command.RESUME, *both, sequence=1), Status.POLICY_SEQUENCE)
     ahead = time.time_ns() + 3600 * 10**9
-    _fails(field, field.raw(Command.RESUME, *both, sequence=ahead))
-    _fails(field, field.raw(Command.RESUME, *both, target=1))
+    _fails(field, field.raw(Command.RESUME, *both, sequence=ahead), Status.POLICY_SEQUENCE)
+    _fails(field, field.raw(Command.RESUME, *both, target=1), Status.POLICY_SCOPE)
 
 
 def test_a_resume_is_taken_once(field: Field) -> None:
@@ -288,8 +293,8 @@ def test_a_resume_is_taken_once(field: Field) -> None:
     assert field.signs()
     field.take(field.raw(Command.HALT, "operator-2"))
     for _ in range(3):
-        _fails(field, resume)
-    _fails(field, kept)
+        _fails(field, resume, Status.POLICY_SEQUENCE)
+    _fails(field, kept, Status.POLICY_SEQUENCE)
 
 
 def test_a_replay_in_one_life_of_the_writer_is_recorded(field: Field) -> None:
@@ -490,7 +495,7 @@ def test_an_older_authority_does_not_come_back(field: Field) -> None:
     part = _layout.authority_bundle(rows, thresholds, terms)
     field.take(field.founders.sign(FrameKind.AUTHORITY, part))
     _fails(field, resume)
-    _fails(field, old)
+    _fails(field, old, Status.POLICY_SEQUENCE)
     _fails(field, resume)
     field.take(field.raw(Command.RESUME, "operator-1", "operator-2"))
     assert field.signs()

@@ -142,6 +142,7 @@ def flip(path: Path, offset: int, bit: int) -> None:
 
 
 def flipped_bits_are_found(copy: Path, places: list[tuple[str, int]], rng: random.Random) -> None:
+    located = 0
     for name, offset in places:
         original = (copy / name).read_bytes()
         flip(copy / name, offset, rng.randrange(8))
@@ -155,7 +156,9 @@ def flipped_bits_are_found(copy: Path, places: list[tuple[str, int]], rng: rando
             if expected is not None:
                 assert report.findings[0].record == expected, f"{name}, byte {offset}"
                 assert report.findings[0].offset == frames(original)[expected][0]
+                located += 1
         (copy / name).write_bytes(original)
+    assert located > 20  # damage of a record names that very record
     assert verify_log(copy).ok
 
 
