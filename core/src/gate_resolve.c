@@ -152,6 +152,10 @@ static void resolve_amend(const sentinel_context *context, gate_case *c,
     subject->price = amend->price;
     subject->trigger_price = amend->trigger_price;
     c->reduce_only = amend->reduce_only;
+    /* Its quantity cannot be compared with an amount: what may fill would be unknown. */
+    if (c->target != NULL && c->target->in_quote) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_UNSUPPORTED);
+    }
     resolve_instrument(context, c, c->target != NULL ? c->target->instrument : amend->instrument,
                        decision);
     if (subject->instrument != NULL) {

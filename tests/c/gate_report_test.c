@@ -71,7 +71,7 @@ static uint64_t signed_place(void) {
     return order.header.action_id;
 }
 
-static uint64_t signed_amend(uint64_t target, sentinel_decimal quantity) {
+static sentinel_order amend_of(uint64_t target, sentinel_decimal quantity) {
     sentinel_order order = scene_order(&scene, SENTINEL_ACTION_AMEND);
     order.header.present = SENTINEL_PRESENT_QUANTITY | SENTINEL_PRESENT_PRICE;
     order.amend.target.by = SENTINEL_TARGET_ACTION;
@@ -80,6 +80,11 @@ static uint64_t signed_amend(uint64_t target, sentinel_decimal quantity) {
     order.amend.time_in_force = SENTINEL_TIF_GTC;
     order.amend.quantity = quantity;
     order.amend.price = decimal(5000000, 2);
+    return order;
+}
+
+static uint64_t signed_amend(uint64_t target, sentinel_decimal quantity) {
+    sentinel_order order = amend_of(target, quantity);
     check_allowed(&scene, &order);
     return order.header.action_id;
 }
@@ -117,10 +122,8 @@ static void check_refused(sentinel_status status, sentinel_status expected) {
     CHECK_EQ(((const sentinel_refused *)record.subject)->status, expected);
 }
 
-/* An engine at a venue that amends: BTCUSDT is a contract there. */
-static void begin_perp(uint16_t venue, uint8_t algorithm, uint32_t book_entries) {
-    scene_begin(&scene);
-    scene_key(scene.ring, KEY_PERP, SENTINEL_PURPOSE_VENUE, algorithm, venue);
+/* BTCUSDT is a contract of a venue that amends. */
+static void load_perp(uint16_t venue, uint32_t book_entries) {
     scene_policy_rows(&scene);
     sentinel_instrument *row = &scene.build.instruments[0];
     row->venue = venue;
@@ -130,6 +133,12 @@ static void begin_perp(uint16_t venue, uint8_t algorithm, uint32_t book_entries)
                           1u << SENTINEL_CONTRACT_LINEAR);
     scene.build.policy.book_entries = book_entries;
     CHECK_OK(scene_load(&scene));
+}
+
+static void begin_perp(uint16_t venue, uint8_t algorithm, uint32_t book_entries) {
+    scene_begin(&scene);
+    scene_key(scene.ring, KEY_PERP, SENTINEL_PURPOSE_VENUE, algorithm, venue);
+    load_perp(venue, book_entries);
 }
 
 /* ---- What is booked ---------------------------------------------------------- */
@@ -233,17 +242,22 @@ static void test_what_an_amend_pushed_out_of_the_book_is_unknown(void) {
     scene_end(&scene);
 }
 
-static void test_orders_by_what_they_spend(void) {
-    scene_begin(&scene);
+/* A market buy for 50 USDT, signed. */
+static uint64_t signed_spend(void) {
     sentinel_order order = scene_place(&scene);
     order.header.present = SENTINEL_PRESENT_QUOTE_QUANTITY;
     order.place.type = SENTINEL_TYPE_MARKET;
     order.place.time_in_force = 0;
     memset(&order.place.quantity, 0, sizeof order.place.quantity);
     memset(&order.place.price, 0, sizeof order.place.price);
-    order.place.quote_quantity = decimal(5000, 2); /* 50 USDT */
+    order.place.quote_quantity = decimal(5000, 2);
     check_allowed(&scene, &order);
-    uint64_t id = order.header.action_id;
+    return order.header.action_id;
+}
+
+static void test_orders_by_what_they_spend(void) {
+    scene_begin(&scene);
+    uint64_t id = signed_spend();
     CHECK_EQ(book(id)->in_quote, 1);
     check_refused(feed_one(id, SENTINEL_ORDER_FILLED, decimal(1, 3)), SENTINEL_FORMAT_RANGE);
     sentinel_report row = report(id, SENTINEL_ORDER_PARTLY_FILLED, decimal(1, 3));
@@ -256,6 +270,23 @@ static void test_orders_by_what_they_spend(void) {
     row.filled = decimal(INT64_MAX, 0); /* beyond 128 bits is above, not below */
     row.price = decimal(INT64_MAX, 18);
     check_stopped(feed(&row, 1), AGENT_A, SENTINEL_REPORT_ABOVE, 0);
+    scene_end(&scene);
+}
+
+/* Its market is another now, of a venue that amends: the amount stays one. */
+static void test_what_an_order_spends_is_not_amended(void) {
+    scene_begin(&scene);
+    uint64_t id = signed_spend();
+    uint64_t other = signed_place();
+    scene_key(scene.ring, KEY_PERP, SENTINEL_PURPOSE_VENUE, SENTINEL_ALGORITHM_HMAC_SHA256,
+              SENTINEL_VENUE_BYBIT);
+    load_perp(SENTINEL_VENUE_BYBIT, 64);
+    sentinel_book_entry before = *book(id);
+    sentinel_order order = amend_of(id, decimal(1, 3));
+    check_denied(&scene, &order, SENTINEL_REASON_UNSUPPORTED);
+    CHECK_EQ(scene.outcome.decision.result_count, 0); /* with the target, before policy */
+    CHECK_BYTES(book(id), &before, sizeof before);
+    (void)signed_amend(other, decimal(1, 3)); /* one by its quantity is */
     scene_end(&scene);
 }
 
@@ -525,6 +556,7 @@ int main(int argc, char **argv) {
     RUN(test_amends_are_one_order_with_their_place);
     RUN(test_what_an_amend_pushed_out_of_the_book_is_unknown);
     RUN(test_orders_by_what_they_spend);
+    RUN(test_what_an_order_spends_is_not_amended);
     RUN(test_more_than_was_ordered_halts_the_agent);
     RUN(test_the_other_faults_halt_the_agent);
     RUN(test_positions_end_at_63_bits);

@@ -65,7 +65,7 @@ def take_over(book: Book, size: int, entry: Entry, named: Entry) -> None:
         entry.amended_by = named.amended_by
         return
     most = max(entry.order.most, before.order.most)
-    entry.order = before.order._replace(most=most, in_quote=entry.order.in_quote)
+    entry.order = before.order._replace(most=most)
     entry.reported = before.reported
     before.amended_by = named.amended_by = entry.action_id
 

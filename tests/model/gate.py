@@ -474,6 +474,8 @@ class Gate:
                 reasons.add(Reason.TARGET_UNKNOWN)
             else:
                 number = entry.instrument
+                if order.action == Action.AMEND and entry.order.in_quote:
+                    reasons.add(Reason.UNSUPPORTED)
         instrument = policy.instrument_of.get(number)
         if number and instrument is None:
             reasons.add(Reason.INSTRUMENT_UNKNOWN)

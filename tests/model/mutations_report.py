@@ -179,4 +179,10 @@ REPORTS = (
         "if (stated->time_ns < position->time_ns) {",
         "if (stated->time_ns <= position->time_ns) {",
     ),
+    gate(
+        "what an order spends is amended by a quantity",
+        "gate_resolve.c",
+        "if (c->target != NULL && c->target->in_quote) {",
+        "if (0) {",
+    ),
 )
