@@ -265,7 +265,8 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
         "APPROVAL": "approvers answer it (zcp approvals list); then send the very same order again",
         "APPROVAL_REJECTED": "zcp approvals show says who and why; ask anew under a new action id",
         "APPROVAL_EXPIRED": "ask again under a new action id, and have it approved in time",
-        "APPROVALS_FULL": "withdraw what is not needed, have the rest answered, and ask less often",
+        "APPROVALS_FULL": "take back what is not needed (zcp approvals withdraw), have the rest"
+        " answered, and ask less often",
         "RENDER_FAILED": "correct the order; a field does not fit the venue's request",
         "SIGN_FAILED": "the status beside it names the remedy",
         "AUDIT_FAILED": "make the log writable, then open the engine again",

@@ -214,6 +214,49 @@ def test_an_agent_takes_its_own_back(desk: Desk) -> None:
     assert desk.at("audit", "show", str(record), "--json").json()["request"] == asked.record
 
 
+def test_the_command_takes_a_request_back(desk: Desk) -> None:
+    with opened(desk) as signer:
+        asked, other = ask(signer), ask(signer, "another")
+        locked = desk.at("approvals", "withdraw", str(asked.record))
+        assert locked.status == 6
+        assert f"zcp approvals reject {asked.record}" in locked.err
+    done = desk.at("approvals", "withdraw", str(asked.record), "--json")
+    assert done.status == 0, done.err
+    told = done.json()
+    assert (told["verb"], told["request"], told["agent"]) == (
+        "withdraw",
+        asked.record,
+        "firm/agent",
+    )
+    assert told["action_id"] == asked.action_id
+    shown = desk.at("approvals", "show", str(asked.record), "--json").json()
+    assert shown["state"] == f"withdrawn (record {told['record']})"
+    assert [row["verb"] for row in shown["answers"]] == ["withdraw"]
+    twice = desk.at("approvals", "withdraw", str(asked.record))
+    assert (twice.status, "is no order that waits" in twice.err) == (2, True)
+    assert answer(desk, "reject", other.record, "approver-1").status == 0
+    over = desk.at("approvals", "withdraw", str(other.record))
+    assert (over.status, "it cannot be taken back any more" in over.err) == (2, True)
+    with opened(desk) as signer:
+        again = ask_again(signer.session("agent"), asked)  # the id was not used
+        assert again.record > asked.record
+    text = desk.at("approvals", "withdraw", str(again.record)).out
+    assert f"taken back: {again.record} of firm/agent: " in text
+    assert f"action {asked.action_id} was not used" in text
+    assert desk.at("approvals", "list", "--json").json()["requests"] == []
+    assert desk.at("audit", "replay").status == 0
+
+
+def test_an_approved_request_is_taken_back_too(desk: Desk) -> None:
+    with opened(desk) as signer:
+        asked = ask(signer)
+    for who in ("approver-1", "approver-2"):
+        assert answer(desk, "approve", asked.record, who).status == 0
+    assert desk.at("approvals", "withdraw", str(asked.record)).status == 0
+    with opened(desk) as signer:
+        assert ask_again(signer.session("agent"), asked).approvals == 0
+
+
 def test_wait_gives_up_in_time_and_the_request_stays(desk: Desk) -> None:
     with opened(desk) as signer:
         asked = ask(signer)

@@ -1,4 +1,4 @@
-"""zcp approvals list | show | approve | reject | watch"""
+"""zcp approvals list | show | approve | reject | withdraw | watch"""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from .._people import Public, SigningKeys
 from .._status import Status
 from ..audit import restore
 from ..config import Installed, keep_text
-from ..errors import PolicyInvalid, SentinelError, UsageError
+from ..errors import EngineLocked, PolicyInvalid, SentinelError, UsageError
 from ..receipt import iso_time
+from ..sign import Signer
 from ..units import parse_duration
 from ._drafts import YesOption, confirm
 from ._shared import (
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     family.command("show")(show)
     family.command("approve")(approve)
     family.command("reject")(reject)
+    family.command("withdraw")(withdraw)
     family.command("watch")(watch)
     app.add_typer(family, name="approvals")
 
@@ -189,12 +191,7 @@ def _answer(
         raise UsageError("the reason is empty", next_step="say why: it is signed and recorded")
     now = now_ns()
     installed, state, public = _read(cli)
-    found = request_of(installed, state, public, record, now)
-    if found.state in ("rejected", "expired"):
-        raise UsageError(
-            f"record {record} is {found.state}; it cannot be answered any more",
-            next_step="the agent asks anew under a new action id",
-        )
+    found = _live(request_of(installed, state, public, record, now), "answered")
     keys = SigningKeys.open(key or cli.directory / "keys" / "authority", cli.passphrase())
 
     def signed() -> tuple[Draft, str]:
@@ -224,6 +221,61 @@ def _answer(
         cli.emit(data, f"taken: {what}; {left} more needed until {data['expires']}")
     else:
         cli.emit(data, f"taken: {what}; approved: the agent asks again, and it is judged again")
+
+
+def _live(found: Request, done: str) -> Request:
+    if found.state in ("rejected", "expired"):
+        raise UsageError(
+            f"record {found.record} is {found.state}; it cannot be {done} any more",
+            next_step="the agent asks anew under a new action id",
+        )
+    return found
+
+
+def withdraw(
+    record: RecordArgument,
+    directory: DirOption = None,
+    passphrase_file: PassphraseOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take one pending order back, for the agent that asked.
+
+    Nothing was signed and the action id is not used, so that the agent may ask again. It takes the
+    engine's passphrase and its one writer, like zcp sign: while an agent's own process is the
+    writer, that process takes it back (Session.withdraw), or one approver rejects it.
+
+    Examples:
+
+        zcp approvals withdraw 812
+
+        zcp approvals withdraw 812 --json
+    """
+    cli = Cli.of(directory, json, passphrase_file)
+    now = now_ns()
+    found = _live(request_of(*_read(cli), record, now), "taken back")
+    try:
+        with Signer.open(cli.directory, passphrase=cli.passphrase(), durability="fsync") as signer:
+            number = signer.session(found.agent).withdraw(found.action_id)
+    except EngineLocked as error:
+        raise EngineLocked(
+            f"{record} was not taken back: {error.message}",
+            cause="another process is the engine's writer: most likely the agent's own",
+            next_step="let that process take it back (Session.withdraw), or an approver reject it:"
+            f" zcp approvals reject {record}",
+        ) from None
+    data = {
+        "verb": "withdraw",
+        "request": record,
+        "record": number,
+        "agent": found.agent,
+        "action_id": found.action_id,
+        "text": found.text,
+    }
+    cli.emit(
+        data,
+        f"taken back: {record} of {found.agent}: {found.text} (record {number}); action"
+        f" {found.action_id} was not used",
+    )
 
 
 def _deliver(cli: Cli, frame: Callable[[], bytes], wait: float) -> dict[str, Any]:
