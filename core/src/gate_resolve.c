@@ -19,6 +19,14 @@ static void resolve_agent(const sentinel_view *view, gate_case *c, sentinel_deci
     }
 }
 
+/* A later action has its place in the book: signed, it would push out an order
+ * that may still be open, or be unknown itself. */
+static int is_displaced(const sentinel_view *view, const gate_case *c) {
+    const sentinel_order_header *header = &c->order.header;
+    return (header->action == SENTINEL_ACTION_PLACE || header->action == SENTINEL_ACTION_AMEND) &&
+           sentinel_view_book(view, c->node, header->action_id)->action_id > header->action_id;
+}
+
 static void resolve_ids(const sentinel_context *context, gate_case *c,
                         sentinel_decision *decision) {
     const sentinel_view *view = gate_view(context);
@@ -35,6 +43,9 @@ static void resolve_ids(const sentinel_context *context, gate_case *c,
     } else if (id <= agent->id_highest && (agent->id_seen >> (agent->id_highest - id) & 1) != 0) {
         c->duplicate_of = agent->id_record[id % SENTINEL_ID_WINDOW];
         sentinel_decision_refuse(decision, SENTINEL_REASON_DUPLICATE);
+    }
+    if (id <= agent->id_highest && c->duplicate_of == 0 && is_displaced(view, c)) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
     }
     if ((header->present & SENTINEL_PRESENT_PARENT) != 0) {
         uint32_t parent = sentinel_bundle_node(&view->bundle, header->parent_agent);

@@ -482,6 +482,13 @@ static sentinel_order scene_order(gate_scene *s, uint16_t action) {
     return order;
 }
 
+static inline sentinel_order scene_message(gate_scene *s) {
+    sentinel_order order = scene_order(s, SENTINEL_ACTION_MESSAGE);
+    order.message.text_size = 1;
+    order.message.text[0] = 'a';
+    return order;
+}
+
 static void scene_sign(gate_scene *s, const sentinel_order *order) {
     CHECK_OK(sentinel_gate_sign(s->context, &s->outcome, &s->session, order,
                                 order->header.size_bytes, s->now));

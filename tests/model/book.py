@@ -58,6 +58,12 @@ def latest(book: Book, size: int, entry: Entry | None) -> Entry | None:
     return entry
 
 
+def is_displaced(book: Book, size: int, number: int) -> bool:
+    """Whether a later action has its place."""
+    entry = book.get(number % size)
+    return entry is not None and entry.action_id > number
+
+
 def take_over(book: Book, size: int, entry: Entry, named: Entry) -> None:
     """An amend goes on with the order that it names."""
     before = latest(book, size, named)

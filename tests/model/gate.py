@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from tests.model import beats, model, reports, stops, value
 from tests.model.approvals import Request, Requests
-from tests.model.book import Entry, Feeds, take_over
+from tests.model.book import Entry, Feeds, is_displaced, take_over
 from tests.model.names import (
     ALL_PRODUCTS,
     ENDPOINT_GRANT,
@@ -452,12 +452,16 @@ class Gate:
         request = self.request(order)
         if self.held(order, now) is not None:
             reasons.add(Reason.DUPLICATE)
+        elif order.action_id in agent.seen:
+            reasons.add(Reason.DUPLICATE)
+        elif order.action in (Action.PLACE, Action.AMEND) and is_displaced(
+            agent.book, self.policy.book_entries, order.action_id
+        ):
+            reasons.add(Reason.ID_TOO_OLD)
         elif request is not None and not request.is_over(now):
             pass  # its id does not grow too old
         elif order.action_id == 0 or order.action_id <= agent.highest - ID_WINDOW:
             reasons.add(Reason.ID_TOO_OLD)
-        elif order.action_id in agent.seen:
-            reasons.add(Reason.DUPLICATE)
         if order.parent is not None and order.parent[0] not in self.policy.chains:
             reasons.add(Reason.PARENT_UNKNOWN)
         return reasons

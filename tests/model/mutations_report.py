@@ -185,4 +185,10 @@ REPORTS = (
         "if (c->target != NULL && c->target->in_quote) {",
         "if (0) {",
     ),
+    gate(
+        "an older action pushes a later one out of the book",
+        "gate_resolve.c",
+        "c->duplicate_of == 0 && is_displaced(view, c)",
+        "0",
+    ),
 )

@@ -132,7 +132,7 @@ def new_world(rng: Random, style: Style) -> World:
         attempt_limit=rng.choice((1, 3, 20, 4_000_000)),
         attempt_interval_ns=some_window(rng, world),
         clock_tolerance_ns=rng.choice((0, 1, 1000, 10**9)),
-        book_entries=rng.choice((64, 64, 128)),
+        book_entries=rng.choice((4, 16, 64, 64, 128)),
         **some_oversight(rng, world),
         lease_ns=some_lease(rng, world),
     )
@@ -439,7 +439,7 @@ def revised(rng: Random, world: World, state: value.State) -> Policy:
         instruments=instruments,
         keys=keys,
         mark_max_age_ns=some_window(rng, world) if chance(rng, 20) else policy.mark_max_age_ns,
-        book_entries=rng.choice((64, 128, policy.book_entries)),
+        book_entries=rng.choice((16, 64, 128, *(3 * (policy.book_entries,)))),
         attempt_limit=rng.choice((policy.attempt_limit, 2)),
         **(some_oversight(rng, world) if chance(rng, 20) else {}),
     )

@@ -74,7 +74,7 @@ typedef struct sentinel_mark_state {
 } sentinel_mark_state;
 SENTINEL_SIZE(sentinel_mark_state, 24);
 
-/* A signed place (or amend), by action id % book_entries; the latest stays. */
+/* A signed place (or amend), by action id % book_entries; the highest stays. */
 typedef struct sentinel_book_entry {
     uint64_t action_id; /* 0: empty */
     uint64_t record;
