@@ -283,6 +283,9 @@ sentinel_status sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack
     if (engine == NULL || signed_ack == NULL || *engine->alive == 0 || engine->ack.count == 0) {
         return SENTINEL_USAGE_STATE;
     }
+    if (engine_is_unconfirmed(engine, SENTINEL_FRAME_COMMAND, engine->ack.record)) {
+        return SENTINEL_USAGE_STATE;
+    }
     signed_ack->ack = engine->ack;
     return sentinel_gate_sign_ack(engine->context, signed_ack->signature64, &engine->ack);
 }

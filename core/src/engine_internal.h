@@ -163,6 +163,9 @@ uint8_t engine_ends_stop(const void *frame, size_t size);
 /* 1: a HALT command, as far as its bytes tell. */
 int engine_frame_stops(const void *frame, size_t size);
 
+/* Whether a frame that was taken as this record still waits for a witness. */
+int engine_is_unconfirmed(const sentinel_engine *engine, uint16_t kind, uint64_t record);
+
 /* Works out from the files what is pending, whatever the control page says. */
 SENTINEL_MUST_USE sentinel_status engine_spool_recover(sentinel_engine *engine);
 

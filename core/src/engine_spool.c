@@ -138,7 +138,7 @@ static int was_taken(const sentinel_engine *engine, const void *frame, size_t si
 /* What people rely on once it is acknowledged is confirmed by a witness first:
  * its ticket stays open, and is found to be taken the next time. Where records
  * are missing, nothing can be confirmed before operators accept that. */
-static int is_unconfirmed(const sentinel_engine *engine, uint16_t kind, uint64_t record) {
+int engine_is_unconfirmed(const sentinel_engine *engine, uint16_t kind, uint64_t record) {
     const sentinel_grant_state *grant = &sentinel_gate_state(engine->context)->grant;
     return (kind == SENTINEL_FRAME_COMMAND || kind == SENTINEL_FRAME_AUTHORITY ||
             kind == SENTINEL_FRAME_POLICY) &&
@@ -180,7 +180,7 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
                                                : (uint8_t)engine_frame_stops(engine->frame, size);
     engine->commanded |= status == SENTINEL_OK ? is_command : 0;
     if (status == SENTINEL_OK &&
-        is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
+        engine_is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
         engine->held = 1;
         return SENTINEL_OK;
     }

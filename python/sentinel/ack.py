@@ -27,6 +27,7 @@ from .audit import find_record, restore
 from .config import Installed, os_failed
 from .errors import UsageError, VerificationFailed
 from .receipt import Expectation, _b64, _exactly, _hex, _load, _unb64, iso_time
+from .witness import WitnessError
 
 __all__ = ["Ack", "ack_again", "verify_ack"]
 
@@ -154,13 +155,23 @@ def ack_of_answer(data: bytes, genesis: Genesis) -> Ack | None:
 def ack_again(installed: Installed, ring: _core.Keyring, number: int) -> Ack:
     """Makes the acknowledgement of a record's command again: by replay, with the engine's key.
 
-    Raises UsageError when the record is no command, AuditError, KeyFileError.
+    Raises UsageError when the record is no command, WitnessError when no witness has confirmed it
+    yet where one has to, AuditError, KeyFileError.
     """
     record = find_record(installed.directory, number)
     if record.type is not RecordType.COMMAND:
         raise UsageError(
             f"record {number} is of the type {record.type.name.lower()}",
             next_step="acknowledgements are of commands; zcp audit show NUMBER shows any record",
+        )
+    newest = restore(installed.directory)
+    grant = newest.state().grant
+    if newest.needs_witness and not grant.gap_to and grant.count <= number:
+        raise WitnessError(
+            f"record {number} is in force, but no witness has confirmed it: there is no"
+            " acknowledgement yet",
+            record=number,
+            next_step="see that the witness is up; the engine asks it at its next start",
         )
     raw = restore(installed.directory, number).acknowledge(record.subject)
     signature = ring.sign_frame(receipt_key(ring), FORMAT, sha256(raw).digest())

@@ -378,18 +378,14 @@ class Signer:
                 self._witness.try_ask(now_ns)
 
     def take(self, frame: bytes, *, now_ns: int | None = None) -> int:
-        """Takes a frame that was signed elsewhere (a heartbeat); the number of its record."""
-        with self._lock:
-            return self._engine.take(frame, _now(now_ns))
+        """Takes a frame that was signed elsewhere: a command, a bundle, a heartbeat; the number of
+        its record.
 
-    def _confirmed(self, frame: bytes, now_ns: int) -> int:
-        """Takes what people rely on; the number of its record, once a witness confirmed it.
-
-        Raises WitnessError where it did not: the frame is taken, and in force.
+        Raises WitnessError where a witness has to confirm it and did not: it is taken, and in
+        force. So do `halt`, `drain`, `resume`, `lease` and `load_policy`.
         """
-        record = self._engine.take(frame, now_ns)
-        self._witness.ask(now_ns)
-        return record
+        with self._lock:
+            return self._witness.take(frame, now_ns)
 
     @property
     def installed(self) -> Installed:
@@ -473,7 +469,7 @@ class Signer:
             )
             frame = authorities.sign(FrameKind.COMMAND, part)
             keep_text(self._installed.directory, reason)
-            return self._confirmed(frame, now)
+            return self._witness.take(frame, now)
 
     def load_policy(
         self,
@@ -500,7 +496,7 @@ class Signer:
             frame = authorities.sign(FrameKind.POLICY, part)
             text = source if isinstance(source, str) else source.decode()
             keep_text(self._installed.directory, text)
-            self._confirmed(frame, now)
+            self._witness.take(frame, now)
             return wanted
 
     def feed_marks(
@@ -528,7 +524,7 @@ class Signer:
                 now = _now(now_ns)
                 marks = [FedMark(*price, now) for price in prices[first : first + FEED_MARKS_MAX]]
                 part = _layout.mark_feed(marks, self._terms(_SEQUENCE_FEED_MARK, now))
-                self._engine.take(authorities.sign(FrameKind.FEED, part), now)
+                self._witness.take(authorities.sign(FrameKind.FEED, part), now)
 
     def _authorities(self) -> AuthorityRing:
         """Opened at the first use: Argon2id takes its time."""

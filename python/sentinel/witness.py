@@ -36,10 +36,22 @@ _REST_SECONDS: Final = 1.0
 _ANSWER_BYTES_MAX: Final = 4096
 _ROUNDS: Final = 3
 _FINAL: Final = 1
+_KIND: Final = slice(10, 12)
+
+
+_RELIED_ON: Final = frozenset({FrameKind.AUTHORITY, FrameKind.POLICY, FrameKind.COMMAND})
+"""Bundles and commands: halts, policies, rotations and revocations among them."""
 
 
 class WitnessError(StorageError):
-    """A witness is down, lies, or grants nothing. What was recorded stays recorded."""
+    """A witness is down, lies, or grants nothing. What was recorded stays recorded.
+
+    `record`: of the frame that was taken, is in force, and was not confirmed; else None.
+    """
+
+    def __init__(self, message: str, *, record: int | None = None, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.record = record
 
 
 # ---- The program --------------------------------------------------------------------------------
@@ -164,6 +176,30 @@ class Client:
                 self.error, next_step="see that the witness is up: zcp witness status DIR"
             ) from None
         self.error = ""
+
+    def take(self, frame: bytes, now_ns: int | None = None) -> int:
+        """Takes a frame; the number of its record. The one place where this process has confirmed
+        what people rely on, before anybody is told that it is done (docs/4-audit.md,
+        "Acknowledged only when confirmed"); the spool has the core's.
+
+        Raises WitnessError with the record where it was not: it is in force all the same.
+        """
+        record = self._engine.take(frame, _now(now_ns))
+        if int.from_bytes(frame[_KIND], "little") not in _RELIED_ON:
+            return record
+        grant = self._engine.state().grant
+        # While records are missing, nothing can be confirmed before people accept that.
+        if not self._engine.needs_witness or grant.gap_to or grant.count > record:
+            return record
+        try:
+            self.ask(now_ns)
+        except WitnessError as error:
+            raise WitnessError(
+                f"record {record} is in force, but not confirmed: {error.message}",
+                record=record,
+                next_step=error.next_step,
+            ) from None
+        return record
 
     def before_order(self, now_ns: int | None = None) -> None:
         """Asks when commands wait for it, or when half of the grant is gone; never raises for a

@@ -2,6 +2,7 @@
  * it did; nothing else does. Method: an engine that takes commands directly
  * (through the spool: engine_spool_test.c). */
 #include "engine_ack.h"
+#include "witness_scene.h"
 
 static void test_a_command_is_acknowledged_with_what_it_did(void) {
     engine_begin();
@@ -46,9 +47,38 @@ static void test_a_command_is_acknowledged_with_what_it_did(void) {
              SENTINEL_USAGE_ARGUMENT);
 }
 
+static void take_one(uint64_t *record) {
+    CHECK_OK(sentinel_engine_take(engine, record, scene.frame, scene.frame_size, scene.now));
+}
+
+static void test_a_witness_confirms_before_it_is_acknowledged(void) {
+    engine_begin();
+    witness_scene witness = {.records = 10, .spend = INT64_MAX / 4};
+    sentinel_signed_ack found;
+    sentinel_ask ask;
+    uint8_t signature64[64];
+    uint64_t record, grant_record;
+    scene.has_witness = 1;
+    scene_authority(&scene);
+    take_one(&record);
+    frame_command(SENTINEL_COMMAND_HALT);
+    take_one(&record);
+    CHECK_EQ(sentinel_engine_ack(engine, &found), SENTINEL_USAGE_STATE);
+    expect_denied(SENTINEL_REASON_KILL_SWITCH); /* it holds all the same */
+    CHECK_OK(sentinel_gate_ask(sentinel_engine_context(engine), &ask, signature64, 0));
+    sentinel_grant grant = witness_answer(&witness, &ask);
+    witness_frame(&scene, &grant);
+    take_one(&grant_record);
+    CHECK_OK(sentinel_engine_ack(engine, &found));
+    CHECK_EQ(found.ack.record, record);
+    CHECK_EQ(found.ack.verb, SENTINEL_COMMAND_HALT);
+    scene.has_witness = 0;
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_command_is_acknowledged_with_what_it_did);
+    RUN(test_a_witness_confirms_before_it_is_acknowledged);
     home_begin();
     shell("rm -rf %s", home, "");
     scene_end(&scene);

@@ -330,7 +330,7 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
     assert "no engine yet" in desk.run("witness", "status", place).out
     assert desk.run("witness", "pin", place, str(desk.engine)).status == 0
     made = Made(desk.engine, None, 0)  # type: ignore[arg-type]
-    name_witness(made, Person.read(tmp_path / "w" / "witness.pub"), time.time_ns())
+    name_witness(made, Person.read(tmp_path / "w" / "witness.pub"))
     with witness_at(tmp_path / "w") as url:
         assert desk.at("witness", "use", "nonsense").status == 2
         assert desk.at("witness", "use", url).status == 0
@@ -363,7 +363,7 @@ def test_two_of_three_accept_a_gap(tmp_path: Path, capsys: Any, monkeypatch: Any
     person = store.init(tmp_path / "w", "witness", PASSPHRASE, LIGHT)
     store.pin(tmp_path / "w", (desk.engine / "genesis").read_bytes())
     made = Made(desk.engine, None, 0)  # type: ignore[arg-type]
-    name_witness(made, person, time.time_ns())
+    name_witness(made, person)
     no_gap = ("command", "draft", "resume", "--gap", "--reason", "x", "--out", desk.file("x.cmd"))
     assert desk.at(*no_gap).status == 2
     with witness_at(tmp_path / "w") as url:

@@ -20,7 +20,7 @@ from sentinel._enums import Power
 from sentinel._frame import FrameKind, parse_authority, unsafe_parse_frame
 from sentinel._people import Person
 from sentinel.audit import replay, verify_log
-from sentinel.config import AuthorityRing
+from sentinel.config import AuthorityRing, Installed
 from sentinel.errors import EngineHalted
 from sentinel.witness import Server, WitnessError
 
@@ -49,18 +49,22 @@ def witness_at(place: Path, records: int = 100, spend: int = 1_000_000) -> Itera
         witness.close()
 
 
-def name_witness(made: Made, person: Person, now_ns: int) -> bytes:
+def authority_frame(directory: Path, *wishes: Wish) -> bytes:
+    """The next authority bundle, signed by the root."""
+    installed, now = Installed(directory), time.time_ns()
+    frame = unsafe_parse_frame(installed.authority(), FrameKind.AUTHORITY)
+    after = apply(Change.of(parse_authority(frame.payload)), wishes, now, ())
+    part = after.part(installed.terms(frame.sequence + 1, now - 10**9))
+    return AuthorityRing.open(directory, PASSPHRASE).sign(FrameKind.AUTHORITY, part)
+
+
+def name_witness(made: Made, person: Person) -> bytes:
     """The authority bundle that makes the engine need this witness."""
-    with made.open() as signer:
-        before = parse_authority(
-            unsafe_parse_frame(signer.installed.authority(), FrameKind.AUTHORITY).payload
-        )
-        wish = Wish("add", person.name, person=person, powers=frozenset({Power.WITNESS}))
-        after = apply(Change.of(before), [wish], now_ns, ())
-        part = after.part(signer.installed.terms(2, now_ns - 10**9))
-        frame = AuthorityRing.open(made.directory, PASSPHRASE).sign(FrameKind.AUTHORITY, part)
-        with contextlib.suppress(WitnessError):  # It is in force, and its witness serves later.
-            signer.take(frame)
+    wish = Wish("add", person.name, person=person, powers=frozenset({Power.WITNESS}))
+    frame = authority_frame(made.directory, wish)
+    # It is in force, and its witness serves later.
+    with made.open() as signer, contextlib.suppress(WitnessError):
+        signer.take(frame)
     return frame
 
 
@@ -68,7 +72,7 @@ def make_witness(path: Path, engine: Any) -> Path:
     """A witness directory; the engine is pinned, and needs this witness."""
     person = store.init(path, "witness", PASSPHRASE, LIGHT)
     store.pin(path, (engine.directory / "genesis").read_bytes())
-    name_witness(engine, person, time.time_ns())
+    name_witness(engine, person)
     return path
 
 

@@ -94,13 +94,16 @@ sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns);
 SENTINEL_API int
 sentinel_engine_is_held(const sentinel_engine *engine);
 
-/* Takes a frame at once (bundles are kept under bundles/ first). */
+/* Takes a frame at once (bundles are kept under bundles/ first). Where the
+ * authority asks for a witness, the caller has what people rely on confirmed
+ * before it says that it is done: sentinel_gate_ask, then take the grant. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,
                      int64_t now_ns);
 
 /* The acknowledgement of the last command that was taken, or, right after the
- * opening, replayed. Returns: OK; USAGE_STATE (there is none); KEY_*. */
+ * opening, replayed. Returns: OK; USAGE_STATE (there is none, or a witness has
+ * to confirm the command first); KEY_*. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack);
 

@@ -463,5 +463,5 @@ def submit(
             data, f"authority bundle {data['sequence']} is in force (record {result['record']})"
         )
         return
-    cli.emit(data, f"not taken yet: {waiting_text(result)}")
+    cli.emit(data, waiting_text(result))
     raise typer.Exit(6)

@@ -318,6 +318,6 @@ def submit(
         taken = f"taken: {label(made.verb)} (record {result['record']})"
         cli.emit(data, "\n".join([taken, *known]))
         return
-    cli.emit(data, f"not taken yet: {label(made.verb)}: {waiting_text(result)}")
+    cli.emit(data, f"{label(made.verb)} {waiting_text(result)}")
     if made.verb is not Command.HALT:
         raise typer.Exit(6)

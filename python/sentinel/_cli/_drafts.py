@@ -36,7 +36,7 @@ from ..errors import (
     SentinelError,
     UsageError,
 )
-from ._shared import Cli, await_ticket, confirm_by_witness, now_ns
+from ._shared import Cli, await_ticket, now_ns, spooled
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Copies that were signed apart.")]
 PublicOption = Annotated[
@@ -217,9 +217,7 @@ def _hand_over(cli: Cli, raw: bytes, wait: float) -> dict[str, Any]:
             raise
         return {"record": None, "applied": False, "ticket": ticket}
     try:
-        engine.spool(now_ns())
-        confirm_by_witness(cli, engine)
-        return await_ticket(cli, ticket, 0.0)
+        return spooled(cli, engine, ticket)
     finally:
         engine.close(now_ns())
 
@@ -273,8 +271,13 @@ def _unsigned(draft: Draft, public: Public) -> tuple[str, str]:
 
 
 def waiting_text(result: dict[str, Any]) -> str:
-    """What is said of a frame that nobody applied yet."""
+    """What is said of a frame that nobody answered yet."""
+    if result.get("confirmed") is False:
+        return (
+            "not acknowledged yet: it is in force and recorded, and waits for the witness"
+            f" (ticket {result['ticket']})"
+        )
     return (
-        f"it is in the spool (ticket {result['ticket']}) and is applied before the engine decides"
-        " anything else; zcp status shows when it was"
+        f"not taken yet: it is in the spool (ticket {result['ticket']}) and is applied before the"
+        " engine decides anything else; zcp status shows when it was"
     )

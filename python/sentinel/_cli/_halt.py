@@ -243,6 +243,8 @@ def _stopped(cli: Cli, word: str, result: dict[str, Any], ack: Path | None) -> l
     note = f"record {result['record']}"
     if not result["applied"]:
         note = f"it binds already; the engine's writer records it next (ticket {result['ticket']})"
+        if result.get("confirmed") is False:
+            note = f"it is in force and recorded, and waits for the witness ({result['ticket']})"
     result["released"] = released_rows(usable_until_ms(restore(cli.directory).state()))
     lines = [f"{word}: {result['scope']} ({note})"]
     if known := tell_ack(cli, result, ack):
@@ -294,9 +296,7 @@ def _accept_gap(cli: Cli, reason: str, wait: float, key: Path | None) -> dict[st
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
     keep_text(cli.directory, reason)
     gap = f"records {grant.gap_from} to {grant.gap_to - 1}"
-    return {"verb": "resume", "gap": gap, "reason": reason} | deliver(
-        cli, frame, wait=wait, confirm=False
-    )
+    return {"verb": "resume", "gap": gap, "reason": reason} | deliver(cli, frame, wait=wait)
 
 
 def _command(

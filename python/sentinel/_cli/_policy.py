@@ -505,7 +505,7 @@ def _deliver(
         "hash": after.hash.hex(),
         "record": result["record"],
         "changes": _changes(before, after),
-    }
+    } | {name: result[name] for name in ("confirmed",) if name in result}
     lines = [f"policy version {after.version} is in force (record {result['record']})"]
     lines += [f"  {change}" for change in data["changes"]]
     cli.emit(data, "\n".join(lines))

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -175,17 +176,15 @@ def describe_constraint(constraint: Any) -> dict[str, Any]:
     return {name: getattr(constraint, name) for name in names}
 
 
-def deliver(
-    cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False, confirm: bool = True
-) -> dict[str, Any]:
+def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -> dict[str, Any]:
     """Brings a signed frame to the engine; the number of its record, and by which way.
 
     `ack`, where there is one: the engine's acknowledgement of a command, verified.
 
     Through the spool when another process is the writer, else as the writer. `spool_first`
-    (a halt): it is in the spool, and binds, before anything else is tried. `confirm`: a witness,
-    where the authority asks for one, confirms it. Raises EngineLocked when the writer has not
-    applied it in time.
+    (a halt): it is in the spool, and binds, before anything else is tried. `confirmed`, where the
+    authority asks for a witness: whether one confirmed it; there is no `ack` before. Raises
+    EngineLocked when the writer has not applied it in time.
     """
     ticket = _core.spool_submit(cli.directory, frame) if spool_first else None
     try:
@@ -195,33 +194,50 @@ def deliver(
             ticket = _core.spool_submit(cli.directory, frame)
         return await_ticket(cli, ticket, wait)
     try:
-        if ticket is None:
-            record = engine.take(frame, now_ns())
-            found = ack_of_answer(engine.ack() or b"", cli.installed().genesis)
-            if confirm and not confirm_by_witness(cli, engine):
-                found = None
-            return {"record": record, "applied": True} | ({"ack": found} if found else {})
-        engine.spool(now_ns())
-        confirm_by_witness(cli, engine)
-        return await_ticket(cli, ticket, 0.0)
+        if ticket is not None:
+            return spooled(cli, engine, ticket)
+        witness = Client(engine, configured(cli.directory))
+        result: dict[str, Any] = {"applied": True}
+        try:
+            result["record"] = witness.take(frame, now_ns())
+        except WitnessError as error:
+            result |= {"record": error.record, **_unconfirmed(cli, error)}
+        else:
+            result |= _given_back(engine, witness)
+        found = ack_of_answer(engine.ack() or b"", cli.installed().genesis)
+        return result | ({"ack": found} if found else {})
     finally:
         engine.close(now_ns())
 
 
-def confirm_by_witness(cli: Cli, engine: _core.Engine) -> bool:
-    """False, and a remark, where a witness is needed and did not confirm what was taken: that is
-    in force either way, but it is not known to outlive this disk.
-    """
-    if not engine.needs_witness or engine.state().grant.gap_to:
-        return True
+def spooled(cli: Cli, engine: _core.Engine, ticket: int) -> dict[str, Any]:
+    """As the writer: applies the spool, has that confirmed, and reads the answer to a ticket."""
+    engine.spool(now_ns())
+    witness = Client(engine, configured(cli.directory))
+    confirmed: dict[str, Any] = {}
     try:
-        witness = Client(engine, configured(cli.directory))
-        witness.ask()
-        witness.ask(final=True)  # Nothing is signed here: the grant is given back.
+        if engine.is_held:
+            witness.ask()
+            confirmed = _given_back(engine, witness)
     except WitnessError as error:
-        cli.warn(f"in force, but not confirmed: {error}")
-        return False
-    return True
+        confirmed = _unconfirmed(cli, error)
+    return await_ticket(cli, ticket, 0.0) | confirmed
+
+
+def _unconfirmed(cli: Cli, error: WitnessError) -> dict[str, Any]:
+    """It is in force either way, but it is not known to outlive this disk."""
+    cli.warn(error.message if error.record else f"in force, but not confirmed: {error.message}")
+    return {"confirmed": False}
+
+
+def _given_back(engine: _core.Engine, witness: Client) -> dict[str, Any]:
+    """Nothing is signed here: a grant that came with the confirmation is given back."""
+    state = engine.state()
+    if not engine.needs_witness or state.grant.epoch != state.epoch:
+        return {}
+    with suppress(WitnessError):
+        witness.ask(final=True)
+    return {"confirmed": True}
 
 
 def await_ticket(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
@@ -260,9 +276,12 @@ def tell_ack(cli: Cli, result: dict[str, Any], file: Path | None) -> list[str]:
     found: Ack | None = result.pop("ack", None)
     if found is None:
         if file is not None:
+            unconfirmed = result.get("confirmed") is False
             raise EngineLocked(
                 "there is no acknowledgement to save yet",
-                cause="the engine's writer has not applied the command",
+                cause="no witness has confirmed the command, which is in force"
+                if unconfirmed
+                else "the engine's writer has not applied the command",
                 next_step="zcp ack RECORD makes it again, once the command is recorded",
             )
         return []
