@@ -298,7 +298,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         25: "the agent is not in the policy",
         26: "the order names another agent than its session",
         27: "this action id was signed before, or waits for approval with another order",
-        28: "the action id is zero, below the agent's window of 64, or a later action has its place in the book",
+        28: "it is zero, below the agent's window of 64, or a later id has its place in the book",
         29: "the parent agent is not in the policy",
         30: "the instrument is not in the table",
         31: "the asset is not in the table",

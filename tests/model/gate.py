@@ -450,9 +450,7 @@ class Gate:
         agent = self.agents[order.agent]
         reasons: set[int] = set()
         request = self.request(order)
-        if self.held(order, now) is not None:
-            reasons.add(Reason.DUPLICATE)
-        elif order.action_id in agent.seen:
+        if self.held(order, now) is not None or order.action_id in agent.seen:
             reasons.add(Reason.DUPLICATE)
         elif order.action in (Action.PLACE, Action.AMEND) and is_displaced(
             agent.book, self.policy.book_entries, order.action_id
