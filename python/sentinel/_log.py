@@ -212,6 +212,15 @@ class Walk:
             )
 
 
+def spool_answer(directory: str | os.PathLike[str], ticket: int) -> bytes:
+    """What the writer answered to a frame in the spool; empty where it has not yet."""
+    try:
+        # It is there as a whole or not at all.
+        return (Path(directory) / "spool" / f"{ticket:020d}.done").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def writer_is_alive(directory: str | os.PathLike[str]) -> bool:
     """Whether some process holds the engine's lock."""
     try:

@@ -28,6 +28,7 @@ from ._submit_report import (
     by_fill,
     decimal,
     difference,
+    filled_untriggered,
     gateway,
     guarded,
     identifier,
@@ -190,10 +191,12 @@ def _fills(rows: Any) -> tuple[tuple[Fill, ...], str | None, str | None]:
 
 
 def _algo(row: Mapping[str, Any], status: ExecutionStatus | None = None) -> Found:
+    state = status or ALGO_STATUSES[row["algoStatus"]]
     return Found(
-        status or ALGO_STATUSES[row["algoStatus"]],
+        state,
         identifier(row.get("algoId")),
         identifier(row.get("clientAlgoId"), needed=False),
+        filled_untriggered(state),
         time_ms=integer(row.get("updateTime", row.get("createTime"))),
         price=not_zero(decimal(row.get("price"))),
         quantity=decimal(row.get("quantity")),

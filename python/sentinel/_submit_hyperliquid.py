@@ -266,11 +266,11 @@ def _target(signed: SignedOrder) -> str | int | None:
     return found
 
 
-def _query(signed: SignedOrder) -> HttpRequest | None:
+def _query(signed: SignedOrder, number: str) -> HttpRequest | None:
     """The public query of one order; None where the request means none."""
     from .sign import HttpRequest
 
-    target = _target(signed)
+    target = int(number) if number else _target(signed)
     if signed.request is None or target is None or not signed.account:
         return None
     body = json.dumps(

@@ -28,6 +28,7 @@ from ._submit_report import (
     clock_ms,
     decimal,
     difference,
+    filled_untriggered,
     gateway,
     guarded,
     identifier,
@@ -230,10 +231,12 @@ def _order(row: Mapping[str, Any]) -> Found:
 
 
 def _algo(row: Mapping[str, Any]) -> Found:
+    state = ALGO_STATUSES[row["state"]]
     return Found(
-        ALGO_STATUSES[row["state"]],
+        state,
         identifier(row.get("algoId")),
         identifier(row.get("algoClOrdId"), needed=False),
+        filled_untriggered(state),
         time_ms=integer(row.get("uTime", row.get("cTime"))),
         price=not_zero(decimal(row.get("ordPx"))),
         quantity=decimal(row.get("sz")),

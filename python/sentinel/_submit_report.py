@@ -192,7 +192,8 @@ class VenueAdapter:
     whether it has the order; `document` is where both are from. `read` reads the answer to any
     action, `read_query` the answer to a query of one order (`UnknownOrder`: the venue has none).
     `reject` is the exception for the reason that a rejected order's state gives.
-    `public_query` is the venue's own unsigned query, where it has one; None: a signed one.
+    `public_query` is the venue's own unsigned query, where it has one; None: a signed one. It is
+    given the venue's number of the order, "" for the order that the request places or means.
     `second_query` is for venues whose query of one order may leave closed ones out, and
     `read_second` reads its answer.
     """
@@ -206,7 +207,7 @@ class VenueAdapter:
     terms: Callable[[SignedOrder], Terms]
     time_ms: Callable[[Answer], int | None]
     reject: Callable[[str], type[VenueRefused]] = lambda reason: VenueRefused
-    public_query: Callable[[SignedOrder], HttpRequest | None] | None = None
+    public_query: Callable[[SignedOrder, str], HttpRequest | None] | None = None
     second_query: Callable[[SignedOrder], Query] | None = None
     read_second: Callable[[SignedOrder, Answer], Outcome] = lambda signed, answer: NOT_FOUND
 
@@ -369,6 +370,13 @@ def plain(value: Decimal) -> str:
 def not_zero(value: str | None) -> str | None:
     """For venues that write 0 where there is no price."""
     return None if value is None or not Decimal(value) else value
+
+
+def filled_untriggered(status: ExecutionStatus) -> str | None:
+    """What an order with a trigger has filled where those are kept apart: nothing, once it ended
+    as such. What one became that was triggered is another order.
+    """
+    return None if status in OPEN else "0"
 
 
 def by_fill(filled: str | None) -> ExecutionStatus:

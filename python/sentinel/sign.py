@@ -387,6 +387,10 @@ class Signer:
         with self._lock:
             return self._witness.take(frame, now_ns)
 
+    def feeders(self) -> Mapping[int, int]:
+        """The last sequence of execution reports that was taken, by the feeder's key."""
+        return self._engine.feeders()
+
     @property
     def installed(self) -> Installed:
         """What anybody may read of the engine."""

@@ -122,6 +122,7 @@ class _Asking:
     session: QuerySigner | None
     deadline: float
     why: str
+    number: str = ""
     asked: int = 0
     last: str = ""
     pause_s: float = field(default=_PAUSE_FIRST_S)
@@ -190,12 +191,7 @@ class Submitter:
 
         Raises VenueRefused and its kinds, NotSent, OutcomeUnknown; UsageError for a message.
         """
-        request, adapter = signed.request, ADAPTERS.get(signed.venue)
-        if request is None or adapter is None:
-            raise UsageError("a message goes to no venue", next_step="submit orders alone")
-        base = self._base(signed.venue, adapter, request)
-        deadline = self._clock.monotonic() + self._deadline_s
-        asking = _Asking(signed, adapter, base, session, deadline, "it was sent before")
+        asking, request = self._asking(signed, session)
         if not self._remember(signed):
             return self._resolve(asking)
         try:
@@ -205,10 +201,41 @@ class Submitter:
             raise
         if isinstance(answer, Unclear):
             return self._unclear(asking, answer)
-        outcome = adapter.read(signed, answer)
+        outcome = asking.adapter.read(signed, answer)
         if isinstance(outcome, Unclear):
             return self._unclear(asking, outcome)
         return self._definite(asking, outcome, answer)
+
+    def ask(
+        self,
+        signed: SignedOrder,
+        *,
+        session: QuerySigner | None = None,
+        venue_order_id: str = "",
+    ) -> ExecutionReport:
+        """The state of the order that a signed order places or means; nothing is sent but queries.
+
+        It is definite, or raised like that of an unclear `submit`. `venue_order_id`: by that
+        number, at Hyperliquid alone: there an amended order keeps its name and gets a new number.
+        """
+        asking, _ = self._asking(signed, session)
+        if venue_order_id and not (asking.adapter.public_query and venue_order_id.isdecimal()):
+            raise UsageError(
+                f"{label(signed.venue)} is asked by the name of an order, not {venue_order_id!r}",
+                next_step="leave venue_order_id out",
+            )
+        asking.number = venue_order_id
+        return self._resolve(asking)
+
+    def _asking(
+        self, signed: SignedOrder, session: QuerySigner | None
+    ) -> tuple[_Asking, HttpRequest]:
+        request, adapter = signed.request, ADAPTERS.get(signed.venue)
+        if request is None or adapter is None:
+            raise UsageError("a message goes to no venue", next_step="submit orders alone")
+        base = self._base(signed.venue, adapter, request)
+        deadline = self._clock.monotonic() + self._deadline_s
+        return _Asking(signed, adapter, base, session, deadline, "it was sent before"), request
 
     def _send(self, asking: _Asking, request: HttpRequest) -> Answer | Unclear:
         signed, name = asking.signed, label(asking.signed.venue)
@@ -345,7 +372,7 @@ class Submitter:
     def _query(self, asking: _Asking, query: Query | None) -> HttpRequest | float:
         signed, public = asking.signed, asking.adapter.public_query
         if public is not None:
-            request = public(signed)
+            request = public(signed, asking.number)
             if request is None:
                 self._give_up(
                     asking, "it has no order id or no account by which the venue could be asked"

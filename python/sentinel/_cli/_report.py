@@ -15,10 +15,10 @@ from .._frame import FrameKind
 from .._layout import FedPosition, FedReport
 from .._order import decimal_of
 from ..audit import restore
-from ..config import FEEDER_KEY, AuthorityRing, os_failed
+from ..config import AuthorityRing, os_failed
 from ..errors import UsageError
+from ..feeder import ISSUED_BEFORE_NS, FeederKey, authority_of, row_of
 from ..policy import Policy
-from ._mark import ISSUED_BEFORE_NS
 from ._shared import (
     WAIT_SECONDS,
     Cli,
@@ -49,6 +49,10 @@ def report(
             "--sequence", min=1, help="The feeder's own count; else one above the last taken."
         ),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="The feeder's own key file; default: the engine's own."),
+    ] = None,
     wait: WaitOption = WAIT_SECONDS,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
@@ -60,7 +64,8 @@ def report(
     expired), filled (in all, in the instrument's unit) and, where they are known, price (the
     average) and time_ns. What contradicts an order that was signed halts its agent; a gap in the
     sequence halts the firm. A feeder that counts its frames itself says so with --sequence, so
-    that one which was lost is noticed; without it, the frame follows the last that was taken.
+    that one which was lost is noticed; without it, the frame follows the last that was taken. In
+    Python, sentinel.feeder does this with what venues answered.
 
     Example, with {"agent": "maker", "action_id": 7, "status": "filled", "filled": "0.5"} in
     filled.json:
@@ -74,11 +79,15 @@ def report(
     policy = installed.policy()
     issued = now_ns() - ISSUED_BEFORE_NS
     rows = [_report_of(policy, row, issued) for row in _rows(file)]
+    feeder = FeederKey.open(
+        key or cli.directory / "keys" / "authority", passphrase=cli.passphrase()
+    )
+    authority = authority_of(installed)
     if sequence is None:
-        sequence = restore(cli.directory).feeders().get(FEEDER_KEY, 0) + 1
-    part = _layout.report_feed(rows, installed.terms(sequence, issued))
-    ring = AuthorityRing.open(cli.directory, cli.passphrase())
-    result = must_be_applied(deliver(cli, ring.sign(FrameKind.FEED, part), wait=wait))
+        first = feeder.ids(authority, issued)[0][0]
+        sequence = restore(cli.directory).feeders().get(first, 0) + 1
+    frame = feeder.frame(installed, authority, rows, sequence=sequence, issued_ns=issued)
+    result = must_be_applied(deliver(cli, frame, wait=wait))
     text = f"{len(rows)} reports taken, sequence {sequence} (record {result['record']})"
     cli.emit({"reports": len(rows), "sequence": sequence, **result}, text)
 
@@ -153,11 +162,5 @@ def _report_of(policy: Policy, row: dict[str, Any], issued_ns: int) -> FedReport
             f"{row['status']!r} is no status of an order",
             next_step=f"one of {', '.join(statuses)}",
         )
-    return FedReport(
-        policy.agent(row["agent"]).id,
-        statuses[row["status"]],
-        numbers[0],
-        decimal_of(row["filled"], "filled"),
-        decimal_of(row.get("price", "0"), "price"),
-        numbers[1],
-    )
+    agent, status, filled, price = texts
+    return row_of(policy, agent, numbers[0], statuses[status], filled, price, numbers[1])

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import _core
+from .._log import spool_answer
 from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
@@ -242,14 +243,9 @@ def _given_back(engine: _core.Engine, witness: Client) -> dict[str, Any]:
 
 def await_ticket(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
     """What the writer answers to a frame in the spool; `applied` False when it takes too long."""
-    done = cli.directory / "spool" / f"{ticket:020d}.done"
     deadline = time.monotonic() + wait
     while True:
-        try:
-            answer = done.read_bytes()
-        except FileNotFoundError:
-            answer = b""
-        if answer:  # it is there as a whole or not at all
+        if answer := spool_answer(cli.directory, ticket):
             status = int.from_bytes(answer[:4], "little")
             if status:
                 raise_status(status, "the engine's writer did not take it")
