@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from . import _core
 from ._drafts import sign_draft
-from ._drill_field import asks_at, refusal
+from ._drill_field import asks_at, holds, refusal
 from ._drill_steps import NOT_IN_POLICY, NOT_RUN, Drill, Step, signed_while_stopped
 from ._enums import Algorithm, Command, Oversight, Power, Purpose, Rule
 from ._layout import proof_prefix
@@ -37,11 +37,13 @@ def step_attempts(drill: Drill, before: Path, scratch: Path) -> Step:
     step = Step("attempts", "Attempts to lift the halt")
     step.facts["attempts"] = []
     for who, what, frame in _frames(drill):
+        drill.field.renew()
         _try_frame(drill, step, (who, what), frame)
     k, n = drill.field.need(Power.OPERATOR)
     if k == 1:
         step.facts["one_operator_alone"] = f"{k} of {n} operators resume here"
     for number, (what, tamper) in enumerate(_HOST):
+        drill.field.renew()
         _try_host(drill, step, what, tamper, scratch / f"host-{number}", before)
     _old_copy(drill, step, before, scratch / "old")
     return step
@@ -96,7 +98,7 @@ def _try_frame(drill: Drill, step: Step, named: tuple[str, str], frame: bytes) -
         )
         outcome = f"refused ({error.message}){', recorded' if recorded else ', NOT recorded'}"
         held = recorded
-    _tell(step, *named, f"{outcome}; the next order: {why or 'SIGNED'}", held and why != "")
+    _tell(step, *named, f"{outcome}; the next order: {why or 'SIGNED'}", held and holds(why))
 
 
 def _stop_word(top: Path, _before: Path) -> None:
@@ -161,26 +163,29 @@ def _try_host(
     top: Path,
     before: Path,
 ) -> None:
-    shutil.copytree(drill.field.directory, top)
+    drill.field.copy(drill.field.directory, top)
     try:
         tamper(top, before)
-        why = asks_at(top, drill.field.passphrase, drill.plan.orders)
+        with drill.field.apart():
+            why = asks_at(top, drill.field.passphrase, drill.plan.orders)
         why = why.replace(str(top), "the engine")
-        _tell(step, "host", what, f"the next order: {why or 'SIGNED'}", why != "")
+        _tell(step, "host", what, f"the next order: {why or 'SIGNED'}", holds(why))
     finally:
         shutil.rmtree(top, ignore_errors=True)
 
 
 def _old_copy(drill: Drill, step: Step, before: Path, top: Path) -> None:
     """The directory as a whole: a disk cannot tell, a witness can. It must at least be recorded."""
-    shutil.copytree(before, top)
+    drill.field.copy(before, top)
     try:
-        why = asks_at(top, drill.field.passphrase, drill.plan.orders)
+        with drill.field.apart():
+            why = asks_at(top, drill.field.passphrase, drill.plan.orders)
         starts = [r for r in read_log(top) if r.type is RecordType.START]
         unproven = bool(starts) and starts[-1].has(RecordFlag.UNPROVEN)
     finally:
         shutil.rmtree(top, ignore_errors=True)
     what = "the whole directory from before the halt put back"
+    why = why.replace(str(top), "the engine")
     outcome = f"refused: {why}" if why else RESTORED if unproven else "SIGNED, and not recorded"
     step.facts["old_copy_comes_back"] = not why
     _tell(step, "host", what, outcome, why != "" or unproven)
@@ -204,7 +209,9 @@ def step_approve(drill: Drill, order: tuple[str, Any] | None) -> Step:
         step.result = NOT_IN_POLICY
         return step
     field = drill.field
+    field.renew()
     with field.writer() as signer:
+        field.beat(signer)
         agents = [node.path for node in signer.policy.agents]
         messages = [(agent, {"action": "message", "text": "drill"}) for agent in agents]
         found = _waiting(signer, [order] if order else [*drill.plan.orders, *messages], step)
@@ -223,7 +230,7 @@ def step_approve(drill: Drill, order: tuple[str, Any] | None) -> Step:
             )
             session.withdraw(request)
             return step
-        more = {"record": request.record, "record_hash": request.record_hash}
+        more: dict[str, Any] = {"record": request.record, "record_hash": request.record_hash}
         for number, keys in enumerate(there[: request.needed]):
             why = refusal_of(session, request)
             step.must(why == "pending", f"with {number} approvals: {why}")
@@ -272,12 +279,13 @@ def step_resume(drill: Drill) -> Step:
     step = Step("resume", "Resume by k of n operators")
     k, n = drill.field.need(Power.OPERATOR)
     step.facts["operators"] = f"{k} of {n}"
+    drill.field.renew()
     with drill.field.writer() as signer:
         signer.take(drill.field.signed(Command.HALT, 1))
         halted = refusal(signer, drill.plan.orders)
-        step.must(halted != "", "an order was signed while halted")
+        step.must(holds(halted), f"an order while halted: {halted or 'SIGNED'}")
         record = signer.take(drill.field.signed(Command.RESUME))
-        why = refusal(signer, drill.plan.orders)
+        why = drill.field.refusal(signer, drill.plan.orders)
         step.facts |= {"record": record, "while_halted": halted, "behind_it": why or "signed"}
         step.must(why == "", f"nothing was signed behind the resume: {why}")
     return step

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import struct
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Final
 
 from . import _core, _layout
 from ._drafts import Draft, need_of, sign_draft
+from ._drill_beats import Beats, beats_of, must_beat
+from ._drill_witness import OwnWitness, forget_witness
 from ._enums import Command, Power, Scope
 from ._frame import FrameKind
 from ._log import Walk
@@ -35,6 +38,19 @@ _VALID_NS: Final = 3_600 * 10**9
 _BACK_NS: Final = 5 * 10**9
 _SEGMENT_HEADER: Final = 64
 _POLL_S: Final = 0.0002
+
+
+_STOPS: Final = (
+    *("engine_halted", "control_stop", "venue_halted", "instrument_halted", "draining"),
+    "kill_switch",
+)
+_EXCUSES: Final = ("", "lease_expired", "grant_exhausted", "heartbeat_missing", "progress_stalled")
+"""Refusals that say nothing of a stop: it may have been lifted for all that."""
+
+
+def holds(why: str) -> bool:
+    """Whether the answer to an order shows that a stop holds."""
+    return why not in _EXCUSES
 
 
 # ---- The copy -----------------------------------------------------------------------------------
@@ -141,8 +157,13 @@ class Field:
     passphrase: bytes = field(repr=False)
     keys: tuple[SigningKeys, ...] = field(repr=False)
     live: bool = False
+    own: OwnWitness | None = None
     public: Public = field(init=False)
+    renewed: int = 0
+    """How often the operators' lease was renewed."""
     _last: int = 0
+    _lease_until_ns: int = 0
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.public = Public.of_engine(Installed(self.directory))
@@ -176,13 +197,14 @@ class Field:
 
     # ---- Commands ----
 
-    def draft(self, verb: Command, **more: Any) -> Draft:
-        """A command that nobody has signed yet."""
+    def draft(self, verb: Command, on: tuple[int, int] | None = None, **more: Any) -> Draft:
+        """A command that nobody has signed yet; on the firm, unless another target is named."""
         policy = self.public.policy
         if policy is None:
             raise EngineHalted("no policy is loaded", next_step="zcp policy load FILE")
         now = time.time_ns()
-        self._last = max(now, self._last + 1)
+        with self._turn:
+            self._last = max(now, self._last + 1)
         terms = _layout.FrameTerms(
             engine_id=self.public.genesis.engine_id,
             environment=Installed(self.directory).environment,
@@ -195,13 +217,21 @@ class Field:
         if verb is Command.LEASE:
             scope = Scope.ENGINE
             target = 0
+        if on is not None:
+            scope, target = Scope(on[0]), on[1]
         keep_text(self.directory, REASON)
         part = _layout.command(verb, target, REASON, terms, scope=scope, **more)
         return Draft(FrameKind.COMMAND, part, reason=REASON)
 
-    def signed(self, verb: Command, count: int | None = None, **more: Any) -> bytes:
+    def signed(
+        self,
+        verb: Command,
+        count: int | None = None,
+        on: tuple[int, int] | None = None,
+        **more: Any,
+    ) -> bytes:
         """A command, signed by as many as it takes, or by so many."""
-        draft = self.draft(verb, **more)
+        draft = self.draft(verb, on, **more)
         need = need_of(draft, self.public, time.time_ns())
         assert need.power is not None
         wanted = need.k if count is None else count
@@ -232,6 +262,52 @@ class Field:
                 raise UsageError(f"the engine's writer does not answer (ticket {ticket})")
             time.sleep(_POLL_S)
 
+    # ---- What else lets orders through: the lease, heartbeats ----
+
+    def renew(self, *, spool: bool = False) -> None:
+        """Renews the operators' lease where the policy asks for one and half of it is over: through
+        the spool where another process is the writer, else as the writer.
+        """
+        lease = self.public.policy.lease_ns if self.public.policy is not None else 0
+        now = time.time_ns()
+        if not lease or now < self._lease_until_ns - lease // 2:
+            return
+        frame = self.signed(Command.LEASE, 1, until_ns=now + lease)
+        if spool:
+            self.answer(self.submit(frame))
+        else:
+            self.take(frame)
+        self._lease_until_ns = now + lease
+        self.renewed += 1
+
+    def beating(self) -> list[Beats]:
+        """The agents that must beat and whose keys are here."""
+        return beats_of(self.public, self.keys)
+
+    def silent(self, agents: Iterable[str]) -> list[str]:
+        """Those of these agents that must beat, and whose keys are not here."""
+        here = {one.path for one in self.beating()}
+        return sorted({path for path in agents if must_beat(self.public, path)} - here)
+
+    def beat(self, signer: Signer | None = None) -> None:
+        """One heartbeat of each agent that must beat: to the writer that is given, or through the
+        spool.
+        """
+        for one in self.beating():
+            with self._turn:
+                now = time.time_ns()
+                self._last = max(now, self._last + 1)
+                frame = one.frame(Installed(self.directory), self._last, now)
+                if signer is None:
+                    self.submit(frame)
+            if signer is not None:
+                signer.take(frame)
+
+    def refusal(self, signer: Signer, orders: Sequence[tuple[str, Any]]) -> str:
+        """As `refusal`, behind a heartbeat."""
+        self.beat(signer)
+        return refusal(signer, orders)
+
     # ---- As the writer ----
 
     @contextmanager
@@ -255,12 +331,33 @@ class Field:
         return bool(status.stops)
 
     def asks(self, orders: Sequence[tuple[str, Any]]) -> str:
-        """As `asks_at`, here."""
-        return asks_at(self.directory, self.passphrase, orders)
+        """Opens the engine and asks for signatures; "" when one was given, else why not."""
+        try:
+            with self.writer() as signer:
+                return self.refusal(signer, orders)
+        except SentinelError as error:
+            return error.message
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copies a drilled directory. The copy asks the drill's own witness, or none: never that
+        of a live engine.
+        """
+        shutil.copytree(source, target)
+        if self.own is None:
+            forget_witness(target)
+
+    def apart(self) -> AbstractContextManager[None]:
+        """While something is done to another copy: the drill's witness forgets that."""
+        return nullcontext() if self.own is None else self.own.apart()
+
+    def killed(self) -> None:
+        """What follows a kill: see `OwnWitness.forgive`."""
+        if self.own is not None:
+            self.own.forgive()
 
 
 def asks_at(directory: Path, passphrase: bytes, orders: Sequence[tuple[str, Any]]) -> str:
-    """Opens an engine and asks for signatures; "" when one was given, else why not."""
+    """Opens a copy and asks for signatures; "" when one was given, else why not."""
     try:
         with Signer.open(directory, passphrase=passphrase) as signer:
             return refusal(signer, orders)
@@ -275,7 +372,8 @@ def refusal(signer: Signer, orders: Sequence[tuple[str, Any]]) -> str:
         try:
             signer.session(agent).sign(order)
         except PolicyDenied as denied:
-            why = denied.reason
+            # Where several reasons apply, a stop is the one that a drill is about.
+            why = next((one for one in _STOPS if one in denied.reasons), denied.reason)
         except SentinelError as error:
             why = error.message
         else:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ._drill_field import Answer, Field
+from ._drill_beats import beating
+from ._drill_field import Answer, Field, holds
 from ._drill_load import Load, Plan, running
-from ._enums import Action, Command, Scope, label
+from ._drill_witness import needs_witness
+from ._enums import Action, Cause, Command, Scope, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import COMMAND
 from ._record import Record, RecordType
@@ -30,6 +33,7 @@ _JITTER_S: Final = 0.004
 _SETTLE: Final = 3
 _LOWERS: Final = (Action.CANCEL, Action.CANCEL_ALL, Action.QUERY)
 _PROBLEMS_MAX: Final = 20
+_SILENCE: Final = (Cause.HEARTBEAT, Cause.PROGRESS)
 
 
 @dataclass(slots=True)
@@ -72,14 +76,31 @@ class Drill:
     plan: Plan
     rounds: int
     progress: Callable[[str, int, int], None]
+    first: int = 0
+    """The first record of the drill."""
     resumed: bytes = b""
     """A resume that was taken: it must not be taken again."""
 
     def resume(self) -> None:
-        """As the writer, by k of n."""
+        """As the writer, by k of n; also what the engine stopped meanwhile for silence."""
         frame = self.field.signed(Command.RESUME)
-        self.field.take(frame)
+        with self.field.writer() as signer:
+            signer.take(frame)
+            for stop in signer._engine.state().stops:
+                if stop.cause in _SILENCE and stop.record >= self.first:
+                    signer.take(self.field.signed(Command.RESUME, on=(stop.scope, stop.id)))
         self.resumed = frame
+
+    @contextmanager
+    def load(self) -> Iterator[Load]:
+        """The load, with a lease and with heartbeats where the policy wants them."""
+        field_ = self.field
+        field_.renew()
+        with (
+            running(field_.directory, field_.passphrase, self.plan) as load,
+            beating(lambda: field_.beat() if load.alive() else None, field_.beating()),
+        ):
+            yield load
 
 
 def wait_for(true: Callable[[], bool], seconds: float) -> bool:
@@ -104,6 +125,7 @@ def settle(load: Load) -> None:
 def step_load(drill: Drill, load: Load) -> Step:
     """How much is signed when nothing stops it."""
     step = Step("load", "A process signs under load")
+    silent = drill.field.silent(agent for agent, _ in drill.plan.orders)
     wait_for(lambda: load.signed > 0, _WARM_SECONDS)
     signed, began = load.signed, time.monotonic()
     time.sleep(_LOAD_SECONDS)
@@ -113,10 +135,26 @@ def step_load(drill: Drill, load: Load) -> Step:
         "agents": sorted({agent for agent, _ in drill.plan.orders}),
         "actions": sorted({str(order["action"]) for _, order in drill.plan.orders}),
         "refused_meanwhile": load.refused,
+        "witness": _witness(drill.field),
     }
+    if beats := drill.field.beating():
+        step.facts["heartbeats"] = f"the drill beats for {', '.join(one.path for one in beats)}"
+    if drill.field.renewed:
+        step.facts["lease"] = "renewed by one operator whenever half of it is over"
+    for path in silent:
+        step.problem(f"{path} must beat, and its key is not here: give it with --key")
     step.must(load.signed > 0, "nothing was signed: the policy lets none of these orders through")
     step.must(load.alive(), "the process that signs has ended")
     return step
+
+
+def _witness(field_: Field) -> str:
+    """Which witness the drill has."""
+    if not needs_witness(field_.public):
+        return "the authority asks for none"
+    if field_.own is not None:
+        return "the drill's own, named in the copy alone; the engine's was not asked"
+    return "the engine's own; copies of it ask none"
 
 
 @dataclass(slots=True)
@@ -163,6 +201,7 @@ def step_halt(drill: Drill, load: Load, verb: Command = Command.HALT) -> Step:
 
 def _round(drill: Drill, load: Load, verb: Command, times: _Times, step: Step) -> None:
     field_, before = drill.field, load.signed
+    field_.renew(spool=True)
     times.idle += not wait_for(lambda: load.signed > before, _WARM_SECONDS)
     time.sleep(random.random() * _JITTER_S)  # not always at the same place of the load's loop
     frame = field_.signed(verb, 1)
@@ -179,6 +218,7 @@ def _round(drill: Drill, load: Load, verb: Command, times: _Times, step: Step) -
     times.ack.append(answer.seen_ns - began)
     frame = field_.signed(Command.RESUME)
     field_.answer(field_.submit(frame))
+    field_.beat()
     drill.resumed = frame
 
 
@@ -209,19 +249,25 @@ def step_restart(drill: Drill, load: Load) -> Step:
     field_ = drill.field
     answer = field_.answer(field_.submit(field_.signed(Command.HALT, 1)))
     load.kill()
+    field_.killed()
     why = field_.asks(drill.plan.orders)
     step.facts["killed_behind_the_acknowledgement"] = why
-    step.must(why != "", f"an order was signed behind the halt of record {answer.record}")
+    step.must(holds(why), f"the next order behind the halt of record {answer.record}: {_told(why)}")
     drill.resume()
-    with running(field_.directory, field_.passphrase, drill.plan) as again:
+    with drill.load() as again:
         wait_for(lambda: again.signed > 0, _WARM_SECONDS)
         step.must(again.signed > 0, "nothing was signed behind the resume")
         field_.submit(field_.signed(Command.HALT, 1))
         again.kill()
+    field_.killed()
     why = field_.asks(drill.plan.orders)
     step.facts["killed_before_the_acknowledgement"] = why
-    step.must(why != "", "an order was signed behind a halt that had been submitted")
+    step.must(holds(why), f"the next order behind a halt that had been submitted: {_told(why)}")
     return step
+
+
+def _told(why: str) -> str:
+    return f"refused for another reason: {why}" if why else "SIGNED"
 
 
 # ---- What the log says --------------------------------------------------------------------------

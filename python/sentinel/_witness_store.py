@@ -115,6 +115,18 @@ def pin(directory: Path, genesis: bytes) -> Genesis:
     return found
 
 
+def adopt(path: Path, epoch: int, count: int, hash_: bytes) -> None:
+    """Lets an entry begin at a head that another witness confirmed, nothing granted above it."""
+    if count:
+        _write(path, replace(_read(path), epoch=epoch, count=count, hash=hash_.hex()))
+
+
+def forgive(path: Path) -> None:
+    """Forgets how far grants went: nothing is told of as perhaps signed and hidden."""
+    kept = _read(path)
+    _write(path, replace(kept, record_end=0, spend_end=0, record_granted=0, spend_granted=0))
+
+
 def entries(directory: Path) -> dict[str, Kept]:
     """What is kept, by engine's id. Raises StorageError, ConfigError."""
     Person.read(directory / "witness.pub")

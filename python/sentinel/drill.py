@@ -10,18 +10,17 @@ Nothing is sent anywhere: what is signed under load is counted and dropped.
 from __future__ import annotations
 
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ._drill_attempts import step_approve, step_attempts, step_audit, step_resume
 from ._drill_field import Field, copy_engine
-from ._drill_load import Plan, running
+from ._drill_load import Plan
 from ._drill_report import Report, verify_drill
 from ._drill_steps import (
     NOT_IN_POLICY,
@@ -33,6 +32,7 @@ from ._drill_steps import (
     step_load,
     step_restart,
 )
+from ._drill_witness import OwnWitness, needs_witness, own_witness, roots_here
 from ._enums import Command, Environment, label
 from ._log import writer_is_alive
 from ._people import SigningKeys
@@ -79,8 +79,11 @@ def run_drill(
             cause="it kills the writer while halted, and starts it again",
             next_step="stop that process first, or leave --live out: a copy is drilled beside it",
         )
-    Field(directory, passphrase, tuple(keys)).check_people()
-    with tempfile.TemporaryDirectory(prefix="zcp-drill-") as temporary:
+    source = Field(directory, passphrase, tuple(keys))
+    source.check_people()
+    if not options.live and needs_witness(source.public):
+        roots_here(source.public, keys)
+    with tempfile.TemporaryDirectory(prefix="zcp-drill-") as temporary, ExitStack() as stack:
         scratch = Path(temporary)
         place = directory if options.live else options.keep or scratch / "engine"
         if not options.live:
@@ -89,7 +92,10 @@ def run_drill(
                     f"{place}: there is something here already", next_step="name a new directory"
                 )
             copy_engine(directory, place)
-        return _Course(place, scratch, passphrase, tuple(keys), options).run(directory)
+        own: OwnWitness | None = None
+        if not options.live and needs_witness(source.public):
+            own = stack.enter_context(own_witness(place, scratch / "witness", keys, passphrase))
+        return _Course(place, scratch, passphrase, tuple(keys), options, own).run(directory)
 
 
 class _Course:
@@ -102,21 +108,23 @@ class _Course:
         passphrase: bytes,
         keys: tuple[SigningKeys, ...],
         options: Options,
+        own: OwnWitness | None,
     ) -> None:
         self.scratch, self.options, self.passphrase = scratch, options, passphrase
-        self.field = Field(place, passphrase, keys, options.live)
+        self.field = Field(place, passphrase, keys, options.live, own)
         self.steps: list[Step] = []
         self.first = last_record(place).number + 1
         self.began_ns = time.time_ns()
 
     def run(self, source: Path) -> Report:
         field, options = self.field, self.options
+        field.renew()
         plan = options.plan or self._message()
-        drill = Drill(field, plan, options.rounds, options.progress)
+        drill = Drill(field, plan, options.rounds, options.progress, self.first)
         if field.stopped():
             drill.resume()  # Of a copy of what is halted; live, k of n asked for it.
         before = self.scratch / "before"
-        shutil.copytree(field.directory, before)
+        field.copy(field.directory, before)
         try:
             self._steps(drill, before)
         except SentinelError as error:
@@ -130,7 +138,7 @@ class _Course:
         return self._report(drill, source)
 
     def _steps(self, drill: Drill, before: Path) -> None:
-        with running(drill.field.directory, self.passphrase, drill.plan) as load:
+        with drill.load() as load:
             self._add(step_load(drill, load))
             if not load.signed:
                 return
@@ -138,7 +146,7 @@ class _Course:
             self._add(step_restart(drill, load))
         self._add(step_attempts(drill, before, self.scratch))
         drill.resume()
-        with running(drill.field.directory, self.passphrase, drill.plan) as load:
+        with drill.load() as load:
             self._add(step_halt(drill, load, Command.DRAIN))
         self._add(step_approve(drill, self.options.approval_order))
         self._add(step_resume(drill))
@@ -196,6 +204,11 @@ class _Course:
         ]
         if not self.field.live:
             texts.append("This was a copy: that the live process obeys is shown by --live.")
+        if self.field.own is not None:
+            texts.append(
+                "The copy had a witness of the drill's own: that the engine's is up, and out of "
+                "the host's reach, was not tried. What a kill may hide was charged to no limit."
+            )
         for step in self.steps:
             if step.facts.get("old_copy_comes_back"):
                 texts.append(

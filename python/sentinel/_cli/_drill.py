@@ -78,7 +78,8 @@ def drill(
     lift it, drain, approval, resume, audit. Writes a report that the engine signs.
 
     The engine itself may go on signing meanwhile; it is only read. Nothing is sent anywhere. It
-    takes the key files of k operators, and of approvers where the policy asks them.
+    takes the key files of k operators, of approvers where the policy asks them, of the root where
+    the engine needs a witness (the copy gets another one), and of agents that must beat.
 
     Examples:
 
