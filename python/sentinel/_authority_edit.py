@@ -254,6 +254,16 @@ def warnings_of(after: Change, now_ns: int, policy: Policy | None = None) -> lis
             out.append(f"within 30 days this leaves {soon} {word} where {k} must sign: keys expire")
         if k == n > 1:
             out.append(f"all {n} {word} keys must sign to {verb}: losing one locks that out")
+        if power is Power.WITNESS and k > 1:
+            out.append(
+                f"{k} witnesses must sign one grant, and zcp witness gives one signature: without"
+                " a program of your own the engine signs nothing"
+            )
+        elif power is Power.WITNESS and n > 1:
+            out.append(
+                f"any one of {n} witnesses alone lets the engine go on, and none knows what"
+                " another confirmed"
+            )
         if power is Power.OPERATOR and k == 1 and n > 1:
             out.append(f"any one of {n} operators alone can resume what another one halted")
     for power in (Power.POLICY, Power.OPERATOR):

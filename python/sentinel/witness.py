@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from . import _core, _layout
 from ._frame import FrameKind, unsafe_parse_frame
+from ._status import Status
 from ._types import EngineState
 from ._witness_store import QUESTION_BYTES, Witness
 from .config import os_failed, write_file
@@ -37,6 +38,10 @@ _ANSWER_BYTES_MAX: Final = 4096
 _ROUNDS: Final = 3
 _FINAL: Final = 1
 _KIND: Final = slice(10, 12)
+_DOWN: Final = "see that the witness is up: zcp witness status DIR"
+_UNSIGNED: Final = (
+    "zcp authority show: its key must be there, and the threshold for witness must be 1"
+)
 
 
 _RELIED_ON: Final = frozenset({FrameKind.AUTHORITY, FrameKind.POLICY, FrameKind.COMMAND})
@@ -170,11 +175,12 @@ class Client:
                 self._engine.spool(_now(now_ns))
         except (SentinelError, OSError, http.client.HTTPException) as error:
             text = str(error) or type(error).__name__
+            unsigned = getattr(error, "status", None) == Status.POLICY_SIGNATURE
+            if unsigned:
+                text += "; one witness signs an answer, and a threshold above 1 is not served"
             self.error = f"the witness {self._url or '(none is named)'}: {text}"
             self._rest_until = time.monotonic() + _REST_SECONDS
-            raise WitnessError(
-                self.error, next_step="see that the witness is up: zcp witness status DIR"
-            ) from None
+            raise WitnessError(self.error, next_step=_UNSIGNED if unsigned else _DOWN) from None
         self.error = ""
 
     def take(self, frame: bytes, now_ns: int | None = None) -> int:

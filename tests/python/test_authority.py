@@ -196,6 +196,15 @@ def test_keys_that_count_no_more_are_counted() -> None:
     assert change.count(Power.OPERATOR, 19) == 2
 
 
+def test_more_than_one_witness_is_warned_of() -> None:
+    holders = {
+        id_: Holder(id_, frozenset({Power.WITNESS}), bytes([id_]) * 32, 10**18) for id_ in (1, 2)
+    }
+    for k, told in ((2, "zcp witness gives one signature"), (1, "any one of 2 witnesses alone")):
+        change = Change(holders, {**dict.fromkeys(Power, 0), Power.WITNESS: k})
+        assert any(told in text for text in warnings_of(change, 0))
+
+
 def test_the_policy_says_how_many_approvers_it_takes(desk: Desk) -> None:
     public = Public.of_engine(Installed(desk.engine))
     change, policy = Change.of(public.authority), public.policy

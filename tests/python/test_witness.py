@@ -22,6 +22,7 @@ from engines import LIMIT, MARKS, PASSPHRASE, Made, make_engine
 from people_desk import Desk, make_desk
 from witness_desk import (
     LIGHT,
+    authority_frame,
     check,
     kept,
     name_witness,
@@ -34,6 +35,8 @@ from witness_desk import (
 
 from sentinel import Message, PolicyDenied, _layout
 from sentinel import _witness_store as store
+from sentinel._authority_edit import Wish
+from sentinel._enums import Power
 from sentinel._frame import FrameKind, unsafe_parse_frame
 from sentinel._people import Person, person_id
 from sentinel.audit import restore
@@ -107,6 +110,24 @@ def test_without_an_address_the_error_says_so(engine: Made, place: Path) -> None
             assert says(signer) == "allowed"
     with pytest.raises(UsageError):
         open_with(engine.directory, "https://127.0.0.1")
+
+
+def test_two_witnesses_of_two_are_not_served(engine: Made, place: Path, tmp_path: Path) -> None:
+    """The core counts two proofs, and the program gives one: nothing is signed, and it says why."""
+    person = store.init(tmp_path / "second", "second", PASSPHRASE, LIGHT)
+    frame = authority_frame(
+        engine.directory,
+        Wish("add", "second", person=person, powers=frozenset({Power.WITNESS})),
+        Wish("k", threshold=(Power.WITNESS, 2)),
+    )
+    with witness_at(place) as url, open_with(engine.directory, url) as signer:
+        assert says(signer) == "allowed"
+        with pytest.raises(WitnessError, match="above 1 is not served") as caught:
+            signer.take(frame)
+        assert "the threshold for witness must be 1" in caught.value.next_step
+    with witness_at(place) as url, open_with(engine.directory, url) as signer:
+        assert "a threshold above 1 is not served" in why(signer)
+    check(engine.directory)
 
 
 def test_a_silent_witness_does_not_hold_the_engine_up(engine: Made, place: Path) -> None:
