@@ -11,6 +11,7 @@ from typing import Any
 from tests.model import (
     approval_run,
     beats,
+    book_run,
     build,
     model,
     orders,
@@ -35,6 +36,7 @@ from tests.model.names import (
     POLICY_ENVIRONMENT,
     Action,
     By,
+    Contract,
     Environment,
     Purpose,
     Query,
@@ -164,7 +166,7 @@ class GateRun:
         elif draw < (55 if self.model.requests.rows else 33):
             approval_run.step(self)
         elif draw >= 76:
-            report_run.step(self)
+            (report_run if draw < 85 else book_run).step(self)
         elif draw < 65 and chance(rng, 4):
             policy = self.complete(policies.revised(rng, self.world, self.model.state))
             if chance(rng, 20):
@@ -411,6 +413,7 @@ class GateRun:
         edges = [0, highest, highest - ID_WINDOW, highest - ID_WINDOW + 1, highest - ID_WINDOW + 2]
         edges += [rng.choice(sorted(held.seen))] if held.seen else []
         edges += [highest - rng.randint(0, ID_WINDOW), highest + ID_WINDOW]
+        edges += [highest - self.world.policy.book_entries + rng.choice((0, 0, 1))]
         return max(0, rng.choice(edges))
 
     def instrument(self, order: Order) -> Instrument | None:
@@ -584,6 +587,8 @@ class GateRun:
         instrument = self.instrument(order)
         if instrument is None or instrument.venue not in RENDERED:
             return False
+        if instrument.venue == Venue.BINANCE_SPOT and instrument.contract != Contract.SPOT:
+            return False  # in another version it was one
         if order.action == Action.PLACE:
             plain = order.type == Type.LIMIT or (order.type == Type.MARKET and order.price is None)
             plain = plain and order.reduce_only is None and order.position_side == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.model.mutation import Mutation, gate, policy
 from tests.model.mutations_approval import APPROVALS
 from tests.model.mutations_beat import BEATS
+from tests.model.mutations_book import BOOK
 from tests.model.mutations_report import REPORTS
 from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
@@ -477,4 +478,13 @@ GATE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*POLICY, *VALUE, *STOPS, *BEATS, *REPORTS, *APPROVALS, *GATE)
+MUTATIONS: tuple[Mutation, ...] = (
+    *POLICY,
+    *VALUE,
+    *STOPS,
+    *BEATS,
+    *REPORTS,
+    *BOOK,
+    *APPROVALS,
+    *GATE,
+)

@@ -179,16 +179,4 @@ REPORTS = (
         "if (stated->time_ns < position->time_ns) {",
         "if (stated->time_ns <= position->time_ns) {",
     ),
-    gate(
-        "what an order spends is amended by a quantity",
-        "gate_resolve.c",
-        "if (c->target != NULL && c->target->in_quote) {",
-        "if (0) {",
-    ),
-    gate(
-        "an older action pushes a later one out of the book",
-        "gate_resolve.c",
-        "c->duplicate_of == 0 && is_displaced(view, c)",
-        "0",
-    ),
 )

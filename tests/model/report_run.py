@@ -72,9 +72,9 @@ def crowd(run: GateRun) -> None:
 # ---- Reports
 
 
-def report(run: GateRun) -> None:
+def report(run: GateRun, rows: list[Report] | None = None) -> None:
     rng, feeds = run.rng, run.model.feeds
-    rows = pick_rows(run)
+    rows = pick_rows(run) if rows is None else rows
     if not rows:
         return
     pool = sorted(feeds.reporters if chance(rng, 97) else feeds.holders)
