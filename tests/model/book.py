@@ -90,6 +90,16 @@ class Feed(NamedTuple):
         return self.sequence, self.issued, self.rows
 
 
+class Stopped(NamedTuple):
+    """What the STOP record of a frame says."""
+
+    node: int
+    key: int
+    sequence: int
+    fault: Fault
+    row: int
+
+
 class Feeder(NamedTuple):
     key: int
     sequence: int
@@ -104,6 +114,7 @@ class Feeds:
     holders: set[int] = field(default_factory=lambda: {20})  # who may state positions
     rows: list[Feeder] = field(default_factory=list)
     position_sequence: int = 0
+    stopped: Stopped | None = None  # by the last frame
 
     def row(self, key: int) -> int | None:
         """The place of a feeder's row, or of one for it."""
@@ -132,6 +143,7 @@ def take_reports(gate: Gate, feed: Feed, now: int) -> int:
     """The status: 0, or why it is refused; POLICY_REPORT halts who is named wrong."""
     now = gate.clock(now)
     feeds = gate.feeds
+    feeds.stopped = None
     if not 0 < len(feed.rows) <= REPORTS_MAX:
         return refuse(gate, FORMAT_LIMIT, now)
     if not all(has_form(row, feed.issued) for row in feed.rows):
@@ -149,14 +161,16 @@ def take_reports(gate: Gate, feed: Feed, now: int) -> int:
         return refuse(gate, POLICY_SEQUENCE, now)
     assert gate.policy is not None
     if feed.sequence != known.sequence + 1:
-        return contradict(gate, gate.policy.nodes[0].id, now)
+        fault = Fault.GAP if feed.sequence > known.sequence else Fault.REPLAYED
+        firm = gate.policy.nodes[0].id
+        return contradict(gate, Stopped(firm, key, feed.sequence, fault, 0), now)
     work = Work(gate, now)
-    for row in feed.rows:
+    for number, row in enumerate(feed.rows):
         status, fault = work.judge(row)
         if status:
             return refuse(gate, status, now)
         if fault:
-            return contradict(gate, row.agent, now)
+            return contradict(gate, Stopped(row.agent, key, feed.sequence, fault, number), now)
     gate.record(now)
     work.keep()
     feeds.rows[place : place + 1] = [Feeder(key, feed.sequence, feed.signed)]
@@ -203,13 +217,14 @@ def refuse(gate: Gate, status: int, now: int) -> int:
     return status
 
 
-def contradict(gate: Gate, node: int, now: int) -> int:
+def contradict(gate: Gate, stop: Stopped, now: int) -> int:
     """Halts a node, unless it is halted; nothing else changes."""
     number = gate.record(now)
-    place = (Scope.NODE, node)
+    place = (Scope.NODE, stop.node)
     held = gate.state.stops.get(place, stops.RUNNING)
     if stops.mode_at(held, now) != Mode.HALTED:
         stops.put(gate.state.stops, place, Stop(Mode.HALTED, 0, number, now, Cause.REPORT))
+        gate.feeds.stopped = stop
     return POLICY_REPORT
 
 

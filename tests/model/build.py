@@ -9,8 +9,9 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.model.names import Action, FrameKind, Kind
+from tests.model.names import Action, Cause, FrameKind, Kind, Scope
 from tests.model.reports import Report
+from tests.model.stops import Mode
 from tests.model.tables import Decimal, Destination, Order, Policy, Target
 
 NODE_NONE = 0xFFFFFFFF
@@ -364,6 +365,12 @@ def command_payload(verb: int, scope: int, target: int, until: int, reason: str)
 
 def beat_payload(agent: int, iterations: int, running: int) -> bytes:
     return struct.pack("<HH4xI4xQq8x", 3, 1, agent, iterations, running)
+
+
+def stop_subject(node: int, key: int, sequence: int, fault: int, row: int) -> bytes:
+    """Of the STOP record that a frame of reports leads to; the frame follows it."""
+    how = Scope.NODE, Mode.HALTED, Cause.REPORT
+    return struct.pack("<HBBIqQIIHH4x", *how, node, 0, sequence, 0, key, fault, row)
 
 
 def approval_payload(verb: int, record: int, digest: bytes) -> bytes:

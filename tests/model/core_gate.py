@@ -254,6 +254,10 @@ class GateCore:
         """Key and last sequence, as they lie in the state."""
         return [(row.key, row.sequence) for row in self.state.feeders if row.key]
 
+    def last_record_has(self, subject: bytes) -> bool:
+        """Without a log, the last record lies where it was made: in the engine's own memory."""
+        return subject in bytes(ffi.buffer(self.memory))
+
     def position(self, instrument: int) -> reports.Held:
         row = position_at(lib.sentinel_gate_view(self.context), instrument)
         quantity = reports.exactly(Decimal(row.mantissa, row.scale))

@@ -179,4 +179,28 @@ REPORTS = (
         "if (stated->time_ns < position->time_ns) {",
         "if (stated->time_ns <= position->time_ns) {",
     ),
+    gate(
+        "a STOP record says another fault",
+        "gate_report.c",
+        ".detail = (uint16_t)fault,",
+        ".detail = SENTINEL_REPORT_UNSIGNED,",
+    ),
+    gate(
+        "a STOP record says another row",
+        "gate_report.c",
+        ".row = (uint16_t)row,",
+        ".row = (uint16_t)(row + 1),",
+    ),
+    gate(
+        "a replayed frame is called a gap",
+        "gate_report.c",
+        "sequence <= last       ? SENTINEL_REPORT_REPLAYED",
+        "sequence <= last       ? SENTINEL_REPORT_GAP",
+    ),
+    gate(
+        "what shrank is called above the order",
+        "gate_book.c",
+        "        return SENTINEL_REPORT_SHRANK;",
+        "        return SENTINEL_REPORT_ABOVE;",
+    ),
 )

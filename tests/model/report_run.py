@@ -99,6 +99,11 @@ def give(run: GateRun, feed: Feed) -> None:
     status = run.core.feed(payload, feed.signers, feed.sequence, feed.issued, run.now)
     expected = book.take_reports(run.model, feed, run.now)
     run.expect(f"status of reports {feed}", expected, status)
+    stop = run.model.feeds.stopped
+    if stop is not None:
+        run.expect(
+            f"STOP record, {stop}", True, run.core.last_record_has(build.stop_subject(*stop))
+        )
     run.counts["reports"] += len(feed.rows)
     run.counts["contradictions"] += expected == POLICY_REPORT
     run.counts["reports refused"] += expected not in (0, POLICY_REPORT)
