@@ -350,6 +350,21 @@ def test_a_refused_frame_changes_nothing_and_its_sequence_is_used_again(desk: De
     assert desk.position() == Decimal("0.01")
 
 
+def test_what_waited_behind_a_refusal_is_fed_in_several_frames(desk: Desk) -> None:
+    good, bad = desk.place(), desk.place()
+    desk.feeder.tell("maker", bad.action_id, OrderStatus.FILLED, "0.02")
+    for _ in range(FEED_REPORTS_MAX - 2):
+        desk.feeder.tell("maker", good.action_id, OrderStatus.ACKNOWLEDGED)
+    for _ in range(8):
+        with pytest.raises(PolicyInvalid):
+            desk.feeder.tell("maker", good.action_id, OrderStatus.ACKNOWLEDGED)
+    desk.signer.resume("looked at the venue")
+    assert desk.feeder.leave_out(desk.session, bad.action_id) == 1
+    assert desk.feeder.flush() == FEED_REPORTS_MAX + 6
+    assert (desk.feeder.frames, desk.feeder.waiting) == (2, ())
+    assert desk.signer.feeders() == {4: 2}
+
+
 def test_what_has_no_form_is_refused_before_it_waits(desk: Desk) -> None:
     for wrong in ({"action_id": 0}, {"status": OrderStatus.SIGNED}, {"agent": "nobody"}):
         given = {"agent": "maker", "action_id": 1, "status": OrderStatus.FILLED, "filled": "1"}

@@ -202,8 +202,12 @@ class Binance(LoopbackVenue):
         now = self.now_ms()
         price = fields.get("price")
         trigger = fields.get("stopPrice", fields.get("triggerPrice"))
-        quantity = fields.get("quantity")
         mark = self.marks[fields["symbol"]]
+        if "quantity" in fields:
+            quantity = Decimal(fields["quantity"])
+        else:  # as many lots as the amount buys
+            lot = self.instruments[fields["symbol"]].lot
+            quantity = (Decimal(fields.get("quoteOrderQty", 0)) / mark // lot * lot).normalize()
         order = BookOrder(
             number,
             str(number),
@@ -212,7 +216,7 @@ class Binance(LoopbackVenue):
             fields["side"].lower(),
             fields["type"],
             fields.get("timeInForce", "GTC"),
-            Decimal(quantity) if quantity else Decimal(fields.get("quoteOrderQty", 0)) / mark,
+            quantity,
             Decimal(price) if price else None,
             Decimal(trigger) if trigger else None,
             now,
