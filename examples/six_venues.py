@@ -125,6 +125,7 @@ class SixVenues:
         """They start when the context is entered."""
         self.clock = clock
         self.reports: Counter[tuple[str, str]] = Counter()
+        self.cancels: Counter[str] = Counter()
         self._symbols = {name: (row.venue, row.symbol) for name, row in _by_name(policy).items()}
         self.servers = {
             venue: server(keys=keys[venue], instruments=listing(policy, venue), now_ms=clock.now_ms)
@@ -157,6 +158,11 @@ class SixVenues:
         report = self._submitter.submit(signed, session=session)
         self.reports[label(signed.venue), report.status.name.lower()] += 1
         return report
+
+    def ask(self, signed: SignedOrder, session: Any, number: str = "") -> ExecutionReport:
+        """Asks what became of one. Raises what `Submitter.ask` raises."""
+        assert self._submitter is not None
+        return self._submitter.ask(signed, session=session, venue_order_id=number)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By venue: requests, accepted, refused, and what was seen twice."""

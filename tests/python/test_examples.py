@@ -49,12 +49,19 @@ def test_session_is_judged_recorded_verified_and_replayed(tmp_path: Path) -> Non
     assert set(counts["allowed"]) == {
         *("maker", "taker", "trend", "hedge", "basis", "arb", "vol", "onchain", "treasurer")
     }
-    # Every venue took all that was allowed, and nothing twice.
+    # Every venue took all that was allowed, cancelled at the end or asked, and nothing twice.
     assert len(counts["sent"]) == 6
     assert sum(counts["sent"].values()) == sum(counts["allowed"].values())
     for venue, sent in counts["sent"].items():
         seen = counts["venues"][venue]
-        assert (seen["accepted"], seen["refused"], seen["duplicates"]) == (sent, 0, 0)
+        more = counts["cancelled_last"].get(venue, 0) + counts["asked"].get(venue, 0)
+        assert (seen["accepted"], seen["refused"], seen["duplicates"]) == (sent + more, 0, 0)
+    # What they answered was fed, and the engine knows that nothing rests and what is held.
+    fed = counts["fed"]
+    assert fed["reports"] > orders / 2
+    assert fed["frames"] < fed["reports"]
+    assert (fed["open_orders"], fed["stops"], fed["silent"]) == (0, 0, 0)
+    assert fed["positions"] > 15
 
 
 def test_agent_signs_what_a_new_engine_allows(tmp_path: Path) -> None:
