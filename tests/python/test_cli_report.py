@@ -151,6 +151,15 @@ def test_reports_follow_each_other_and_status_knows_what_is_open(engine: Made, z
     assert all(report["taken"] for report in story["reports"])
 
 
+def test_a_feeder_reports_with_its_own_key_file(engine: Made, zcp: Any) -> None:
+    _, action = signed_place(engine)
+    fed = row(action, "acknowledged", "0")
+    keys = engine.directory / "keys"
+    zcp(["report", "-", "--key", str(keys / "engine")], fed=fed, expect=7)  # of venues alone
+    told = zcp(["report", "-", "--key", str(keys / "authority"), "--json"], fed=fed)
+    assert told["sequence"] == 1
+
+
 def test_a_position_is_stated_and_told(engine: Made, zcp: Any) -> None:
     fed = zcp(["position", "BTCUSDT", "short:0.005", "--json"])
     told = zcp(["audit", "show", str(fed["record"]), "--json"])["positions"][0]

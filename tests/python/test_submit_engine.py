@@ -16,7 +16,7 @@ from scripted import Received, Reply, Scripted
 
 from sentinel._cli import main
 from sentinel.audit import RecordType, read_log
-from sentinel.errors import OutcomeUnknown
+from sentinel.errors import OutcomeUnknown, UsageError
 from sentinel.order import Cancel
 from sentinel.submit import ExecutionStatus, Submitter
 
@@ -91,6 +91,25 @@ def test_a_lost_cancel_is_asked_for_by_the_order_that_it_means(desk: Made) -> No
         report = sender.submit(cancel, session=session)
     assert [r.method for r in venue.requests] == ["POST", "DELETE", "GET"]
     assert (report.action, report.status) == ("cancel", ExecutionStatus.CANCELLED)
+
+
+def test_what_became_of_an_order_is_asked_and_nothing_is_sent(desk: Made) -> None:
+    def script(request: Received, number: int) -> Reply:
+        return found("CANCELED", query_of(request)["origClientOrderId"])
+
+    with (
+        Scripted(script) as venue,
+        desk.open() as signer,
+        Submitter(endpoints={"binance_spot": venue.url}, timeout_s=2) as sender,
+    ):
+        session = signer.session("maker")
+        placed = session.sign(LIMIT)
+        report = sender.ask(placed, session=session)
+        with pytest.raises(UsageError, match="asked by the name"):
+            sender.ask(placed, session=session, venue_order_id="28")
+    assert [r.method for r in venue.requests] == ["GET"]
+    assert (report.action, report.status) == ("place", ExecutionStatus.CANCELLED)
+    assert (report.filled_quantity, report.asked) == ("0", 1)
 
 
 # ---- The command ----------------------------------------------------------------

@@ -13,7 +13,7 @@ from scripted import Received, Reply, Scripted, asks, endpoints, refused, signed
 
 from sentinel._enums import QueryWhat, Venue
 from sentinel._submit_hyperliquid import ERRORS, REJECTS, STATUSES
-from sentinel.errors import OutcomeUnknown, RateLimited, UnknownOrder, VenueRefused
+from sentinel.errors import OutcomeUnknown, RateLimited, UnknownOrder, UsageError, VenueRefused
 from sentinel.order import Amend, Cancel, CancelAllAfter, OrderType, Query, Withdraw
 from sentinel.submit import ExecutionStatus, Submitter
 
@@ -147,6 +147,17 @@ def test_asks_in_public_by_cloid() -> None:
     assert json.loads(second.body) == {"type": "orderStatus", "user": ACCOUNT, "oid": CLOID}
     assert (report.status, report.filled_quantity) == (ExecutionStatus.FILLED, "0.02")
     assert report.venue_order_id == "91490942"
+
+
+def test_asks_by_number_for_an_order_that_was_amended() -> None:
+    with Scripted([order("canceled", "0.02", oid=7)]) as venue:
+        with Submitter(endpoints=endpoints(HL, venue), timeout_s=2) as sender:
+            report = sender.ask(signed_order(HL, **given()), venue_order_id="7")
+            with pytest.raises(UsageError, match="asked by the name"):
+                sender.ask(signed_order(HL, **given()), venue_order_id="seven")
+        (only,) = venue.requests
+    assert json.loads(only.body) == {"type": "orderStatus", "user": ACCOUNT, "oid": 7}
+    assert (report.status, report.venue_order_id) == (ExecutionStatus.CANCELLED, "7")
 
 
 def test_without_an_address_nothing_can_be_asked() -> None:
