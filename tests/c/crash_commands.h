@@ -3,7 +3,7 @@
 #ifndef CRASH_COMMANDS_H
 #define CRASH_COMMANDS_H
 
-#include "crash_scene.h"
+#include "crash_people.h"
 
 /* Builds that look at other things than crashes take every so many points. */
 #if defined(__SANITIZE_ADDRESS__) || defined(SENTINEL_COVERAGE)
@@ -317,34 +317,47 @@ static void run_stronger(void) {
 }
 
 static const crash_command commands[] = {
-    {"create", ready, NULL, run_create, SENTINEL_RUNNING, 1},
-    {"open", closed, NULL, run_open, SENTINEL_RUNNING, 0},
-    {"open without a snapshot", closed_bare, NULL, run_open, SENTINEL_RUNNING, 0},
-    {"open a torn log", closed_torn, NULL, run_open, SENTINEL_RUNNING, 0},
-    {"open with tickets", closed_spooled, NULL, run_open, SENTINEL_HALTED, 0},
-    {"open halted", closed_halted, NULL, run_open, SENTINEL_HALTED, 0},
-    {"close", closed, NULL, run_close, SENTINEL_RUNNING, 0},
-    {"sign", closed_full, NULL, run_sign, SENTINEL_RUNNING, 0},
-    {"halt", closed, sign_halt, run_halt, SENTINEL_RUNNING, 0},
-    {"halt an agent", closed, sign_halt_agent, run_halt_agent, SENTINEL_RUNNING, 0},
-    {"halt a venue", closed, sign_halt_venue, run_halt_venue, SENTINEL_RUNNING, 0},
-    {"halt an instrument", closed, sign_halt_instrument, run_halt_instrument, SENTINEL_RUNNING, 0},
-    {"drain", closed, sign_drain, run_drain, SENTINEL_RUNNING, 0},
-    {"resume", closed_halted, sign_resume, run_resume, SENTINEL_HALTED, 0},
-    {"load a policy", closed, sign_policy, run_policy, SENTINEL_RUNNING, 0},
-    {"load an authority", closed, sign_authority, run_authority, SENTINEL_RUNNING, 0},
-    {"feed", closed, sign_feeds, run_feed, SENTINEL_RUNNING, 0},
-    {"lease", closed_leased, sign_lease, run_lease, SENTINEL_RUNNING, 0},
-    {"refuse", closed, sign_refused, run_refused, SENTINEL_RUNNING, 0},
-    {"snapshot", closed, NULL, run_snapshot, SENTINEL_RUNNING, 0},
-    {"submit and apply", closed, sign_submit, run_submit, SENTINEL_RUNNING, 0},
-    {"submit alone", closed, sign_submit_alone, run_submit_alone, SENTINEL_RUNNING, 0},
-    {"submit a resume", closed_halted, sign_resume, run_submit_resume, SENTINEL_HALTED, 0},
+    {"create", ready, NULL, run_create, SENTINEL_RUNNING, 1, 0, NULL},
+    {"open", closed, NULL, run_open, SENTINEL_RUNNING, 0, 0, NULL},
+    {"open without a snapshot", closed_bare, NULL, run_open, SENTINEL_RUNNING, 0, 0, NULL},
+    {"open a torn log", closed_torn, NULL, run_open, SENTINEL_RUNNING, 0, 0, NULL},
+    {"open with tickets", closed_spooled, NULL, run_open, SENTINEL_HALTED, 0, 0, NULL},
+    {"open halted", closed_halted, NULL, run_open, SENTINEL_HALTED, 0, 0, NULL},
+    {"close", closed, NULL, run_close, SENTINEL_RUNNING, 0, 0, NULL},
+    {"sign", closed_full, NULL, run_sign, SENTINEL_RUNNING, 0, 0, NULL},
+    {"halt", closed, sign_halt, run_halt, SENTINEL_RUNNING, 0, 0, NULL},
+    {"halt an agent", closed, sign_halt_agent, run_halt_agent, SENTINEL_RUNNING, 0, 0, NULL},
+    {"halt a venue", closed, sign_halt_venue, run_halt_venue, SENTINEL_RUNNING, 0, 0, NULL},
+    {"halt an instrument", closed, sign_halt_instrument, run_halt_instrument, SENTINEL_RUNNING, 0,
+     0, NULL},
+    {"drain", closed, sign_drain, run_drain, SENTINEL_RUNNING, 0, 0, NULL},
+    {"resume", closed_halted, sign_resume, run_resume, SENTINEL_HALTED, 0, 0, NULL},
+    {"load a policy", closed, sign_policy, run_policy, SENTINEL_RUNNING, 0, 0, NULL},
+    {"load an authority", closed, sign_authority, run_authority, SENTINEL_RUNNING, 0, 0, NULL},
+    {"feed", closed, sign_feeds, run_feed, SENTINEL_RUNNING, 0, 0, NULL},
+    {"lease", closed_leased, sign_lease, run_lease, SENTINEL_RUNNING, 0, 0, NULL},
+    {"refuse", closed, sign_refused, run_refused, SENTINEL_RUNNING, 0, 0, NULL},
+    {"snapshot", closed, NULL, run_snapshot, SENTINEL_RUNNING, 0, 0, NULL},
+    {"submit and apply", closed, sign_submit, run_submit, SENTINEL_RUNNING, 0, 0, NULL},
+    {"submit alone", closed, sign_submit_alone, run_submit_alone, SENTINEL_RUNNING, 0, 0, NULL},
+    {"submit a resume", closed_halted, sign_resume, run_submit_resume, SENTINEL_HALTED, 0, 0, NULL},
+    {"ask approvers", closed_asking, NULL, run_ask, SENTINEL_RUNNING, 0, 0, judge_ask},
+    {"approve", closed_pending, sign_approvals, run_approve, SENTINEL_RUNNING, 0, 0, judge_approve},
+    {"reject", closed_pending, sign_rejection, run_reject, SENTINEL_RUNNING, 0, 0, judge_reject},
+    {"withdraw", closed_pending, NULL, run_withdraw, SENTINEL_RUNNING, 0, 0, judge_withdraw},
+    {"beat", closed_beating, sign_beats, run_beats, SENTINEL_RUNNING, 0, 0, judge_beats},
+    {"fall silent", closed_beating, sign_beats, run_silence, SENTINEL_RUNNING, 0, SILENCE_S + 10,
+     judge_silence},
+    {"report", closed, sign_reports, run_reports, SENTINEL_RUNNING, 0, 0, judge_reports},
+    {"report what is false", closed, sign_false_report, run_false_report, SENTINEL_RUNNING, 0, 0,
+     judge_false_report},
+    {"state a position", closed, sign_positions, run_positions, SENTINEL_RUNNING, 0, 0,
+     judge_positions},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
-static const crash_command stronger = {"from write to fsync", closed_full,      NULL,
-                                       run_stronger,          SENTINEL_RUNNING, 0};
+static const crash_command stronger = {"from write to fsync", closed_full, NULL, run_stronger,
+                                       SENTINEL_RUNNING,      0,           0,    NULL};
 
 /* ---- One run ------------------------------------------------------------------------ */
 
@@ -355,10 +368,11 @@ static void command_prepare(const crash_command *row) {
         notes = (note_book *)syscall(SYS_mmap, NULL, sizeof *notes, PROT_READ | PROT_WRITE,
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     }
+    base_unsigned = 0;
     row->prepare();
     options.durability = durability;
     options.snapshot_every = 16;
-    base_uses = scene.id; /* each order so far was signed */
+    base_uses = scene.id - base_unsigned;
     scene_before.now = scene.now;
     scene_before.id = scene.id;
     memcpy(scene_before.sequences, scene.sequences, sizeof scene.sequences);

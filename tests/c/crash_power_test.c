@@ -149,6 +149,7 @@ static void test_fsync_keeps_what_was_written_before_it_began(void) {
 /* ---- Killed, opened again, then the power fails --------------------------------------- */
 
 static void run_again(void) {
+    scene.now += command->takes_s * SECOND_NS;
     CHECK_OK(engine_open());
     noted_sign();
 }
@@ -209,6 +210,11 @@ static void test_a_sync_that_is_left_out_is_seen(void) {
     unsigned before = points;
     expect_seen(LIE_SYNC_LOG, "no sync of the log, while halting", run_halt);
     expect_seen(LIE_SYNC_LOG, "no sync of the log, while signing", run_sign);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, while approving", run_approve);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, while withdrawing", run_withdraw);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, while beating", run_beats);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, while reporting", run_reports);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, at a false report", run_false_report);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while creating", run_create);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while signing", run_sign);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while submitting", run_submit_alone);

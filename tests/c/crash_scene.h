@@ -15,7 +15,8 @@ typedef enum note_what {
     NOTE_SIGN,
     NOTE_STOP,   /* halt, drain or resume, taken by the engine */
     NOTE_SUBMIT, /* the same, handed to the spool */
-    NOTE_FRAME,  /* a bundle or a feed */
+    NOTE_FRAME,  /* a bundle, a feed, or a command that stops nothing */
+    NOTE_STEP,   /* what the row's own judge looks at */
     NOTE_SNAPSHOT
 } note_what;
 
@@ -47,12 +48,15 @@ typedef struct crash_command {
     void (*prepare)(void);
     void (*sign)(void); /* the frames that it takes; null: none */
     void (*run)(void);
-    uint8_t mode;   /* of the firm, as prepared */
-    uint8_t is_new; /* there is no engine yet */
+    uint8_t mode;                         /* of the firm, as prepared */
+    uint8_t is_new;                       /* there is no engine yet */
+    uint8_t takes_s;                      /* the time that passes in it; 0: none to speak of */
+    const char *(*judge)(unsigned count); /* of its own effect; may be null */
 } crash_command;
 
 static const crash_command *command;
 static uint64_t base_uses;
+static uint64_t base_unsigned; /* orders before that were not signed */
 static struct {
     int64_t now;
     uint64_t id;
@@ -242,7 +246,8 @@ static const char *judge_state(unsigned count, unsigned *halts) {
             EXPECT(!row->is_acked || (agent->id_highest >= row->id &&
                                       (agent->id_highest - row->id >= SENTINEL_ID_WINDOW ||
                                        agent->id_record[row->id % 64] == row->record)));
-        } else if (row->what != NOTE_SNAPSHOT && row->what != NOTE_CREATE) {
+        } else if (row->what != NOTE_SNAPSHOT && row->what != NOTE_CREATE &&
+                   row->what != NOTE_STEP) {
             EXPECT(!row->is_acked || state->sequences[row->sequence_index] >= row->id);
             highest[row->sequence_index] = row->id;
         }
@@ -258,7 +263,9 @@ static const char *judge_state(unsigned count, unsigned *halts) {
         if (row->what == NOTE_STOP || row->what == NOTE_SUBMIT) {
             const sentinel_stop_state *stop = place_of(row->scope, row->target);
             EXPECT((modes_of(count, row->scope, row->target) & 1u << stop->mode) != 0);
-            *halts += stop->mode != SENTINEL_RUNNING;
+            /* The orders are agent A's. */
+            int is_other = row->scope == SENTINEL_SCOPE_NODE && row->target == AGENT_B;
+            *halts += stop->mode != SENTINEL_RUNNING && !is_other;
         }
     }
     return NULL;
@@ -309,14 +316,20 @@ static const char *judge_answers(unsigned count) {
 /* Signing goes on where nothing stops it, and does not where something does;
  * k of n lift a stop. */
 static const char *judge_going_on(unsigned count, unsigned halts) {
-    int is_asked = 0;
-    for (unsigned i = 0; i < count; i++) {
-        is_asked |= notes->rows[i].what == NOTE_SUBMIT;
-    }
+    /* An id that a request holds is not free. */
     scene.id =
         sentinel_view_agent(sentinel_gate_view(sentinel_engine_context(engine)), scene.session.node)
-            ->id_highest;
+            ->id_highest +
+        base_unsigned;
     memcpy(scene.sequences, engine_state()->sequences, sizeof scene.sequences);
+    /* Who lifts the word of a halt that was cut off knows of that halt. */
+    int is_asked = 0;
+    uint64_t *last = &scene.sequences[SENTINEL_FRAME_COMMAND];
+    for (unsigned i = 0; i < count; i++) {
+        const note *row = &notes->rows[i];
+        is_asked |= row->what == NOTE_SUBMIT;
+        *last = row->what == NOTE_SUBMIT && row->id > *last ? row->id : *last;
+    }
     int is_allowed = engine_sign()->verdict == SENTINEL_ALLOWED;
     /* The word of a submitter that was cut off stops, too. */
     int is_control = scene.outcome.reason == SENTINEL_REASON_CONTROL_STOP;
@@ -352,6 +365,10 @@ static const char *judge_replay(void) {
     EXPECT(memcmp(kept.sequences, engine_state()->sequences, sizeof kept.sequences) == 0);
     EXPECT(memcmp(kept.key_counters, engine_state()->key_counters, sizeof kept.key_counters) == 0);
     EXPECT(memcmp(kept.venues, engine_state()->venues, sizeof kept.venues) == 0);
+    EXPECT(memcmp(kept.feeders, engine_state()->feeders, sizeof kept.feeders) == 0);
+    EXPECT(kept.pending_used == engine_state()->pending_used);
+    EXPECT(memcmp(kept.pending, engine_state()->pending, sizeof kept.pending) == 0);
+    EXPECT(kept.lease_until_ns == engine_state()->lease_until_ns);
     EXPECT(kept.epoch + 1 == engine_state()->epoch);
     engine_close();
     return NULL;
@@ -376,6 +393,9 @@ static const char *judge_engine(unsigned count, int may_be_damaged) {
         wrong = judge_state(count, &halts);
         wrong = wrong != NULL ? wrong : judge_log(count);
         wrong = wrong != NULL ? wrong : judge_answers(count);
+        if (wrong == NULL && command->judge != NULL) {
+            wrong = command->judge(count);
+        }
         wrong = wrong != NULL ? wrong : judge_going_on(count, halts);
     }
     return wrong != NULL ? wrong : judge_replay();
@@ -384,7 +404,7 @@ static const char *judge_engine(unsigned count, int may_be_damaged) {
 /* may_be_damaged: the durability mode promised nothing for this crash. */
 static const char *judge(unsigned count, int may_be_damaged) {
     const char *wrong = NULL;
-    scene.now = scene_before.now + 2 * SECOND_NS;
+    scene.now = scene_before.now + (2 + command->takes_s) * SECOND_NS;
     if (command->is_new && !exists("genesis")) {
         int is_told = 0;
         for (unsigned i = 0; i < count; i++) {
