@@ -244,30 +244,31 @@ static sentinel_status keep_bundle(sentinel_engine *engine, const void *frame, s
 /* A halt that no log can take still binds, and over a restart: the stop word
  * is on a page that needs no more room. */
 static void stop_without_record(sentinel_engine *engine, const void *frame, size_t size) {
+    engine_stop before;
     if (engine->log.failed && engine_frame_stops(frame, size)) {
-        __atomic_store_n(&engine->control->stop, 1, __ATOMIC_RELEASE);
+        (void)engine_stop_ask(engine->control, &before, frame, size);
         (void)msync(engine->control, ENGINE_CONTROL_BYTES, MS_SYNC);
     }
 }
 
 sentinel_status engine_take_one(sentinel_engine *engine, uint64_t *record, const void *frame,
                                 size_t size, int64_t now_ns) {
+    engine_stop seen = engine_stop_seen(engine->control);
     now_ns = engine_clock_of(engine, frame, size, now_ns);
     sentinel_status status = keep_bundle(engine, frame, size, now_ns);
     if (status == SENTINEL_OK) {
         status = sentinel_gate_take(engine->context, record, frame, size, now_ns);
         if (status == SENTINEL_OK) {
             engine_acknowledge(engine, frame, size); /* before any other record */
+            engine_stop_answer(engine, &seen, frame, size, now_ns);
         }
         snapshot_when_due(engine, now_ns);
     }
     if (status != SENTINEL_OK) {
         stop_without_record(engine, frame, size);
         engine->last_errno = engine->log.failed ? engine->log.last_errno : errno;
-        return status;
     }
-    engine->commanded |= engine_ends_stop(frame, size);
-    return SENTINEL_OK;
+    return status;
 }
 
 void engine_acknowledge(sentinel_engine *engine, const void *frame, size_t size) {
@@ -300,14 +301,8 @@ sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, 
     if (engine->owed && sentinel_engine_spool(engine, now_ns) != SENTINEL_OK) {
         engine->last_errno = errno;
     }
-    sentinel_control *control = engine->control;
-    uint64_t word =
-        __atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) != 0 ? control->stop_ticket : 0;
     now_ns = engine_clock(engine, now_ns);
     sentinel_status status = engine_take_one(engine, record, frame, size, now_ns);
-    if (status == SENTINEL_OK && engine_ends_stop(frame, size) && word > control->spool_commanded) {
-        control->spool_commanded = word; /* It came behind that word. */
-    }
     sentinel_status stopped = engine_tick(engine, now_ns);
     if (stopped != SENTINEL_OK) {
         engine->last_errno = errno; /* The answer is the frame's; the next call fails too. */

@@ -33,7 +33,6 @@ struct sentinel_engine {
     int spool_fd;
     int last_errno;
     uint8_t durability;
-    uint8_t commanded;    /* a command was taken: a stop word without a ticket may be cleared */
     uint8_t owed;         /* a frame of the spool is a record, and its answer not yet written */
     uint8_t held;         /* a ticket waits for a witness to confirm its record */
     const uint8_t *alive; /* 1; wiped in a forked child, which is no writer */
@@ -154,14 +153,35 @@ void engine_dir_clear(int dir_fd);
  * room is needed); AUDIT_*; IO_*; FORMAT_*; POLICY_*. */
 SENTINEL_MUST_USE sentinel_status engine_restore(sentinel_engine *engine);
 
-/* ---- engine_spool.c ------------------------------------------------------- */
+/* ---- engine_stop.c: the stop word ------------------------------------------ */
 
-/* Whether the stop word may be cleared behind a frame: approvers, and whoever
- * renews a lease, do not lift what an operator is just setting. */
-uint8_t engine_ends_stop(const void *frame, size_t size);
+typedef struct engine_stop {
+    uint64_t word;
+    uint64_t sequence;
+} engine_stop;
+
+/* What the word is now; 0: none. */
+engine_stop engine_stop_seen(const sentinel_control *control);
 
 /* 1: a HALT command, as far as its bytes tell. */
 int engine_frame_stops(const void *frame, size_t size);
+
+/* Sets the word for a HALT; for anything else, of which nobody knows what it
+ * was, as for the firm. Gives what is there now, and what was before. */
+engine_stop engine_stop_ask(sentinel_control *control, engine_stop *before, const void *frame,
+                            size_t size);
+
+/* The halt has its ticket, which stops by itself: puts back what was before,
+ * unless the word is another by now. */
+void engine_stop_drop(sentinel_control *control, const engine_stop *asked,
+                      const engine_stop *before);
+
+/* Behind a frame that was taken: clears the word that was there before it,
+ * where the frame covers that (docs/4-audit.md, "The stop word"). */
+void engine_stop_answer(sentinel_engine *engine, const engine_stop *seen, const void *frame,
+                        size_t size, int64_t now_ns);
+
+/* ---- engine_spool.c ------------------------------------------------------- */
 
 /* Whether a frame that was taken as this record still waits for a witness. */
 int engine_is_unconfirmed(const sentinel_engine *engine, uint16_t kind, uint64_t record);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define SPOOL_TICKETS_MAX (UINT64_C(1) << 62)
@@ -30,23 +31,6 @@ static uint16_t kind_of(const void *frame, size_t size) {
     return header.kind;
 }
 
-/* The verb of a command, as far as it can be read; 0: none. */
-static uint16_t verb_of(const void *frame, size_t size) {
-    sentinel_command command;
-    if (kind_of(frame, size) != SENTINEL_FRAME_COMMAND ||
-        size < sizeof(sentinel_frame_header) + sizeof command) {
-        return 0;
-    }
-    memcpy(&command, (const uint8_t *)frame + sizeof(sentinel_frame_header), sizeof command);
-    return command.verb;
-}
-
-uint8_t engine_ends_stop(const void *frame, size_t size) {
-    uint16_t verb = verb_of(frame, size);
-    return verb == SENTINEL_COMMAND_HALT || verb == SENTINEL_COMMAND_DRAIN ||
-           verb == SENTINEL_COMMAND_RESUME;
-}
-
 static sentinel_status spool_lock(int *fd, int spool_fd, int operation) {
     *fd = openat(spool_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0) {
@@ -65,41 +49,14 @@ static sentinel_status spool_lock(int *fd, int spool_fd, int operation) {
     return SENTINEL_OK;
 }
 
-/* The stop word stays until a command was decided behind it: the one that it
- * was set for, or a later one. A word that names no ticket waits for a command
- * of this writer. Who is just setting it holds the lock. */
-static void stop_clear(sentinel_engine *engine) {
-    sentinel_control *control = engine->control;
-    int fd;
-    if (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) == 0) {
-        engine->commanded = 0;
-        return;
-    }
-    if (spool_lock(&fd, engine->spool_fd, LOCK_EX | LOCK_NB) != SENTINEL_OK) {
-        return;
-    }
-    uint64_t of = control->stop_ticket;
-    int is_answered = of == 0 ? engine->commanded : control->spool_commanded >= of;
-    if (is_answered &&
-        __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) == control->spool_applied) {
-        __atomic_store_n(&control->stop, 0, __ATOMIC_RELEASE);
-        control->stop_ticket = 0; /* only now: a writer killed in between leaves no word */
-        engine->commanded = 0;
-    }
-    (void)close(fd);
-}
-
 static sentinel_status result_write(sentinel_engine *engine, uint64_t ticket,
-                                    const spool_result *result, size_t size, int is_command) {
+                                    const spool_result *result, size_t size) {
     char name[FILES_NAME_BYTES];
     files_number_name(name, ticket, ".done");
     /* Before the ticket goes: else a power loss could take both. */
     SENTINEL_TRY(files_save(engine->spool_fd, name, result, size,
                             engine->durability == SENTINEL_DURABILITY_FSYNC));
     engine->owed = 0;
-    if (is_command) {
-        engine->control->spool_commanded = ticket;
-    }
     files_number_name(name, ticket, "");
     (void)unlinkat(engine->spool_fd, name, 0);
     if (ticket > SPOOL_RESULTS_KEPT) {
@@ -115,20 +72,8 @@ static int is_there(int spool_fd, uint64_t ticket, const char *suffix) {
     return faccessat(spool_fd, name, F_OK, 0) == 0;
 }
 
-/* Its writer was cut off behind the answer: only what follows is left. */
-static void finish_done(sentinel_engine *engine, uint64_t ticket) {
-    char name[FILES_NAME_BYTES];
-    size_t size;
-    files_number_name(name, ticket, "");
-    if (files_load(&size, engine->spool_fd, name, engine->frame,
-                   (size_t)engine->config.bundle_bytes_max) == SENTINEL_OK &&
-        engine_ends_stop(engine->frame, size)) {
-        engine->control->spool_commanded = ticket;
-    }
-    (void)unlinkat(engine->spool_fd, name, 0);
-}
-
-/* The writer was cut off between the record and the result. */
+/* The writer was cut off between the record and the result. This answers no
+ * stop word: the bytes may be an old frame's, put there once more. */
 static int was_taken(const sentinel_engine *engine, const void *frame, size_t size) {
     uint8_t digest32[32];
     hash_bytes(digest32, frame, size);
@@ -152,7 +97,8 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     size_t size = 0;
     files_number_name(name, ticket, "");
     if (is_there(engine->spool_fd, ticket, ".done")) {
-        finish_done(engine, ticket);
+        /* Its writer was cut off behind the answer: only this is left. */
+        (void)unlinkat(engine->spool_fd, name, 0);
         return SENTINEL_OK;
     }
     sentinel_status status = files_load(&size, engine->spool_fd, name, engine->frame,
@@ -161,7 +107,11 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
         (status == SENTINEL_IO_OPEN && errno != ENOENT && errno != ELOOP)) {
         return status; /* It is there, and will be read another time. */
     }
-    if (status == SENTINEL_OK && was_taken(engine, engine->frame, size)) {
+    if (status == SENTINEL_IO_OPEN || status == SENTINEL_FORMAT_MAGIC) {
+        /* Its file is gone, or no file: what it was, perhaps a halt, nobody knows. */
+        engine_stop before;
+        (void)engine_stop_ask(engine->control, &before, NULL, 0);
+    } else if (status == SENTINEL_OK && was_taken(engine, engine->frame, size)) {
         result.record = engine->last_frame_record;
     } else if (status == SENTINEL_OK) {
         status = engine_take_one(engine, &result.record, engine->frame, size, now_ns);
@@ -174,11 +124,6 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     if (engine->log.failed) {
         return status; /* The ticket stays open, and with it every order refused. */
     }
-    /* Even a refused halt ends what its submitter stopped; else it takes a
-     * command that was taken. */
-    uint8_t is_command = status == SENTINEL_OK ? engine_ends_stop(engine->frame, size)
-                                               : (uint8_t)engine_frame_stops(engine->frame, size);
-    engine->commanded |= status == SENTINEL_OK ? is_command : 0;
     if (status == SENTINEL_OK &&
         engine_is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
         engine->held = 1;
@@ -189,8 +134,7 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
                           engine->ack.record == result.record &&
                           sentinel_engine_ack(engine, &result.acknowledged) == SENTINEL_OK;
     SENTINEL_TRY(result_write(engine, ticket, &result,
-                              is_acknowledged ? sizeof result : SPOOL_RESULT_BYTES_MIN,
-                              is_command));
+                              is_acknowledged ? sizeof result : SPOOL_RESULT_BYTES_MIN));
     engine->last_frame_record = 0; /* It has its answer: the next like it is a replay. */
     return SENTINEL_OK;
 }
@@ -223,7 +167,6 @@ sentinel_status engine_spool_at(sentinel_engine *engine, int64_t now_ns) {
         applied++;
         __atomic_store_n(&control->spool_applied, applied, __ATOMIC_RELEASE);
     }
-    stop_clear(engine);
     return engine_tick(engine, now_ns);
 }
 
@@ -251,12 +194,36 @@ static sentinel_status tickets_find(uint64_t *lowest, uint64_t *submitted, int s
     return SENTINEL_OK;
 }
 
+/* Tickets that the page knows as open, below those that are there: answered
+ * ones among the last have their answers, and the others are gone. */
+static void look_for_gone(sentinel_engine *engine, uint64_t applied) {
+    sentinel_control *control = engine->control;
+    uint64_t from = control->spool_applied;
+    uint64_t end = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE);
+    if (end - from > SPOOL_OPEN_MAX) {
+        return; /* The page is not right. */
+    }
+    end = end < applied ? end : applied;
+    if (end > SPOOL_RESULTS_KEPT && from < end - SPOOL_RESULTS_KEPT) {
+        from = end - SPOOL_RESULTS_KEPT;
+    }
+    while (from < end && is_there(engine->spool_fd, from + 1, ".done")) {
+        from++;
+    }
+    if (from < end) {
+        engine_stop before;
+        (void)engine_stop_ask(control, &before, NULL, 0);
+    }
+}
+
 static sentinel_status recover(sentinel_engine *engine) {
     sentinel_control *control = engine->control;
     uint64_t lowest;
     uint64_t submitted;
     SENTINEL_TRY(tickets_find(&lowest, &submitted, engine->spool_fd, control));
-    control->spool_applied = lowest != 0 ? lowest - 1 : submitted;
+    uint64_t applied = lowest != 0 ? lowest - 1 : submitted;
+    look_for_gone(engine, applied);
+    control->spool_applied = applied;
     __atomic_store_n(&control->spool_submitted, submitted, __ATOMIC_RELEASE);
     return SENTINEL_OK;
 }
@@ -273,10 +240,6 @@ sentinel_status engine_spool_recover(sentinel_engine *engine) {
 
 /* ---- Every other process --------------------------------------------------- */
 
-int engine_frame_stops(const void *frame, size_t size) {
-    return verb_of(frame, size) == SENTINEL_COMMAND_HALT;
-}
-
 /* The ticket behind the last. A page that is older than the files (it is never
  * synced) must not give out one that waits, or that has its answer already. */
 static sentinel_status ticket_next(uint64_t *next, const sentinel_control *control, int spool_fd) {
@@ -291,22 +254,18 @@ static sentinel_status ticket_next(uint64_t *next, const sentinel_control *contr
 static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int spool_fd,
                               const void *frame, size_t size) {
     char name[FILES_NAME_BYTES];
+    engine_stop before;
+    engine_stop asked = {0};
+    /* Stopped first: should the rest fail, nothing is signed from now on. */
     int halts = engine_frame_stops(frame, size);
-    /* A word that names no ticket is of a halt that no log could keep: this
-     * one's answer, which may be a refusal, does not end it. */
-    int names = halts && (__atomic_load_n(&control->stop, __ATOMIC_ACQUIRE) == 0 ||
-                          control->stop_ticket != 0);
+    if (halts) {
+        asked = engine_stop_ask(control, &before, frame, size);
+    }
     uint64_t next = __atomic_load_n(&control->spool_submitted, __ATOMIC_ACQUIRE) + 1;
     if (next == 0 || next > SPOOL_TICKETS_MAX) {
         return SENTINEL_FORMAT_RANGE;
     }
-    /* Stopped first: should the rest fail, nothing is signed meanwhile. */
-    if (halts) {
-        control->stop_ticket = names ? next : control->stop_ticket;
-        __atomic_store_n(&control->stop, 1, __ATOMIC_RELEASE);
-    }
     SENTINEL_TRY(ticket_next(&next, control, spool_fd));
-    control->stop_ticket = names ? next : control->stop_ticket;
     /* More would wait than a writer takes: it could not even be opened. */
     uint64_t applied = __atomic_load_n(&control->spool_applied, __ATOMIC_ACQUIRE);
     if (applied < next && next - applied > SPOOL_OPEN_MAX) {
@@ -315,6 +274,9 @@ static sentinel_status submit(uint64_t *ticket, sentinel_control *control, int s
     files_number_name(name, next, "");
     SENTINEL_TRY(files_save(spool_fd, name, frame, size, 1));
     __atomic_store_n(&control->spool_submitted, next, __ATOMIC_RELEASE);
+    if (halts) {
+        engine_stop_drop(control, &asked, &before);
+    }
     *ticket = next;
     return SENTINEL_OK;
 }
@@ -346,6 +308,11 @@ sentinel_status sentinel_spool_submit(uint64_t *ticket, const char *dir, const v
         status = submit(ticket, control, spool_fd, frame, size);
     }
     int error = errno;
+    if (status != SENTINEL_OK && control != NULL && engine_frame_stops(frame, size)) {
+        engine_stop before;
+        (void)engine_stop_ask(control, &before, frame, size);
+        (void)msync(control, ENGINE_CONTROL_BYTES, MS_SYNC);
+    }
     const int fds[] = {lock_fd, spool_fd, dir_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0) {

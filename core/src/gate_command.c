@@ -66,27 +66,6 @@ static sentinel_status lease_check(const sentinel_command *command, const sentin
                : SENTINEL_OK;
 }
 
-/* The stop that a command is about; null when there is no such thing. */
-static sentinel_stop_state *place_of(const sentinel_view *view, const sentinel_command *command) {
-    const sentinel_instrument *instrument;
-    if (command->target == 0) {
-        return NULL;
-    }
-    switch (command->scope) {
-    case SENTINEL_SCOPE_NODE:
-        return sentinel_view_node(view, sentinel_bundle_node(&view->bundle, command->target));
-    case SENTINEL_SCOPE_VENUE: /* its number has 16 bits, the target 32 */
-        return command->target < SENTINEL_VENUE_COUNT
-                   ? sentinel_view_venue(view, (uint16_t)command->target)
-                   : NULL;
-    case SENTINEL_SCOPE_INSTRUMENT:
-        instrument = sentinel_bundle_instrument(&view->bundle, command->target);
-        return instrument != NULL ? sentinel_view_instrument(view, instrument) : NULL;
-    default:
-        return NULL;
-    }
-}
-
 static sentinel_stop_state stop_of(const sentinel_command *command, uint64_t record,
                                    int64_t now_ns) {
     static const uint8_t modes[] = {
@@ -142,7 +121,7 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
         return take_gap(context, &frame, bytes, size, now_ns, flags, commit);
     }
     SENTINEL_TRY(stop_check(command));
-    sentinel_stop_state *place = place_of(view, command);
+    sentinel_stop_state *place = sentinel_view_place(view, command->scope, command->target);
     if (place == NULL) {
         return SENTINEL_POLICY_SCOPE;
     }

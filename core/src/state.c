@@ -98,6 +98,25 @@ sentinel_stop_state *sentinel_view_instrument(const sentinel_view *view,
     return &stops[instrument - view->bundle.instruments];
 }
 
+sentinel_stop_state *sentinel_view_place(const sentinel_view *view, uint16_t scope,
+                                         uint32_t target) {
+    const sentinel_instrument *instrument;
+    if (target == 0) {
+        return NULL;
+    }
+    switch (scope) {
+    case SENTINEL_SCOPE_NODE:
+        return sentinel_view_node(view, sentinel_bundle_node(&view->bundle, target));
+    case SENTINEL_SCOPE_VENUE: /* its number has 16 bits, the target 32 */
+        return target < SENTINEL_VENUE_COUNT ? sentinel_view_venue(view, (uint16_t)target) : NULL;
+    case SENTINEL_SCOPE_INSTRUMENT:
+        instrument = sentinel_bundle_instrument(&view->bundle, target);
+        return instrument != NULL ? sentinel_view_instrument(view, instrument) : NULL;
+    default:
+        return NULL;
+    }
+}
+
 sentinel_position_state *sentinel_view_position(const sentinel_view *view,
                                                 const sentinel_instrument *instrument) {
     sentinel_position_state *positions = state_at(view, view->state->positions);

@@ -202,7 +202,7 @@ REASON: Final[Mapping[str, str]] = MappingProxyType(
     {
         "NONE": "–",
         "ENGINE_HALTED": "the status that zcp status shows names the remedy",
-        "CONTROL_STOP": "the writer applies waiting commands; then zcp kill-switch deactivate",
+        "CONTROL_STOP": "the writer applies waiting commands; else see the stop word in zcp status",
         "NO_POLICY": "load a policy: zcp policy load",
         "CLOCK": "set the machine's clock right, then open the engine again",
         "LEASE": "an operator renews the lease: zcp lease",

@@ -24,7 +24,7 @@ from .errors import SentinelError
 from .pending import OrderPending
 from .sign import Session, Signer
 
-_STOP_WORD: Final = slice(12, 16)
+_STOP_WORD: Final = slice(40, 48)
 _HEADER: Final = 16
 RESTORED: Final = "restored as a whole: not refused, but recorded as unproven"
 
@@ -103,7 +103,7 @@ def _try_frame(drill: Drill, step: Step, named: tuple[str, str], frame: bytes) -
 
 def _stop_word(top: Path, _before: Path) -> None:
     page = bytearray((top / "control").read_bytes())
-    page[_STOP_WORD] = bytes(4)
+    page[_STOP_WORD] = bytes(8)
     (top / "control").write_bytes(page)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from .policy import Policy
 from .receipt import iso_time
 
 MODES: Final = ("running", "draining", "halted")
+_WORD: Final = struct.Struct("<IHH")  # of the control page (docs/4-audit.md, "The stop word")
+_WORD_AT: Final = 40
 OPTION: Final = {Scope.NODE: "--scope", Scope.VENUE: "--venue", Scope.INSTRUMENT: "--instrument"}
 
 
@@ -119,6 +122,26 @@ def name_of(policy: Policy | None, scope: int, number: int) -> str:
     if policy is not None and scope == Scope.NODE:
         return next((node.path for node in policy.nodes if node.id == number), str(number))
     return str(number)
+
+
+def stop_word_of(installed: Installed, policy: Policy | None) -> str:
+    """What the stop word was set for, and what clears it; "" where there is none."""
+    try:
+        page = (installed.directory / "control").read_bytes()
+        target, scope, count = _WORD.unpack_from(page, _WORD_AT)
+    except (OSError, struct.error):
+        return ""
+    if not (target or scope or count):
+        return ""
+    path, option = name_of(policy, scope, target), ""
+    if scope in set(OPTION) and path != str(target):
+        option, what = f" {OPTION[Scope(scope)]} {path}", f"a halt of {path}"
+    else:
+        what = "a halt of nobody knows what"
+    return (
+        f"{what} is in no record: nothing is signed; zcp halt{option} records it,"
+        f" or zcp resume{option} lifts it"
+    )
 
 
 def stops_of(

@@ -375,13 +375,13 @@ def test_a_stop_word_that_the_host_clears_does_not_lose_the_halt(field: Field) -
     _core.spool_submit(field.directory, field.raw(Command.HALT, "operator-3"))
     control = field.directory / "control"
     page = bytearray(control.read_bytes())
-    page[12:16] = bytes(4)
+    page[40:48] = bytes(8)
     control.write_bytes(page)
     assert not field.signs()  # the spool is applied before anything is decided
 
 
 def test_a_halt_whose_ticket_the_host_drops_still_stops(field: Field) -> None:
-    """The stop word stays until a command is taken, over a restart too."""
+    """What is gone may have been a halt: it stops until the firm is halted or resumed."""
     field.take(field.raw(Command.RESUME, "operator-1", "operator-2"))
     ticket = _core.spool_submit(field.directory, field.raw(Command.HALT, "operator-3"))
     (field.directory / "spool" / f"{ticket:020d}").unlink()

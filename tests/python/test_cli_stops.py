@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from engines import LIMIT, PASSPHRASE, Made
 
 from sentinel._cli import main
+from sentinel.config import Installed
 
 
 class Done(NamedTuple):
@@ -46,6 +48,31 @@ def zcp(engine: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         return Done(status, captured.out, captured.err)
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "option"),
+    [(1, 0, ""), (2, 1, " --venue binance_spot"), (2, 99, ""), (1, 1, " --scope firm"), (9, 1, "")],
+)
+def test_status_says_what_a_stop_word_is_of_and_what_clears_it(
+    zcp: Zcp, engine: Made, scope: int, target: int, option: str
+) -> None:
+    assert zcp("status", "--json").json()["stop_word"] == ""
+    control = engine.directory / "control"
+    page = bytearray(control.read_bytes())
+    if target == 1 and scope == 1:
+        policy = Installed(engine.directory).policy()
+        target, option = policy.nodes[0].id, f" --scope {policy.nodes[0].path}"
+    page[40:48] = struct.pack("<IHH", target, scope, 1)
+    control.write_bytes(page)
+    word = zcp("status", "--json").json()["stop_word"]
+    assert f"zcp halt{option} records it" in word
+    assert f"STOP WORD  {word}" in zcp("status").out
+    # What it says is what does it: a drain leaves the word, a resume of that place takes it.
+    assert zcp("drain", *option.split(), "--reason", "less").status == 0
+    assert zcp("status", "--json").json()["stop_word"] == word
+    assert zcp("resume", *option.split(), "--reason", "fixed").status == 0
+    assert zcp("status", "--json").json()["stop_word"] == ""
 
 
 def test_a_venue_and_an_instrument_stop_and_status_says_what_lifts_them(zcp: Zcp) -> None:

@@ -57,15 +57,16 @@ typedef struct sentinel_outcome {
 typedef struct sentinel_control {
     char magic[8]; /* "SENTCTRL" */
     uint32_t version; /* 1 */
-    uint32_t stop;
+    uint8_t reserved0[4];
     uint64_t spool_submitted; /* tickets handed out */
     uint64_t spool_applied; /* tickets done, by the writer */
     uint64_t writer_pid; /* for people */
-    uint64_t stop_ticket; /* the ticket that stop was set for; 0: none */
-    uint64_t spool_commanded; /* the last done that was a halt, drain or resume */
-    uint8_t reserved[8];
+    uint64_t stop; /* the stop word: u32 target, u16 scope, u16 count */
+    uint64_t stop_sequence; /* of the halt that it was set for */
+    uint8_t reserved1[8];
 } sentinel_control;
 SENTINEL_SIZE(sentinel_control, 64);
+SENTINEL_AT(sentinel_control, stop, 40);
 
 /* Bytes of memory for a context: bookkeeping, two bundles, two states.
  * 0: config is out of range. */

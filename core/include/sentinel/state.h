@@ -380,6 +380,9 @@ SENTINEL_API sentinel_stop_state *
 sentinel_view_venue(const sentinel_view *view, uint16_t venue);
 SENTINEL_API sentinel_stop_state *
 sentinel_view_instrument(const sentinel_view *view, const sentinel_instrument *instrument);
+/* The same of what a command names; null: there is no such thing. */
+SENTINEL_API sentinel_stop_state *
+sentinel_view_place(const sentinel_view *view, uint16_t scope, uint32_t target);
 SENTINEL_API sentinel_position_state *
 sentinel_view_position(const sentinel_view *view, const sentinel_instrument *instrument);
 SENTINEL_API sentinel_agent_state *

@@ -12,7 +12,8 @@ from .._enums import Venue
 from .._holdings import holdings_of
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
-from .._overview import status_of
+from .._overview import Status, status_of
+from .._stops import stop_word_of
 from .._types import EngineState
 from ..audit import restore
 from ..errors import SentinelError
@@ -52,7 +53,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
     writer = writer_is_alive(cli.directory)
-    venues = _venues(policy)
+    venues, word = _venues(policy), stop_word_of(installed, policy)
     data: dict[str, Any] = {
         "directory": found.directory,
         "engine_id": found.engine_id.hex(),
@@ -65,17 +66,9 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         "policy_version": found.policy_version,
         "policy_hash": found.policy_hash.hex(),
         "engine_halted": found.engine_halted,
-        "halted": [
-            {
-                "path": node.path,
-                "reason": node.reason,
-                "severity": node.severity,
-                "record": node.record,
-                "since": iso_time(node.since_ns),
-            }
-            for node in found.halted
-        ],
+        "halted": _halted(found),
         "stops": [stop.to_json() for stop in found.stops],
+        "stop_word": word,
         "waiting": asked,
         "agents": dict(found.agents),
         **held.to_json(),
@@ -100,8 +93,22 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     lines += [f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in asked]
     if found.engine_halted:
         lines.append(f"HALTED     the engine itself: {found.engine_halted}")
+    lines += [f"STOP WORD  {word}"] if word else []
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))
+
+
+def _halted(found: Status) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": node.path,
+            "reason": node.reason,
+            "severity": node.severity,
+            "record": node.record,
+            "since": iso_time(node.since_ns),
+        }
+        for node in found.halted
+    ]
 
 
 def _asked(state: EngineState) -> list[int]:
