@@ -47,6 +47,7 @@ if version is None:
     raise SystemExit(f"{HEADER}: no SENTINEL_VERSION")
 
 core = sorted(map(str, Path("core/src").glob("*.c")))
+parts = sorted(map(str, Path("python/sentinel").glob("_core_*.pxi")))
 headers = sorted(map(str, [*Path(HEADER).parent.glob("*"), *Path("core/src").glob("*.h")]))
 
 
@@ -81,7 +82,7 @@ extensions = [
     Extension(
         f"sentinel.{name}",
         sources=[f"python/sentinel/{name}.pyx"],
-        depends=[*headers, *core, __file__],
+        depends=[*headers, *core, *parts, __file__],
         include_dirs=INCLUDES,
         libraries=LIBRARIES,
         define_macros=macros,
