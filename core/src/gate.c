@@ -36,7 +36,7 @@ static sentinel_reason replay_refusal(const sentinel_context *context) {
 }
 
 /* A control page that differs from its last known word stops everything. */
-static int control_stops(const sentinel_context *context) {
+static inline int control_stops(const sentinel_context *context) {
     if (context->expected != NULL) {
         return replay_says(context, SENTINEL_REASON_CONTROL_STOP);
     }
@@ -124,16 +124,20 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     (1u << SENTINEL_ACTION_PLACE | 1u << SENTINEL_ACTION_AMEND | 1u << SENTINEL_ACTION_WITHDRAW | \
      1u << SENTINEL_ACTION_TRANSFER)
 
-/* What an allowed order uses up, before any signature exists. */
+/* What an allowed order uses up, before any signature exists; and whether the
+ * policy wants its record marked. */
 static void reserve(const sentinel_context *context, const sentinel_outcome *outcome,
                     gate_case *c) {
     const sentinel_view *view = gate_view(context);
     sentinel_state *state = view->state;
     sentinel_policy_debit(view, &c->subject, &outcome->decision, c->now_ns);
     state->grant.spent += c->grant_value; /* at most what was granted */
+    if (view->bundle.policy->oversight[c->subject.action] == SENTINEL_OVERSIGHT_NOTIFY) {
+        c->flags |= SENTINEL_RECORD_NOTIFY;
+    }
 
     uint64_t id = c->order.header.action_id;
-    sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
+    sentinel_agent_state *agent = c->agent;
     if (id > agent->id_highest) {
         uint64_t step = id - agent->id_highest;
         agent->id_seen = step < SENTINEL_ID_WINDOW ? agent->id_seen << step | 1 : 1;
@@ -144,11 +148,11 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
     if (agent->id_highest - id < SENTINEL_ID_WINDOW) { /* a request may be older */
         agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;
     }
-    gate_approval_close(state, c->session->agent, id);
-
-    if (c->subject.action == SENTINEL_ACTION_PLACE || c->subject.action == SENTINEL_ACTION_AMEND) {
-        gate_book_enter(view, c);
+    if (state->pending_used != 0) {
+        gate_approval_close(state, c->session->agent, id);
     }
+
+    gate_book_enter(view, c);
     if (c->is_nonced) {
         state->released.nonce_next = c->render.nonce + 1;
     }
@@ -303,10 +307,6 @@ static void pend(sentinel_context *context, sentinel_outcome *outcome, gate_case
 
 static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
     reserve(context, outcome, c);
-    if (gate_view(context)->bundle.policy->oversight[c->subject.action] ==
-        SENTINEL_OVERSIGHT_NOTIFY) {
-        c->flags |= SENTINEL_RECORD_NOTIFY;
-    }
     step_ends(context, SENTINEL_STEP_RESERVE);
     sentinel_reason reason = sign(context, outcome, c);
     step_ends(context, SENTINEL_STEP_SIGN);
@@ -383,13 +383,9 @@ void gate_decide(sentinel_context *context, sentinel_outcome *outcome, gate_case
 /* An agent that fell silent or hangs is stopped before its next order is looked
  * at: one comparison where it is not. */
 static void stop_if_overdue(sentinel_context *context, gate_case *c) {
-    const sentinel_agent_state *agent = sentinel_view_agent(gate_view(context), c->node);
-    if (agent == NULL || agent->beat_deadline_ns == 0) {
-        return;
-    }
     sentinel_state *state = gate_state(context);
     int64_t now_ns = c->now_ns < state->last_now_ns ? state->last_now_ns : c->now_ns;
-    if (now_ns <= agent->beat_deadline_ns) {
+    if (now_ns <= c->agent->beat_deadline_ns) {
         return;
     }
     /* What the control page refuses is not looked at: frames may be waiting.
@@ -436,7 +432,10 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
     }
     if (context->has_policy) {
         c.node = session->node;
-        stop_if_overdue(context, &c);
+        c.agent = sentinel_view_agent(gate_view(context), c.node);
+        if (c.agent != NULL && c.agent->beat_deadline_ns != 0) {
+            stop_if_overdue(context, &c);
+        }
     }
     gate_decide(context, outcome, &c);
     return SENTINEL_OK;

@@ -161,7 +161,7 @@ void gate_approval_tell(const sentinel_context *context, sentinel_outcome *outco
 }
 
 void gate_approval_close(sentinel_state *state, uint32_t agent, uint64_t action_id) {
-    sentinel_pending *row = state->pending_used == 0 ? NULL : find_id(state, agent, action_id);
+    sentinel_pending *row = find_id(state, agent, action_id);
     if (row != NULL) {
         free_row(state, row);
     }

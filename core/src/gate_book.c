@@ -1,6 +1,6 @@
 /* The book: what was signed, by action, and what was reported of it. */
 #include "gate_internal.h"
-#include "policy_math.h"
+#include "state_internal.h"
 
 sentinel_book_entry *gate_book_head(const sentinel_view *view, uint32_t node, uint64_t action_id) {
     /* Each step leads to a later record, so that it ends; in a state from
@@ -35,29 +35,50 @@ static void take_over(sentinel_book_entry *entry, const sentinel_view *view, uin
     named->amended_by = entry->action_id;
 }
 
-void gate_book_enter(const sentinel_view *view, const gate_case *c) {
-    uint64_t id = c->order.header.action_id;
-    int in_quote = (c->subject.present & SENTINEL_PRESENT_QUANTITY) == 0;
-    /* An amend keeps the name under which the venue knows the order. */
-    sentinel_book_entry entry = {
-        .action_id = id,
-        .record = view->state->record_count,
-        .epoch = view->state->epoch,
-        .instrument = c->subject.instrument->id,
-        .side = c->subject.side,
-        .type = c->subject.type,
-        .time_in_force = c->subject.time_in_force,
-        .reduce_only = c->reduce_only,
-        .client_record = c->target != NULL ? c->target->client_record : view->state->record_count,
-        .client_epoch = c->target != NULL ? c->target->client_epoch : view->state->epoch,
-        .quantity = in_quote ? c->subject.quote_quantity : c->subject.quantity,
-        .in_quote = (uint8_t)in_quote,
-    };
+/* All that the order says; the rest of the entry must be zero already. */
+static void enter(sentinel_book_entry *entry, const sentinel_view *view, const gate_case *c) {
+    const sentinel_state *state = view->state;
+    const sentinel_subject *subject = &c->subject;
+    entry->action_id = c->order.header.action_id;
+    entry->record = state->record_count;
+    entry->epoch = state->epoch;
+    entry->client_record = state->record_count;
+    entry->client_epoch = state->epoch;
+    entry->instrument = subject->instrument->id;
+    entry->side = subject->side;
+    entry->type = subject->type;
+    entry->time_in_force = subject->time_in_force;
+    entry->reduce_only = subject->reduce_only;
+    entry->in_quote = (subject->present & SENTINEL_PRESENT_QUANTITY) == 0;
+    entry->quantity = entry->in_quote ? subject->quote_quantity : subject->quantity;
+}
+
+/* Out of line, so that a place has a short way. */
+__attribute__((noinline)) static void enter_amend(const sentinel_view *view, const gate_case *c) {
+    sentinel_book_entry entry = {0};
+    enter(&entry, view, c);
+    if (c->target != NULL) { /* it keeps the name under which the venue knows the order */
+        entry.client_record = c->target->client_record;
+        entry.client_epoch = c->target->client_epoch;
+    }
     /* Hyperliquid ends the order and begins another, which fills from zero. */
     if (c->target != NULL && c->subject.instrument->venue != SENTINEL_VENUE_HYPERLIQUID) {
         take_over(&entry, view, c->node, sentinel_view_book(view, c->node, c->target->action_id));
     }
-    *sentinel_view_book(view, c->node, id) = entry;
+    *state_book(view, c->node, entry.action_id) = entry;
+}
+
+void gate_book_enter(const sentinel_view *view, const gate_case *c) {
+    if (c->subject.action == SENTINEL_ACTION_AMEND) {
+        enter_amend(view, c);
+    } else if (c->subject.action == SENTINEL_ACTION_PLACE) {
+        sentinel_book_entry *entry = state_book(view, c->node, c->order.header.action_id);
+        entry->filled = (sentinel_decimal){0};
+        entry->reported_ns = 0;
+        entry->amended_by = 0;
+        entry->status = 0;
+        enter(entry, view, c);
+    }
 }
 
 /* product x 10^-scale is above a decimal. */

@@ -140,7 +140,7 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
     }
     SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
     state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
-    sentinel_stop_set(place, &stop);
+    sentinel_stop_set(view, place, &stop);
     if (command->scope == SENTINEL_SCOPE_NODE) {
         gate_beats_changed(context, sentinel_bundle_node(&view->bundle, command->target),
                            !tightens);

@@ -56,6 +56,7 @@ typedef struct gate_case {
     sentinel_order order; /* a copy; zero beyond its size */
     size_t size;          /* 0 when it had a wrong size */
     sentinel_session *session;
+    sentinel_agent_state *agent; /* null: the policy has no such agent */
     int64_t now_ns;
     uint32_t node;                     /* index of the session's agent; SENTINEL_NODE_NONE */
     uint32_t flags;                    /* of the record */
@@ -65,8 +66,7 @@ typedef struct gate_case {
     sentinel_subject subject;
     sentinel_render render;
     int64_t usable_until_ms;
-    uint8_t reduce_only; /* of a place or amend */
-    uint8_t is_nonced;   /* 1: render.nonce is used up by this order */
+    uint8_t is_nonced; /* 1: render.nonce is used up by this order */
     uint64_t key_counter;
     uint64_t duplicate_of;           /* record that signed this id before, or has it waiting */
     const sentinel_pending *request; /* of this very order; null: none */
@@ -220,7 +220,7 @@ SENTINEL_MUST_USE sentinel_status gate_take_positions(sentinel_context *context,
  * amend; null when the book does not hold it (any more). */
 sentinel_book_entry *gate_book_head(const sentinel_view *view, uint32_t node, uint64_t action_id);
 
-/* gate_book.c: enters a place or amend that is about to be signed. */
+/* gate_book.c: enters what is about to be signed, where it is a place or amend. */
 void gate_book_enter(const sentinel_view *view, const gate_case *c);
 
 /* gate_book.c: one checked report, for an order and the position it changes.

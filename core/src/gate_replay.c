@@ -15,8 +15,11 @@ static sentinel_status replay_order(sentinel_context *context, const sentinel_re
     c.now_ns = header->now_ns;
     c.size = header->subject_size;
     memcpy(&c.order, record->subject, c.size);
-    c.node = context->has_policy ? sentinel_bundle_node(&gate_view(context)->bundle, header->agent)
-                                 : SENTINEL_NODE_NONE;
+    c.node = SENTINEL_NODE_NONE;
+    if (context->has_policy) {
+        c.node = sentinel_bundle_node(&gate_view(context)->bundle, header->agent);
+        c.agent = sentinel_view_agent(gate_view(context), c.node);
+    }
     sentinel_auto_stop due;
     const uint64_t stopped = UINT64_C(1) << SENTINEL_REASON_CONTROL_STOP;
     if ((header->reasons[0] & stopped) == 0 && gate_beat_due(context, c.node, c.now_ns, &due)) {

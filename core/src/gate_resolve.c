@@ -9,12 +9,11 @@
 #define NONCE_AHEAD_MS_MAX 3600000u
 
 /* Session and policy must agree on the agent. */
-static void resolve_agent(const sentinel_view *view, gate_case *c, sentinel_decision *decision) {
+static void resolve_agent(const gate_case *c, sentinel_decision *decision) {
     if (c->order.header.agent != c->session->agent) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_AGENT_MISMATCH);
     }
-    if (c->node >= view->bundle.node_count ||
-        view->bundle.nodes[c->node].kind != SENTINEL_NODE_AGENT) {
+    if (c->agent == NULL) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_AGENT_UNKNOWN);
     }
 }
@@ -31,7 +30,7 @@ static void resolve_ids(const sentinel_context *context, gate_case *c,
                         sentinel_decision *decision) {
     const sentinel_view *view = gate_view(context);
     const sentinel_order_header *header = &c->order.header;
-    const sentinel_agent_state *agent = sentinel_view_agent(view, c->node);
+    const sentinel_agent_state *agent = c->agent;
     uint64_t id = header->action_id;
     if (view->state->pending_used != 0) {
         gate_approval_find(context, c, decision);
@@ -138,7 +137,7 @@ static void resolve_place(const sentinel_context *context, gate_case *c,
     subject->quote_quantity = place->quote_quantity;
     subject->price = place->price;
     subject->trigger_price = place->trigger_price;
-    c->reduce_only = place->reduce_only;
+    subject->reduce_only = place->reduce_only;
     resolve_instrument(context, c, place->instrument, decision);
     if (subject->instrument != NULL) {
         check_grid(c, decision);
@@ -162,7 +161,7 @@ static void resolve_amend(const sentinel_context *context, gate_case *c,
     subject->quantity = amend->quantity;
     subject->price = amend->price;
     subject->trigger_price = amend->trigger_price;
-    c->reduce_only = amend->reduce_only;
+    subject->reduce_only = amend->reduce_only;
     /* Its quantity cannot be compared with an amount: what may fill would be unknown. */
     if (c->target != NULL && c->target->in_quote) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_UNSUPPORTED);
@@ -449,8 +448,7 @@ static void prepare_render(const sentinel_context *context, gate_case *c) {
 }
 
 void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decision *decision) {
-    const sentinel_view *view = gate_view(context);
-    resolve_agent(view, c, decision);
+    resolve_agent(c, decision);
     if (gate_is_refused(decision)) {
         return;
     }

@@ -28,7 +28,8 @@ int gate_stop_node(sentinel_context *context, uint32_t node, uint8_t mode, uint8
         .record = record,
         .since_ns = now_ns,
     };
-    sentinel_stop_set(sentinel_view_node(gate_view(context), node), &stop);
+    const sentinel_view *view = gate_view(context);
+    sentinel_stop_set(view, sentinel_view_node(view, node), &stop);
     gate_beats_changed(context, node, 0);
     return 1;
 }

@@ -20,6 +20,7 @@ static void put_fresh(sentinel_context *context, const sentinel_view *fresh,
     sentinel_state *state = fresh->state;
     state_carry_engine(state, old);
     cap_lease(state, fresh->bundle.policy->lease_ns);
+    state->stopped = state_stopped(fresh);
     memcpy(state->policy_hash32, hash32, 32);
     state->sequences[SENTINEL_FRAME_POLICY] = sequence;
     context->active ^= context->has_policy;

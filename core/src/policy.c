@@ -189,8 +189,12 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
     find_destination(&turn);
     uint32_t chain[SENTINEL_DEPTH_MAX];
     unsigned length = chain_of(&view->bundle, subject->node, chain);
-    policy_judge_stops(&turn, chain, length, decision,
-                       add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_KILL_SWITCH, 0));
+    sentinel_result *stops = add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_KILL_SWITCH,
+                                        (uint8_t)(length - 1));
+    stops->result = SENTINEL_PASS;
+    if (view->state->stopped != 0) { /* nearly always everything runs */
+        policy_judge_stops(&turn, chain, length, decision, stops);
+    }
     for (unsigned i = 0; i < length; i++) {
         const sentinel_node *node = &view->bundle.nodes[chain[i]];
         turn.depth = node->depth;
@@ -202,6 +206,16 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
     judge_waits(&turn, decision);
     if (turn.value_known && turn.value_reason == SENTINEL_REASON_NONE) {
         decision->value_micro_usd = turn.value;
+    }
+}
+
+/* Out of line, so that orders, which send nothing, have a short way. */
+__attribute__((noinline)) static void keep_destination(const sentinel_view *view,
+                                                       const sentinel_subject *subject) {
+    policy_turn turn = {.view = view, .subject = subject};
+    find_destination(&turn);
+    if (turn.actions != 0) {
+        policy_keep_destination(&turn);
     }
 }
 
@@ -223,11 +237,7 @@ void sentinel_policy_debit(const sentinel_view *view, const sentinel_subject *su
         }
     }
     if ((POLICY_BIT(subject->action) & POLICY_FUNDS) != 0) {
-        policy_turn turn = {.view = view, .subject = subject};
-        find_destination(&turn);
-        if (turn.actions != 0) {
-            policy_keep_destination(&turn);
-        }
+        keep_destination(view, subject);
     }
 }
 

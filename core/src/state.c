@@ -133,12 +133,7 @@ sentinel_agent_state *sentinel_view_agent(const sentinel_view *view, uint32_t no
 
 sentinel_book_entry *sentinel_view_book(const sentinel_view *view, uint32_t node,
                                         uint64_t action_id) {
-    if (sentinel_view_agent(view, node) == NULL) {
-        return NULL;
-    }
-    uint64_t entries = view->bundle.policy->book_entries;
-    sentinel_book_entry *book = state_at(view, view->state->book);
-    return &book[view->agent_ordinals[node] * entries + (action_id & (entries - 1))];
+    return sentinel_view_agent(view, node) != NULL ? state_book(view, node, action_id) : NULL;
 }
 
 /* Where a mark is kept; null when the bundle has no such row. */
@@ -185,11 +180,33 @@ void sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, siz
     }
 }
 
-void sentinel_stop_set(sentinel_stop_state *place, const sentinel_stop_state *stop) {
+static uint32_t is_stopped(const sentinel_stop_state *stop) {
+    return stop->mode != SENTINEL_RUNNING;
+}
+
+uint32_t state_stopped(const sentinel_view *view) {
+    const sentinel_stop_state *nodes = state_at(view, view->state->nodes);
+    const sentinel_stop_state *instruments = state_at(view, view->state->instruments);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < view->bundle.node_count; i++) {
+        count += is_stopped(&nodes[i]);
+    }
+    for (uint32_t i = 0; i < view->bundle.instrument_count; i++) {
+        count += is_stopped(&instruments[i]);
+    }
+    for (uint32_t i = 0; i < SENTINEL_VENUES_MAX; i++) {
+        count += is_stopped(&view->state->venues[i]);
+    }
+    return count;
+}
+
+void sentinel_stop_set(const sentinel_view *view, sentinel_stop_state *place,
+                       const sentinel_stop_state *stop) {
     if (place == NULL) {
         return;
     }
     uint32_t id = place->id;
+    view->state->stopped += is_stopped(stop) - is_stopped(place);
     *place = (sentinel_stop_state){0};
     if (stop->mode != SENTINEL_RUNNING) {
         *place = *stop;

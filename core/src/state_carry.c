@@ -246,5 +246,6 @@ sentinel_status state_carry(const sentinel_view *view, const sentinel_view *old)
     for (uint32_t i = 0; i < view->bundle.node_count; i++) {
         policy_beat_settle(view, i); /* the rules may be others */
     }
+    state->stopped = state_stopped(view);
     return SENTINEL_OK;
 }

@@ -31,6 +31,14 @@ static inline void *state_at(const sentinel_view *view, uint64_t offset) {
     return (uint8_t *)view->state + offset;
 }
 
+/* Where the book of an agent's node keeps an action. */
+static inline sentinel_book_entry *state_book(const sentinel_view *view, uint32_t node,
+                                              uint64_t action_id) {
+    sentinel_book_entry *books = state_at(view, view->state->book);
+    uint64_t entries = view->bundle.policy->book_entries; /* a power of two */
+    return &books[view->agent_ordinals[node] * entries + (action_id & (entries - 1))];
+}
+
 state_plan state_plan_of(const sentinel_bundle *bundle);
 
 /* Fills in the layout arrays and joins them with bundle and state.
@@ -62,6 +70,9 @@ uint64_t state_window_count(const sentinel_view *view, uint32_t row, const polic
 
 /* state.c: the rows of venues, which are the engine's: there before a policy is. */
 void state_name_venues(sentinel_state *state);
+
+/* state.c: counts what does not run, which sentinel_state.stopped must say. */
+uint32_t state_stopped(const sentinel_view *view);
 
 /* state_carry.c: everything that is the engine's, and not the policy's. */
 void state_carry_engine(sentinel_state *state, const sentinel_state *old);

@@ -34,7 +34,7 @@ static sentinel_status header_check(const sentinel_state *state, const sentinel_
         int64_t until = state->released.usable_until_ms[i];
         SENTINEL_TRY(need(is_known ? until >= 0 : until == 0, SENTINEL_FORMAT_RANGE));
     }
-    return need(IS_ZERO(state->reserved), SENTINEL_FORMAT_RESERVED);
+    return SENTINEL_OK;
 }
 
 /* Keys fill the table from its beginning, each once. */
@@ -294,5 +294,6 @@ sentinel_status sentinel_state_restore(sentinel_view *view, const sentinel_bundl
     SENTINEL_TRY(need(view->state->strangers.beat_deadline_ns == 0, SENTINEL_FORMAT_RANGE));
     SENTINEL_TRY(nodes_check(view));
     SENTINEL_TRY(marks_check(view));
+    SENTINEL_TRY(need(view->state->stopped == state_stopped(view), SENTINEL_FORMAT_RANGE));
     return windows_check(view);
 }

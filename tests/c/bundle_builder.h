@@ -47,7 +47,7 @@ static inline void test_halt(const sentinel_view *view, uint32_t node, int halte
     if (halted) {
         memcpy(stop.reason_digest32, reason_digest32, 32);
     }
-    sentinel_stop_set(sentinel_view_node(view, node), &stop);
+    sentinel_stop_set(view, sentinel_view_node(view, node), &stop);
 }
 
 /* ---- Rows -------------------------------------------------------------------- */

@@ -242,6 +242,30 @@ static void test_what_an_amend_pushed_out_of_the_book_is_unknown(void) {
     scene_end(&scene);
 }
 
+static void test_a_place_takes_over_nothing_of_the_order_before_in_its_place(void) {
+    begin_perp(SENTINEL_VENUE_BYBIT, SENTINEL_ALGORITHM_HMAC_SHA256, 2);
+    uint64_t place = signed_place();
+    CHECK_OK(feed_one(place, SENTINEL_ORDER_PARTLY_FILLED, decimal(5, 4)));
+    (void)signed_amend(place, decimal(3, 3));
+    CHECK(book(place)->amended_by != 0 && book(place)->reported_ns != 0);
+    uint64_t next = signed_place();
+    CHECK(book(next) == book(place));
+    sentinel_book_entry expected = {
+        .action_id = next,
+        .record = records() - 1,
+        .epoch = sentinel_gate_state(scene.context)->epoch,
+        .instrument = BTCUSDT,
+        .side = SENTINEL_SIDE_BUY,
+        .type = SENTINEL_TYPE_LIMIT,
+        .time_in_force = SENTINEL_TIF_GTC,
+        .client_record = records() - 1,
+        .client_epoch = sentinel_gate_state(scene.context)->epoch,
+        .quantity = decimal(1, 3),
+    };
+    CHECK(bytes_equal(book(next), &expected, sizeof expected));
+    scene_end(&scene);
+}
+
 /* A market buy for 50 USDT, signed. */
 static uint64_t signed_spend(void) {
     sentinel_order order = scene_place(&scene);
@@ -555,6 +579,7 @@ int main(int argc, char **argv) {
     RUN(test_rows_of_one_order_count_in_their_order);
     RUN(test_amends_are_one_order_with_their_place);
     RUN(test_what_an_amend_pushed_out_of_the_book_is_unknown);
+    RUN(test_a_place_takes_over_nothing_of_the_order_before_in_its_place);
     RUN(test_orders_by_what_they_spend);
     RUN(test_what_an_order_spends_is_not_amended);
     RUN(test_more_than_was_ordered_halts_the_agent);

@@ -22,7 +22,7 @@ static void put(sentinel_stop_state *place, uint8_t mode, int64_t until_ns) {
                                 .since_ns = 1,
                                 .until_ns = until_ns};
     CHECK(place != NULL);
-    sentinel_stop_set(place, &stop);
+    sentinel_stop_set(&S.world.view, place, &stop);
 }
 
 static sentinel_position_state *position(uint32_t id) {

@@ -21,8 +21,8 @@ static void busy_stops(const sentinel_view *view, const uint8_t digest32[32]) {
         .until_ns = NOW + 1,
     };
     memcpy(drain.reason_digest32, digest32, 32);
-    sentinel_stop_set(&state->venues[SENTINEL_VENUE_COUNT - 1], &drain);
-    sentinel_stop_set(sentinel_view_instrument(view, &view->bundle.instruments[1]), &drain);
+    sentinel_stop_set(view, &state->venues[SENTINEL_VENUE_COUNT - 1], &drain);
+    sentinel_stop_set(view, sentinel_view_instrument(view, &view->bundle.instruments[1]), &drain);
     sentinel_position_state *held = sentinel_view_position(view, &view->bundle.instruments[1]);
     held->mantissa = -5;
     held->scale = 1;
@@ -215,9 +215,10 @@ static void test_refuses_a_state_of_another_bundle_or_form(void) {
     EXPECT(FORMAT_RANGE, head()->last_now_ns = -1);
     EXPECT(OK, head()->lease_until_ns = 0);
     EXPECT(FORMAT_RANGE, head()->lease_until_ns = -1);
-    for (int i = 0; i < 4; i++) {
-        EXPECT(FORMAT_RESERVED, head()->reserved[i] = 1);
-    }
+    /* A count below what is stopped would let stops be overlooked. */
+    EXPECT(FORMAT_RANGE, head()->stopped = 0);
+    EXPECT(FORMAT_RANGE, head()->stopped--);
+    EXPECT(FORMAT_RANGE, head()->stopped++);
 }
 
 static void test_takes_what_was_released_to_venues_that_exist(void) {

@@ -328,7 +328,7 @@ static void test_an_agent_may_not_move_away_from_under_a_halt(void) {
 static void stop(sentinel_stop_state *place, uint8_t mode) {
     sentinel_stop_state how = {
         .mode = mode, .cause = SENTINEL_CAUSE_OPERATOR, .record = 7, .since_ns = NOW};
-    sentinel_stop_set(place, &how);
+    sentinel_stop_set(&S.world.view, place, &how);
 }
 
 /* From under a group that does one thing to one that does another. */
@@ -374,6 +374,32 @@ static void test_instruments_keep_their_stop_and_position_by_id(void) {
                  mode != SENTINEL_RUNNING ? SENTINEL_FORMAT_REFERENCE : SENTINEL_OK);
         world_free(&next);
     }
+}
+
+static void test_what_does_not_run_is_counted(void) {
+    load();
+    sentinel_view *view = &S.world.view;
+    sentinel_stop_state *places[] = {
+        sentinel_view_node(view, AGENT),
+        sentinel_view_venue(view, SENTINEL_VENUE_COUNT - 1),
+        sentinel_view_instrument(view, instrument_at(&S.world, INVERSE)),
+    };
+    CHECK_EQ(view->state->stopped, 0);
+    stop(places[0], SENTINEL_RUNNING); /* as it was */
+    CHECK_EQ(view->state->stopped, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        stop(places[i], SENTINEL_DRAINING);
+        CHECK_EQ(view->state->stopped, i + 1);
+        stop(places[i], SENTINEL_HALTED); /* once, however often it is stopped */
+        CHECK_EQ(view->state->stopped, i + 1);
+    }
+    CHECK_OK(scene_reload());
+    CHECK_EQ(view->state->stopped, 3);
+    stop(sentinel_view_node(view, AGENT), SENTINEL_RUNNING);
+    CHECK_EQ(view->state->stopped, 2);
+    stop(sentinel_view_venue(view, SENTINEL_VENUE_COUNT - 1), SENTINEL_RUNNING);
+    stop(sentinel_view_instrument(view, instrument_at(&S.world, INVERSE)), SENTINEL_RUNNING);
+    CHECK_EQ(view->state->stopped, 0);
 }
 
 static void test_a_drain_past_its_end_is_a_halt(void) {
@@ -548,6 +574,7 @@ int main(int argc, char **argv) {
     RUN(test_an_agent_may_not_move_away_from_under_a_halt);
     RUN(test_an_agent_may_not_move_to_where_less_is_stopped);
     RUN(test_instruments_keep_their_stop_and_position_by_id);
+    RUN(test_what_does_not_run_is_counted);
     RUN(test_a_drain_past_its_end_is_a_halt);
     RUN(test_venues_that_do_not_exist_have_no_stop);
     RUN(test_books_of_another_size_keep_the_higher_action_ids);

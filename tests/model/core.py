@@ -164,4 +164,4 @@ class PolicyCore:
         stop.mode, stop.until_ns = how.mode, how.until
         stop.cause = lib.SENTINEL_CAUSE_OPERATOR
         stop.record, stop.since_ns = how.record, how.since
-        lib.sentinel_stop_set(stop_at(self.view, self.policy, place), stop)
+        lib.sentinel_stop_set(self.view, stop_at(self.view, self.policy, place), stop)

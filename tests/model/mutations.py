@@ -371,13 +371,13 @@ GATE = (
     gate(
         "the book forgets an order's time in force",
         "gate_book.c",
-        "        .time_in_force = c->subject.time_in_force,\n",
+        "    entry->time_in_force = subject->time_in_force;\n",
         "",
     ),
     gate(
         "the book forgets that an order only reduces",
         "gate_book.c",
-        "        .reduce_only = c->reduce_only,\n",
+        "    entry->reduce_only = subject->reduce_only;\n",
         "",
     ),
     gate(

@@ -98,20 +98,20 @@ BOOK = (
     gate(
         "an amend has a name of its own",
         "gate_book.c",
-        "c->target != NULL ? c->target->client_record : view->state->record_count",
-        "view->state->record_count",
+        "        entry.client_record = c->target->client_record;\n",
+        "",
     ),
     gate(
         "what an order spends is taken for a quantity",
         "gate_book.c",
-        "        .in_quote = (uint8_t)in_quote,\n",
-        "",
+        "? subject->quote_quantity : subject->quantity;\n",
+        "? subject->quote_quantity : subject->quantity;\n    entry->in_quote = 0;\n",
     ),
     gate(
         "an order by what it spends has no bound in the book",
         "gate_book.c",
-        "in_quote ? c->subject.quote_quantity : c->subject.quantity",
-        "c->subject.quantity",
+        "entry->in_quote ? subject->quote_quantity : subject->quantity",
+        "subject->quantity",
     ),
     gate(
         "what is spent is the filled quantity",

@@ -108,6 +108,12 @@ REPORTS = (
         "",
     ),
     gate(
+        "an order takes over the fills of the one before in its place",
+        "gate_book.c",
+        "        entry->filled = (sentinel_decimal){0};\n",
+        "",
+    ),
+    gate(
         "a fill above the order is taken",
         "gate_book.c",
         "return product > bound;",

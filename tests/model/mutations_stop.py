@@ -30,6 +30,18 @@ STOPS = (
         "break;",
     ),
     policy(
+        "what stops is not counted",
+        "state.c",
+        "    view->state->stopped += is_stopped(stop) - is_stopped(place);\n",
+        "",
+    ),
+    policy(
+        "what a new version takes over is not counted",
+        "state_carry.c",
+        "    state->stopped = state_stopped(view);\n",
+        "",
+    ),
+    policy(
         "a node's stop is overlooked",
         "policy_stop.c",
         "modes |= nodes[chain[i]].mode;",

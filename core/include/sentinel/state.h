@@ -245,7 +245,7 @@ typedef struct sentinel_state {
     uint32_t instrument_count;
     uint32_t asset_count;
     uint32_t book_entries;
-    uint8_t reserved[4];
+    uint32_t stopped; /* how many nodes, venues and instruments do not run */
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
     sentinel_released released;
     int64_t lease_until_ns; /* end of the operators' lease; 0: none was given */
@@ -315,7 +315,7 @@ typedef struct sentinel_subject {
     uint8_t side;
     uint8_t type;
     uint8_t time_in_force;
-    uint8_t reserved;
+    uint8_t reduce_only;
     sentinel_decimal quantity;
     sentinel_decimal quote_quantity;
     sentinel_decimal price;
@@ -356,10 +356,12 @@ sentinel_policy_count(const sentinel_view *view, uint64_t orders, int64_t value_
 SENTINEL_API void
 sentinel_policy_feed(const sentinel_view *view, const uint8_t *payload, size_t size);
 
-/* Stops something, or lets it run again: `stop` says all but the id, which
- * stays. Null place is allowed (nothing happens). */
+/* Stops something of the view's state, or lets it run again: `stop` says all but
+ * the id, which stays. Null place is allowed (nothing happens). No other code
+ * changes a mode, for the state counts what does not run. */
 SENTINEL_API void
-sentinel_stop_set(sentinel_stop_state *place, const sentinel_stop_state *stop);
+sentinel_stop_set(const sentinel_view *view, sentinel_stop_state *place,
+                  const sentinel_stop_state *stop);
 
 /* The mode that counts at a time: a drain past its end is a halt. */
 SENTINEL_API uint8_t
