@@ -248,9 +248,19 @@ static void test_an_engine_whose_epoch_was_taken_signs_no_more(void) {
     CHECK_OK(witness_round(s, &witness, 0));
     witness.epoch = 2; /* a second engine started */
     CHECK_OK(witness_round(s, &witness, 0));
+    static _Alignas(8) uint8_t bytes[SENTINEL_RECORD_BYTES_MAX];
+    sentinel_record record;
+    last_record(&record, bytes, sizeof bytes, 0);
+    CHECK_EQ(record.header->type, SENTINEL_RECORD_WITNESS);
+    sentinel_witness made = {.outcome = SENTINEL_WITNESS_EPOCH};
+    CHECK_BYTES(record.subject, &made, sizeof made);
     CHECK_EQ(granted()->record_end, 0);
     sentinel_order order = scene_place(s);
     check_denied(s, &order, SENTINEL_REASON_GRANT);
+    last_record(&record, bytes, sizeof bytes, 0);
+    CHECK_EQ(record.header->type, SENTINEL_RECORD_ORDER);
+    CHECK_EQ(record.header->reason, SENTINEL_REASON_GRANT);
+    CHECK_EQ(record.header->reasons[0], UINT64_C(1) << SENTINEL_REASON_GRANT);
     scene_end(s);
 }
 
