@@ -27,6 +27,21 @@ sentinel_status gate_feed_check(const sentinel_frame *frame, uint32_t most, size
                                                                  : SENTINEL_FORMAT_RESERVED;
 }
 
+sentinel_status gate_feed_admit(sentinel_context *context, const gate_feed *given, unsigned power) {
+    const sentinel_frame *frame = &given->frame;
+    uint32_t sequence = SENTINEL_SEQUENCE_FEED + ((const sentinel_feed *)frame->payload)->kind;
+    SENTINEL_TRY(gate_expects(context, frame, sequence, given->now_ns));
+    SENTINEL_TRY(gate_verify_power(context, frame, power, 0, given->now_ns));
+    if (gate_view(context) == NULL) {
+        return SENTINEL_POLICY_ABSENT;
+    }
+    if (given->commit) {
+        SENTINEL_TRY(gate_record_feed(context, given));
+        gate_state(context)->sequences[sequence] = frame->header->sequence;
+    }
+    return SENTINEL_OK;
+}
+
 static sentinel_status take_marks(sentinel_context *context, const gate_feed *given) {
     const sentinel_frame *frame = &given->frame;
     SENTINEL_TRY(gate_feed_check(frame, SENTINEL_FEED_MARKS_MAX, sizeof(sentinel_mark)));
@@ -35,19 +50,10 @@ static sentinel_status take_marks(sentinel_context *context, const gate_feed *gi
     for (uint32_t i = 0; i < feed->count; i++) {
         SENTINEL_TRY(mark_check(&marks[i], frame->header->issued_ns));
     }
-    uint32_t sequence = SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_MARK;
-    SENTINEL_TRY(gate_expects(context, frame, sequence, given->now_ns));
-    SENTINEL_TRY(gate_verify_power(context, frame, SENTINEL_POWER_FEED_MARK, 0, given->now_ns));
-    const sentinel_view *view = gate_view(context);
-    if (view == NULL) {
-        return SENTINEL_POLICY_ABSENT;
+    SENTINEL_TRY(gate_feed_admit(context, given, SENTINEL_POWER_FEED_MARK));
+    if (given->commit) {
+        sentinel_policy_feed(gate_view(context), frame->payload, frame->payload_size);
     }
-    if (!given->commit) {
-        return SENTINEL_OK;
-    }
-    SENTINEL_TRY(gate_record_feed(context, given));
-    gate_state(context)->sequences[sequence] = frame->header->sequence;
-    sentinel_policy_feed(view, frame->payload, frame->payload_size);
     return SENTINEL_OK;
 }
 

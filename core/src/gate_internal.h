@@ -193,6 +193,12 @@ SENTINEL_MUST_USE sentinel_status gate_feed_check(const sentinel_frame *frame, u
 SENTINEL_MUST_USE sentinel_status gate_record_feed(sentinel_context *context,
                                                    const gate_feed *given);
 
+/* gate_feed.c: a feed of checked rows in the one sequence of its kind, by this
+ * power: what must hold, then its record. With `commit`, the caller puts the
+ * rows into force. */
+SENTINEL_MUST_USE sentinel_status gate_feed_admit(sentinel_context *context, const gate_feed *given,
+                                                  unsigned power);
+
 /* gate_beat.c: a heartbeat, as a command. */
 SENTINEL_MUST_USE sentinel_status gate_take_heartbeat(sentinel_context *context,
                                                       const gate_feed *given);

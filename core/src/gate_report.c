@@ -249,19 +249,9 @@ sentinel_status gate_take_positions(sentinel_context *context, const gate_feed *
     for (uint32_t i = 0; i < feed->count; i++) {
         SENTINEL_TRY(position_check(&positions[i], frame->header->issued_ns));
     }
-    uint32_t sequence = SENTINEL_SEQUENCE_FEED + SENTINEL_FEED_POSITION;
-    SENTINEL_TRY(gate_expects(context, frame, sequence, given->now_ns));
-    SENTINEL_TRY(gate_verify_power(context, frame, SENTINEL_POWER_FEED_POSITION, 0, given->now_ns));
+    SENTINEL_TRY(gate_feed_admit(context, given, SENTINEL_POWER_FEED_POSITION));
     const sentinel_view *view = gate_view(context);
-    if (view == NULL) {
-        return SENTINEL_POLICY_ABSENT;
-    }
-    if (!given->commit) {
-        return SENTINEL_OK;
-    }
-    SENTINEL_TRY(gate_record_feed(context, given));
-    gate_state(context)->sequences[sequence] = frame->header->sequence;
-    for (uint32_t i = 0; i < feed->count; i++) {
+    for (uint32_t i = 0; i < feed->count && given->commit; i++) {
         const sentinel_instrument *row =
             sentinel_bundle_instrument(&view->bundle, positions[i].instrument);
         if (row != NULL) {

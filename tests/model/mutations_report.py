@@ -98,13 +98,13 @@ REPORTS = (
     gate(
         "positions need no other power than reports",
         "gate_report.c",
-        "frame, SENTINEL_POWER_FEED_POSITION, 0",
-        "frame, SENTINEL_POWER_FEED_EXECUTION, 0",
+        "given, SENTINEL_POWER_FEED_POSITION",
+        "given, SENTINEL_POWER_FEED_EXECUTION",
     ),
     gate(
         "positions are stated in any sequence",
-        "gate_report.c",
-        "    gate_state(context)->sequences[sequence] = frame->header->sequence;\n",
+        "gate_feed.c",
+        "        gate_state(context)->sequences[sequence] = frame->header->sequence;\n",
         "",
     ),
     gate(
