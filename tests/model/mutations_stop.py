@@ -158,9 +158,9 @@ STOPS = (
     ),
     gate(
         "a command for a venue may be of any number",
-        "gate_command.c",
-        "command->target < SENTINEL_VENUE_COUNT",
-        "1",
+        "state.c",
+        "target < SENTINEL_VENUE_COUNT ?",
+        "1 ?",
     ),
     gate(
         "a halt may have an end",
