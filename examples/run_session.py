@@ -173,8 +173,8 @@ def show_venues(tally: Tally, venues: SixVenues, reports: Reports, console: Cons
     everything.
     """
     table = Table(title="sent, by venue")
-    table.add_column("venue")
-    columns = ("allowed", "cancelled last", "asked", "accepted", "refused", "seen twice")
+    table.add_column("venue", no_wrap=True)
+    columns = ("allowed", "at the end", "asked", "accepted", "refused", "seen twice")
     for column in columns:
         table.add_column(column, justify="right")
     counts = venues.counts()
