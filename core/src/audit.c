@@ -7,7 +7,8 @@
 
 #define RECORD_FLAGS_ALL                                                                         \
     (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN | \
-     SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB | SENTINEL_RECORD_NOTIFY)
+     SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB | SENTINEL_RECORD_NOTIFY |                 \
+     SENTINEL_RECORD_CLOCK_SET)
 #define RECORD_SALTS_BYTES (SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES)
 #define REASONS_COUNT 128u
 
@@ -112,6 +113,8 @@ static sentinel_status header_check(const sentinel_record_header *header, size_t
     if (header->type == 0 || header->type >= SENTINEL_RECORD_TYPE_COUNT ||
         (header->type == SENTINEL_RECORD_GENESIS) != (header->number == 0) || header->now_ns < 0 ||
         header->verdict > SENTINEL_FAILED || header->release_mode > SENTINEL_RELEASE_TO_SUBMITTER ||
+        ((header->flags & SENTINEL_RECORD_CLOCK_SET) != 0 &&
+         header->type != SENTINEL_RECORD_COMMAND) ||
         header->reason >= REASONS_COUNT || (header->flags & ~(uint32_t)RECORD_FLAGS_ALL) != 0 ||
         (header->number == 0 && !bytes_are_zero(header->prev_hash32, 32)) ||
         (header->pending != 0 && header->pending >= header->number)) {

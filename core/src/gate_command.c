@@ -41,7 +41,9 @@ static sentinel_status take_gap(sentinel_context *context, const sentinel_frame 
 static sentinel_status stop_check(const sentinel_command *command) {
     int drains = command->verb == SENTINEL_COMMAND_DRAIN;
     if (command->verb > SENTINEL_COMMAND_DRAIN || command->scope > SENTINEL_SCOPE_INSTRUMENT ||
-        command->until_ns < 0 || (command->until_ns != 0 && !drains) || command->record != 0 ||
+        command->until_ns < 0 ||
+        (command->until_ns != 0 && !drains && !gate_is_clock_set(command)) ||
+        command->record != 0 ||
         !bytes_are_zero(command->record_hash32, sizeof command->record_hash32)) {
         return SENTINEL_FORMAT_RANGE;
     }
@@ -66,6 +68,20 @@ static sentinel_status lease_check(const sentinel_command *command, const sentin
                : SENTINEL_OK;
 }
 
+static sentinel_status take_lease(sentinel_context *context, const sentinel_frame *frame,
+                                  const void *bytes, size_t size, int64_t now_ns, uint32_t flags,
+                                  int commit) {
+    const sentinel_command *command = (const sentinel_command *)frame->payload;
+    SENTINEL_TRY(lease_check(command, gate_view(context)->bundle.policy, now_ns));
+    if (commit) {
+        SENTINEL_TRY(
+            gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+        gate_state(context)->sequences[SENTINEL_FRAME_COMMAND] = frame->header->sequence;
+        gate_state(context)->lease_until_ns = command->until_ns;
+    }
+    return SENTINEL_OK;
+}
+
 static sentinel_stop_state stop_of(const sentinel_command *command, uint64_t record,
                                    int64_t now_ns) {
     static const uint8_t modes[] = {
@@ -85,6 +101,57 @@ static sentinel_stop_state stop_of(const sentinel_command *command, uint64_t rec
     return stop;
 }
 
+/* Halts, drains and resumes, by whom enough have signed to tighten or lift. */
+static sentinel_status take_stop(sentinel_context *context, const sentinel_frame *frame,
+                                 const void *bytes, size_t size, int64_t now_ns, uint32_t flags,
+                                 int commit) {
+    const sentinel_command *command = (const sentinel_command *)frame->payload;
+    const sentinel_view *view = gate_view(context);
+    int64_t last_ns = gate_state(context)->last_now_ns;
+    int tightens = command->verb != SENTINEL_COMMAND_RESUME;
+    int sets = gate_is_clock_set(command);
+    SENTINEL_TRY(stop_check(command));
+    sentinel_stop_state *place = sentinel_view_place(view, command->scope, command->target);
+    if (place == NULL) {
+        return SENTINEL_POLICY_SCOPE;
+    }
+    sentinel_state *state = gate_state(context);
+    sentinel_stop_state stop = stop_of(command, state->record_count, now_ns);
+    /* Who signed a drain may not have known of a halt since. */
+    if (command->verb == SENTINEL_COMMAND_DRAIN &&
+        sentinel_stop_mode(place, now_ns) == SENTINEL_HALTED) {
+        return SENTINEL_POLICY_STOPPED;
+    }
+    if (tightens && sentinel_stop_loosens(place, &stop, now_ns)) {
+        SENTINEL_TRY(gate_verify_power(context, frame, SENTINEL_POWER_OPERATOR, 0, now_ns));
+    }
+    if (sets) {
+        SENTINEL_TRY(gate_clock_check(context, command, now_ns));
+        flags |= SENTINEL_RECORD_CLOCK_SET;
+    }
+    if (!commit) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
+    state->sequences[SENTINEL_FRAME_COMMAND] = frame->header->sequence;
+    if (sets) {
+        gate_clock_set(view, last_ns, now_ns);
+    }
+    sentinel_stop_set(view, place, &stop);
+    if (command->scope == SENTINEL_SCOPE_NODE) {
+        gate_beats_changed(context, sentinel_bundle_node(&view->bundle, command->target),
+                           !tightens);
+    }
+    if (!tightens && command->scope == SENTINEL_SCOPE_NODE &&
+        view->bundle.nodes[sentinel_bundle_node(&view->bundle, command->target)].kind ==
+            SENTINEL_NODE_FIRM &&
+        (state->halted != SENTINEL_AUDIT_FRESHNESS || state->grant.gap_to == 0)) {
+        /* Resuming the firm lifts the engine's own halt too; a gap is accepted by name. */
+        state->halted = 0;
+    }
+    return SENTINEL_OK;
+}
+
 sentinel_status gate_take_command(sentinel_context *context, const void *bytes, size_t size,
                                   int64_t now_ns, uint32_t flags, int commit) {
     sentinel_frame frame;
@@ -101,56 +168,21 @@ sentinel_status gate_take_command(sentinel_context *context, const void *bytes, 
         return gate_take_approval(context, &frame, bytes, size, now_ns, flags, commit);
     }
     int leases = command->verb == SENTINEL_COMMAND_LEASE;
+    int sets = gate_is_clock_set(command);
+    int64_t last_ns = gate_state(context)->last_now_ns;
+    /* Nobody whose key had ended signs that it has not. */
     SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR,
-                                   tightens || leases ? 1 : 0, now_ns));
+                                   tightens || leases ? 1 : 0,
+                                   sets && now_ns < last_ns ? last_ns : now_ns));
     const sentinel_view *view = gate_view(context);
     if (view == NULL) {
         return SENTINEL_POLICY_ABSENT;
     }
     if (leases) {
-        SENTINEL_TRY(lease_check(command, view->bundle.policy, now_ns));
-        if (commit) {
-            SENTINEL_TRY(
-                gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
-            gate_state(context)->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
-            gate_state(context)->lease_until_ns = command->until_ns;
-        }
-        return SENTINEL_OK;
+        return take_lease(context, &frame, bytes, size, now_ns, flags, commit);
     }
     if (accepts_gap(command)) {
         return take_gap(context, &frame, bytes, size, now_ns, flags, commit);
     }
-    SENTINEL_TRY(stop_check(command));
-    sentinel_stop_state *place = sentinel_view_place(view, command->scope, command->target);
-    if (place == NULL) {
-        return SENTINEL_POLICY_SCOPE;
-    }
-    sentinel_state *state = gate_state(context);
-    sentinel_stop_state stop = stop_of(command, state->record_count, now_ns);
-    /* Who signed a drain may not have known of a halt since. */
-    if (command->verb == SENTINEL_COMMAND_DRAIN &&
-        sentinel_stop_mode(place, now_ns) == SENTINEL_HALTED) {
-        return SENTINEL_POLICY_STOPPED;
-    }
-    if (tightens && sentinel_stop_loosens(place, &stop, now_ns)) {
-        SENTINEL_TRY(gate_verify_power(context, &frame, SENTINEL_POWER_OPERATOR, 0, now_ns));
-    }
-    if (!commit) {
-        return SENTINEL_OK;
-    }
-    SENTINEL_TRY(gate_record_frame(context, SENTINEL_RECORD_COMMAND, bytes, size, now_ns, flags));
-    state->sequences[SENTINEL_FRAME_COMMAND] = frame.header->sequence;
-    sentinel_stop_set(view, place, &stop);
-    if (command->scope == SENTINEL_SCOPE_NODE) {
-        gate_beats_changed(context, sentinel_bundle_node(&view->bundle, command->target),
-                           !tightens);
-    }
-    if (!tightens && command->scope == SENTINEL_SCOPE_NODE &&
-        view->bundle.nodes[sentinel_bundle_node(&view->bundle, command->target)].kind ==
-            SENTINEL_NODE_FIRM &&
-        (state->halted != SENTINEL_AUDIT_FRESHNESS || state->grant.gap_to == 0)) {
-        /* Resuming the firm lifts the engine's own halt too; a gap is accepted by name. */
-        state->halted = 0;
-    }
-    return SENTINEL_OK;
+    return take_stop(context, &frame, bytes, size, now_ns, flags, commit);
 }

@@ -222,6 +222,21 @@ SENTINEL_MUST_USE sentinel_status gate_take_reports(sentinel_context *context,
 SENTINEL_MUST_USE sentinel_status gate_take_positions(sentinel_context *context,
                                                       const gate_feed *given);
 
+/* gate_set_clock.c: whether something rests on a record's time, so that the
+ * clock is never set back before it. */
+int gate_rests_on(const gate_entry *entry);
+
+/* gate_set_clock.c: whether a command sets the clock back; of a frame, as far
+ * as it can be read. */
+int gate_is_clock_set(const sentinel_command *command);
+int gate_sets_clock(const void *frame, size_t size);
+
+/* gate_set_clock.c: whether a command that does may, now; and, behind its
+ * record, what had ended by the time before stays ended. */
+SENTINEL_MUST_USE sentinel_status gate_clock_check(const sentinel_context *context,
+                                                   const sentinel_command *command, int64_t now_ns);
+void gate_clock_set(const sentinel_view *view, int64_t before_ns, int64_t now_ns);
+
 /* gate_book.c: the entry that stands for an order now, be it under a later
  * amend; null when the book does not hold it (any more). */
 sentinel_book_entry *gate_book_head(const sentinel_view *view, uint32_t node, uint64_t action_id);

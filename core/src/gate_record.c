@@ -74,10 +74,11 @@ static sentinel_status compare(sentinel_context *context, sentinel_record_header
             return SENTINEL_AUDIT_MISMATCH;
         }
     }
-    /* Time never goes back, and where it was held it stood still. */
+    /* Time never goes back unless it is set, and where it was held it stood still. */
     int64_t last_ns = gate_state(context)->last_now_ns;
     int held = (kept->flags & SENTINEL_RECORD_CLOCK_HELD) != 0;
-    if (kept->now_ns < last_ns || (held && kept->now_ns != last_ns)) {
+    int set = (entry->flags & SENTINEL_RECORD_CLOCK_SET) != 0;
+    if ((kept->now_ns < last_ns && !set) || (held && kept->now_ns != last_ns)) {
         context->difference = "now";
         return SENTINEL_AUDIT_MISMATCH;
     }
@@ -138,6 +139,9 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
     }
     state->record_count++;
     state->last_now_ns = entry->now_ns;
+    if (gate_rests_on(entry)) {
+        state->relied_ns = entry->now_ns;
+    }
     memcpy(state->last_hash32, hash32, 32);
     return SENTINEL_OK;
 }

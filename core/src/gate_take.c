@@ -177,6 +177,10 @@ static uint16_t kind_of(const void *bytes, size_t size) {
     return kind;
 }
 
+static int sets_clock(const void *bytes, size_t size) {
+    return kind_of(bytes, size) == SENTINEL_FRAME_COMMAND && gate_sets_clock(bytes, size);
+}
+
 static sentinel_status take(sentinel_context *context, const void *bytes, size_t size,
                             int64_t now_ns, uint32_t flags, int commit) {
     uint16_t kind = kind_of(bytes, size);
@@ -241,15 +245,20 @@ sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record, 
         return SENTINEL_USAGE_ARGUMENT;
     }
     uint32_t flags = 0;
+    int64_t given_ns = now_ns;
+    int sets = sets_clock(frame, size);
     (void)gate_clock(context, &now_ns, &flags); /* A halt must get through on any clock. */
     sentinel_status status = SENTINEL_OK;
-    if (kind_of(frame, size) == SENTINEL_FRAME_POLICY) {
-        /* An agent that the new policy lacks leaves nothing only counted. */
+    if (sets || kind_of(frame, size) == SENTINEL_FRAME_POLICY) {
+        /* An agent that the new policy lacks leaves nothing only counted; nor
+         * is anything counted in a time that is gone. */
         status = sentinel_gate_flush(context, now_ns);
     }
     if (status == SENTINEL_OK) {
         uint64_t number = gate_state(context)->record_count;
-        status = gate_take_at(context, record, frame, size, now_ns, flags);
+        /* Who sets the clock is judged by the time that it is set to. */
+        status =
+            gate_take_at(context, record, frame, size, sets ? given_ns : now_ns, sets ? 0 : flags);
         if (status == SENTINEL_POLICY_REPORT && gate_state(context)->record_count != number) {
             if (record != NULL) {
                 *record = number;
@@ -273,6 +282,6 @@ sentinel_status sentinel_gate_check(sentinel_context *context, const void *frame
     }
     /* The time that taking it would use: what passes here may be relied on. */
     const sentinel_state *state = gate_state(context);
-    return take(context, frame, size, now_ns < state->last_now_ns ? state->last_now_ns : now_ns, 0,
-                0);
+    int held = now_ns < state->last_now_ns && !sets_clock(frame, size);
+    return take(context, frame, size, held ? state->last_now_ns : now_ns, 0, 0);
 }

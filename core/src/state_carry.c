@@ -17,6 +17,7 @@ void state_carry_engine(sentinel_state *state, const sentinel_state *old) {
     memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
     state->released = old->released;
     state->lease_until_ns = old->lease_until_ns;
+    state->relied_ns = old->relied_ns;
     state->grant = old->grant;
     memcpy(state->venues, old->venues, sizeof state->venues);
     memcpy(state->feeders, old->feeders, sizeof state->feeders);

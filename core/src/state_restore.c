@@ -27,7 +27,8 @@ static sentinel_status header_check(const sentinel_state *state, const sentinel_
                           state->instrument_count == bundle->instrument_count &&
                           state->asset_count == bundle->asset_count &&
                           state->book_entries == bundle->policy->book_entries &&
-                          state->last_now_ns >= 0 && state->lease_until_ns >= 0,
+                          state->last_now_ns >= 0 && state->lease_until_ns >= 0 &&
+                          state->relied_ns >= 0 && state->relied_ns <= state->last_now_ns,
                       SENTINEL_FORMAT_RANGE));
     for (uint32_t i = 0; i < SENTINEL_VENUES_MAX; i++) {
         int is_known = i > SENTINEL_VENUE_NONE && i < SENTINEL_VENUE_COUNT;

@@ -69,8 +69,9 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "give it a number above the loaded one: zcp policy status shows that",
         ),
         "POLICY_EXPIRED": Advice(
-            "it is too old, or the clocks of the two machines disagree",
-            "check the clock, then make and sign it again",
+            "it is too old, the clocks of the two machines disagree, or the log ran ahead",
+            "check the clock, then make and sign it again; where zcp status says that the log's"
+            " time is ahead, it says what to do",
         ),
         "POLICY_SIGNATURE": Advice(
             "the bytes were altered, or the keys that signed do not hold this power",
@@ -114,6 +115,12 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
         "POLICY_GRANT": Advice(
             "the witness answered another question or another engine, or was set back itself",
             "ask again; see to the witness when it stays so: nothing is signed without a grant",
+        ),
+        "POLICY_CLOCK": Advice(
+            "the log went on since it was drafted, its time is not ahead of this clock, or frames"
+            " were taken or orders signed in the time that would be undone",
+            "zcp status says which: draft it again, or wait until that time, or make a new engine"
+            " with zcp init in another directory",
         ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"

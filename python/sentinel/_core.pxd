@@ -237,6 +237,7 @@ cdef extern from "sentinel/state.h" nogil:
         sentinel_pending *pending
         sentinel_released released
         int64_t lease_until_ns
+        int64_t relied_ns
         sentinel_feeder_state *feeders
 
     ctypedef struct sentinel_view:

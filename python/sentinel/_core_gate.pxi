@@ -98,7 +98,7 @@ cdef _state(const sentinel_state *s):
         _copy(s.policy_hash32, 32), _copy(s.authority_hash32, 32), tuple(stops),
         tuple(agent_rows), tuple(mark_rows), s.released.nonce_next,
         tuple([s.released.usable_until_ms[i] for i in range(SENTINEL_VENUES_MAX)]), _pending(s),
-        s.lease_until_ns,
+        s.lease_until_ns, s.relied_ns,
         _types.GrantState(s.grant.epoch, s.grant.count, _copy(s.grant.hash32, 32),
                           s.grant.record_end, s.grant.spend_end, s.grant.spent, s.grant.gap_from,
                           s.grant.gap_to, _copy(s.grant.gap_hash32, 32)),

@@ -65,6 +65,7 @@ class RecordFlag(IntEnum):
     CLOCK_HELD = 8
     LAB = 16
     NOTIFY = 32
+    CLOCK_SET = 64
 
 
 class ResultFlag(IntEnum):
@@ -172,7 +173,9 @@ def parse_record(raw: bytes) -> Record:
         raise _corrupt("version")
     if kind not in RecordType.__members__.values():
         raise _corrupt("type")
-    if verdict not in Verdict.__members__.values() or now_ns < 0 or flags >= 64 or reason >= 128:
+    if verdict not in Verdict.__members__.values() or now_ns < 0 or flags >= 128 or reason >= 128:
+        raise _corrupt("range")
+    if flags & RecordFlag.CLOCK_SET and kind != RecordType.COMMAND:
         raise _corrupt("range")
     if reserved0 or any(reserved1):
         raise _corrupt("reserved bytes")

@@ -40,6 +40,7 @@ class Status(IntEnum):
     POLICY_REPORT = 0x030D
     POLICY_LEASE = 0x030E
     POLICY_GRANT = 0x030F
+    POLICY_CLOCK = 0x0310
     AUDIT_FULL = 0x0401
     AUDIT_CORRUPT = 0x0402
     AUDIT_FOREIGN = 0x0403
@@ -174,6 +175,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x030D: "a report contradicts what was signed, or one is missing",
         0x030E: "the policy asks for no lease, or this one is over or too long",
         0x030F: "the grant is no answer to the question that this engine asked last",
+        0x0310: "the log's time is another, not ahead, or something rests on it",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",

@@ -253,6 +253,7 @@ class EngineState:
     usable_until_ms: tuple[int, ...]
     pending: tuple[PendingState, ...]
     lease_until_ns: int
+    relied_ns: int
     grant: GrantState
 
 

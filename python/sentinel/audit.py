@@ -31,9 +31,9 @@ from ._frame import (
     verify_power,
     verify_root,
 )
-from ._layout import AUTO_STOP
+from ._layout import AUTO_STOP, COMMAND
 from ._log import Finding, Located, Walk
-from ._record import Record, RecordType, Verdict, parse_record, tree_root
+from ._record import Record, RecordFlag, RecordType, Verdict, parse_record, tree_root
 from ._types import EngineState
 from .errors import AuditError, SentinelError, StorageError
 
@@ -160,7 +160,7 @@ class _Verifier:
         self.policy_hash = bytes(32)
         self.authority_hash = bytes(32)
         self.epoch = 0
-        self.now_ns = 0
+        self.now_ns = self.last_ns = 0
         self.counters: dict[int, int] = {}
         self.witnesses = Witnesses()
 
@@ -189,7 +189,8 @@ class _Verifier:
         if record.epoch <= self.epoch if start else record.epoch != self.epoch:
             yield "chain", f"epoch {record.epoch} after epoch {self.epoch}"
         self.epoch = record.epoch
-        if record.now_ns < self.now_ns:
+        self.last_ns = self.now_ns
+        if record.now_ns < self.now_ns and not record.has(RecordFlag.CLOCK_SET):
             yield "chain", "the time is before that of the record before"
         self.now_ns = record.now_ns
         if (record.number == 0) != (record.type is RecordType.GENESIS):
@@ -215,7 +216,12 @@ class _Verifier:
             asked = verb in (Command.APPROVE, Command.REJECT)
             power = Power.APPROVER if asked else Power.OPERATOR
             k = 0 if verb == Command.RESUME else 1
-            verify_power(frame, self._known(), power, record.now_ns, k)
+            now_ns = record.now_ns
+            if record.has(RecordFlag.CLOCK_SET):
+                if COMMAND.unpack(frame.payload)["until_ns"] != self.last_ns:
+                    raise AuditError("it sets back another time than that of the record before")
+                now_ns = self.last_ns  # by which its keys must not have ended
+            verify_power(frame, self._known(), power, now_ns, k)
             self.report.signatures_verified += 1
         elif record.type is RecordType.FEED:
             frame = unsafe_parse_frame(record.subject, FrameKind.FEED)

@@ -116,6 +116,44 @@ static void test_a_step_back_is_as_it_was(void) {
     expect_denied(SENTINEL_REASON_ENGINE_HALTED);
 }
 
+/* It went wrong while the engine was closed, and was put right before or while
+ * it is open again. */
+static void test_a_start_far_ahead_is_set_back(void) {
+    for (int open = 0; open < 2; open++) {
+        begin();
+        engine_close();
+        jump(10 * YEAR_NS);
+        CHECK_OK(engine_open());
+        int64_t last_ns = engine_state()->last_now_ns;
+        if (!open) {
+            engine_close();
+        }
+        jump(-10 * YEAR_NS);
+        if (!open) {
+            CHECK_OK(engine_open());
+        }
+        expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+        CHECK_EQ(engine_state()->last_now_ns, last_ns);
+        frame_command(SENTINEL_COMMAND_RESUME);
+        CHECK_EQ(engine_take(), SENTINEL_POLICY_EXPIRED);
+        scene_set_clock(&scene, last_ns);
+        CHECK_OK(engine_take());
+        expect_allowed();
+        CHECK_EQ(scene.outcome.now_ns, scene.now);
+        /* A start reads it again: from a snapshot, and from the records alone. */
+        for (int records = 0; records < 2; records++) {
+            engine_close();
+            if (records) {
+                shell("rm %s", in_home("snapshots/*"), "");
+            }
+            CHECK_OK(engine_open());
+            CHECK_EQ(engine_state()->halted, 0);
+            CHECK_EQ(engine_state()->last_now_ns, scene.now);
+            expect_allowed();
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_jump_of_the_tolerance_passes_and_one_past_halts);
@@ -124,6 +162,7 @@ int main(int argc, char **argv) {
     RUN(test_a_jump_that_put_the_clock_right_is_resumed_in_its_time);
     RUN(test_slewing_is_no_jump);
     RUN(test_a_step_back_is_as_it_was);
+    RUN(test_a_start_far_ahead_is_set_back);
     home_begin();
     shell("rm -rf %s", home, "");
     scene_end(&scene);

@@ -180,7 +180,9 @@ static void test_targets_that_are_not_there(void) {
     }
     CHECK_EQ(command(DRAIN, NODE, FIRM_ID, -1, 2), SENTINEL_FORMAT_RANGE);
     CHECK_EQ(command(HALT, NODE, FIRM_ID, 1, 2), SENTINEL_FORMAT_RANGE);
-    CHECK_EQ(command(RESUME, NODE, FIRM_ID, 1, 2), SENTINEL_FORMAT_RANGE);
+    CHECK_EQ(command(RESUME, NODE, AGENT_A, 1, 2), SENTINEL_FORMAT_RANGE);
+    CHECK_EQ(command(RESUME, VENUE, SENTINEL_VENUE_OKX, 1, 2), SENTINEL_FORMAT_RANGE);
+    CHECK_EQ(command(RESUME, NODE, FIRM_ID, 1, 2), SENTINEL_POLICY_CLOCK); /* not the log's time */
     sentinel_order order = scene_place(s);
     check_allowed(s, &order);
     scene_end(s);

@@ -55,7 +55,8 @@ typedef struct gate_scene {
         int64_t expires_ns; /* 0: not in the authority */
         uint32_t key;       /* whose public key stands under the id */
     } approvers[3];
-    int has_witness; /* 1: the authority has one */
+    int64_t operators_end_ns; /* of both keys; 0: never */
+    int has_witness;          /* 1: the authority has one */
     _Alignas(8) uint8_t frame[65536];
     size_t frame_size;
     _Alignas(8) uint8_t authority[8192];
@@ -220,6 +221,13 @@ static sentinel_status scene_resume(gate_scene *s, uint32_t node) {
     return scene_take(s);
 }
 
+/* The log's time, which must be this, is set back to now; to be taken. */
+static inline void scene_set_clock(gate_scene *s, int64_t before_ns) {
+    scene_command_at(s, SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_NODE, FIRM_ID, before_ns);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+}
+
 static void scene_feed(gate_scene *s, uint32_t instrument, sentinel_decimal price) {
     struct {
         sentinel_feed feed;
@@ -335,6 +343,9 @@ static void scene_authority(gate_scene *s) {
         };
         memcpy(authority.rows[i].public_key32,
                sentinel_keyring_find(s->people, holders[i].key)->public_key, 32);
+        if (s->operators_end_ns != 0 && holders[i].powers == 1u << SENTINEL_POWER_OPERATOR) {
+            authority.rows[i].expires_ns = s->operators_end_ns;
+        }
     }
     if (s->has_witness) {
         sentinel_authority_key *row = &authority.rows[authority.head.key_count++];

@@ -47,7 +47,7 @@ def rotate(run: GateRun) -> None:
         if chance(rng, 80)
     } or {10: Approver(0, INT64_MAX)}
     run.expect("status of an authority", 0, run.core.take_authority(approvers, run.now))
-    run.model.record(run.model.clock(run.now))
+    run.model.record(run.model.clock(run.now), rests=True)
     run.model.requests.take_authority(approvers)
     run.counts["authorities"] += 1
 

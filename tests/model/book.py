@@ -171,7 +171,7 @@ def take_reports(gate: Gate, feed: Feed, now: int) -> int:
             return refuse(gate, status, now)
         if fault:
             return contradict(gate, Stopped(row.agent, key, feed.sequence, fault, number), now)
-    gate.record(now)
+    gate.record(now, rests=True)
     work.keep()
     feeds.rows[place : place + 1] = [Feeder(key, feed.sequence, feed.signed)]
     return 0
@@ -247,7 +247,7 @@ def take_positions(
         return refuse(gate, POLICY_SEQUENCE, now)
     if not set(signers) <= gate.feeds.holders:
         return refuse(gate, POLICY_SIGNATURE, now)
-    gate.record(now)
+    gate.record(now, rests=True)
     gate.feeds.position_sequence = sequence
     positions = dict(gate.state.positions)
     for instrument, quantity, time in rows:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import beats, model, reports, stops, value
+from tests.model import beats, clock, model, reports, stops, value
 from tests.model.approvals import Request, Requests
 from tests.model.book import Entry, Feeds, is_displaced, take_over
 from tests.model.names import (
@@ -98,10 +98,7 @@ class ForeignInstrument(Exception):
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
-    scale = max(value.scale, step.scale)
-    whole: int = value.mantissa * 10 ** (scale - value.scale)
-    unit: int = step.mantissa * 10 ** (scale - step.scale)
-    return whole % unit == 0
+    return reports.exactly(value) % reports.exactly(step) == 0
 
 
 def is_too_open(key: Key) -> bool:
@@ -125,11 +122,13 @@ class Gate:
         self.halted = 0  # a status
         self.stop = False
         self.lease_until = 0
+        self.relied = 0  # the time of the last record that something rests on
 
     # ---- Frames: each that is taken or refused is one record.
 
-    def record(self, now: int) -> int:
+    def record(self, now: int, *, rests: bool = False) -> int:
         self.state.last_now = now
+        self.relied = now if rests else self.relied
         self.records += 1
         return self.records - 1
 
@@ -158,7 +157,7 @@ class Gate:
             kept = self.agents[agent] = known.get(agent, Agent())
             entries = sorted(kept.book.values(), key=lambda entry: entry.action_id)
             kept.book = {entry.action_id % policy.book_entries: entry for entry in entries}
-        self.policy = policy
+        self.policy, self.relied = policy, now
         if policy.lease_ns:
             self.lease_until = min(self.lease_until, now + policy.lease_ns)
 
@@ -176,8 +175,15 @@ class Gate:
         self, verb: int, place: stops.Place, until: int, operators: int, now: int
     ) -> int:
         """The status: 0, or why it is refused. K is 2."""
-        assert self.policy is not None
+        if clock.sets(verb, place, until):
+            return clock.set_back(self, place, until, operators, now)
         now = self.clock(now)
+        status = self.obey(verb, place, until, operators, now)
+        self.relied = self.relied if status else now
+        return status
+
+    def obey(self, verb: int, place: stops.Place, until: int, operators: int, now: int) -> int:
+        assert self.policy is not None
         number = self.record(now)
         if verb == Verb.RESUME and operators < 2:
             return POLICY_SIGNATURE
@@ -204,7 +210,7 @@ class Gate:
         return 0
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
-        self.record(self.clock(now))
+        self.record(self.clock(now), rests=True)
         if self.policy is not None:
             for mark in marks:
                 model.feed(self.policy, self.state, *mark)
@@ -233,7 +239,7 @@ class Gate:
             return status
         if self.overdue(agent, beat.issued) is not None:
             self.look(agent, now)  # a late heartbeat undoes no silence
-        self.record(now)
+        self.record(now, rests=True)
         before = self.state.beats.get(agent)
         self.state.beats[agent] = beats.taken(before, *beat)
         self.agents[agent].beat_sequence = sequence
@@ -326,7 +332,7 @@ class Gate:
         self.requests.close(order.agent, order.action_id)
         decision = decision._replace(verdict=Verdict.ALLOWED, reason=0, reasons=frozenset())
         model.debit(self.policy, self.state, subject, decision, now)
-        number = self.record(now)
+        number = self.record(now, rests=True)
         self.remember(order, found, number)
         return Answer(Verdict.ALLOWED, frozenset(), True, number, now, decision)
 
@@ -383,22 +389,23 @@ class Gate:
             if not self.attempt(session, {Reason.APPROVALS_FULL}, now):
                 full = frozenset({Reason.APPROVALS_FULL})
                 return Answer(Verdict.DENIED, full, False, 0, now, decision)
-            number = self.record(now)
+            number = self.record(now, rests=True)
             request = self.requests.open(number, now, order, decision.quorum, decision.lives)
         waits = frozenset({Reason.APPROVAL})
         return Answer(Verdict.PENDING, waits, recorded, request.record, now, decision)
 
     def take_approval(self, verb: Verb, record: int, signers: list[int], now: int) -> int:
         now = self.clock(now)
-        self.record(now)
-        return self.requests.take(verb, record, signers, now)
+        status = self.requests.take(verb, record, signers, now)
+        self.record(now, rests=status == 0)
+        return status
 
     def withdraw(self, agent: int, action_id: int, now: int) -> int:
         now = self.clock(now)
         row = self.requests.of(agent, action_id)
         if row is None or row.is_over(now):
             return POLICY_APPROVAL
-        self.record(now)
+        self.record(now, rests=True)
         self.requests.close(agent, action_id)
         return 0
 

@@ -13,6 +13,7 @@ from tests.model import (
     beats,
     book_run,
     build,
+    clock_run,
     model,
     orders,
     policies,
@@ -126,7 +127,7 @@ class GateRun:
         self.core = GateCore(keys, environment, self.now, rng.randrange(2**60))
         self.model = Gate(environment, keys.fingerprints)
         for _ in range(2):  # genesis and authority
-            self.model.record(self.now)
+            self.model.record(self.now, rests=True)
         self.load(self.world.policy)
         self.core.start(self.now)
         self.model.record(self.now)
@@ -215,6 +216,8 @@ class GateRun:
         if chance(self.rng, 10):
             self.core.start(self.now)
             self.model.start(self.now)
+        elif chance(self.rng, 25):
+            clock_run.step(self)
         else:
             self.core.tick(self.now)
             self.model.tick(self.now)
@@ -505,7 +508,8 @@ class GateRun:
         """What the gate keeps; of agents only the last that asked, unless everything is."""
         ours, core = self.model, self.core.state
         self.expect("records", ours.records, core.record_count)
-        self.expect("last now", ours.state.last_now, core.last_now_ns)
+        times = ours.state.last_now, ours.relied
+        self.expect("last now, relied", times, (core.last_now_ns, core.relied_ns))
         self.expect("engine's halt", ours.halted, core.halted)
         approval_run.compare_rows(self)
         report_run.compare(self)

@@ -6,6 +6,7 @@ from tests.model.mutation import Mutation, gate, policy
 from tests.model.mutations_approval import APPROVALS
 from tests.model.mutations_beat import BEATS
 from tests.model.mutations_book import BOOK
+from tests.model.mutations_clock import CLOCK
 from tests.model.mutations_report import REPORTS
 from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
@@ -482,6 +483,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *POLICY,
     *VALUE,
     *STOPS,
+    *CLOCK,
     *BEATS,
     *REPORTS,
     *BOOK,

@@ -165,7 +165,7 @@ STOPS = (
     gate(
         "a halt may have an end",
         "gate_command.c",
-        "(command->until_ns != 0 && !drains)",
+        "(command->until_ns != 0 && !drains && !gate_is_clock_set(command))",
         "0",
     ),
     gate(

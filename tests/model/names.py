@@ -286,6 +286,7 @@ POLICY_STOPPED = 0x030B
 POLICY_APPROVAL = 0x030C
 POLICY_REPORT = 0x030D
 POLICY_LEASE = 0x030E
+POLICY_CLOCK = 0x0310
 
 WALLET = 1 << 0  # a key's products: bit n for contract kind n, this one for funds
 ALL_PRODUCTS = 0x3F

@@ -44,7 +44,7 @@ def rotate(run: GateRun, numbers: list[int]) -> None:
     powers |= dict.fromkeys(numbers, both)
     core.feeders = powers
     run.expect("status of an authority", 0, core.take_authority(core.approvers, run.now))
-    model.record(model.clock(run.now))
+    model.record(model.clock(run.now), rests=True)
     model.requests.take_authority(core.approvers)
     model.feeds.reporters = {number for number, held in powers.items() if held & FEED_EXECUTION}
     model.feeds.holders = {number for number, held in powers.items() if held & FEED_POSITION}

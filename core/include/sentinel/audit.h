@@ -56,7 +56,8 @@ enum {
     SENTINEL_RECORD_UNPROVEN = 1u << 2, /* no witness confirmed this epoch */
     SENTINEL_RECORD_CLOCK_HELD = 1u << 3, /* the clock stepped back; last time used */
     SENTINEL_RECORD_LAB = 1u << 4,
-    SENTINEL_RECORD_NOTIFY = 1u << 5 /* signed without people, who want to know */
+    SENTINEL_RECORD_NOTIFY = 1u << 5, /* signed without people, who want to know */
+    SENTINEL_RECORD_CLOCK_SET = 1u << 6 /* a command set the time back to this record's */
 };
 
 typedef struct sentinel_record_header {

@@ -157,7 +157,9 @@ typedef struct sentinel_command {
     uint16_t reason_size; /* bytes of UTF-8; not 0 */
     uint8_t severity; /* 0 to 3 */
     uint8_t reserved0[5];
-    int64_t until_ns; /* DRAIN: then it is a halt, 0 never; LEASE: its end; else 0 */
+    /* DRAIN: then it is a halt, 0 never; LEASE: its end; RESUME of the firm: the
+     * log's time, which is set back, 0 not; else 0 */
+    int64_t until_ns;
     /* APPROVE, REJECT: number of the pending record; RESUME of ENGINE: records
      * of the head that a witness confirmed (sentinel_witness.gap_to); else 0 */
     uint64_t record;

@@ -249,6 +249,7 @@ typedef struct sentinel_state {
     sentinel_key_counter key_counters[SENTINEL_KEYS_MAX];
     sentinel_released released;
     int64_t lease_until_ns; /* end of the operators' lease; 0: none was given */
+    int64_t relied_ns; /* time of the last record that something rests on */
     sentinel_grant_state grant;
     sentinel_stop_state venues[SENTINEL_VENUES_MAX]; /* by number */
     sentinel_feeder_state feeders[SENTINEL_FEEDERS_MAX];
@@ -259,7 +260,7 @@ typedef struct sentinel_state {
     sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 26392);
+SENTINEL_SIZE(sentinel_state, 26400);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
