@@ -30,6 +30,12 @@ _GAP: Final = (
     "accepts that records up to {last}, which a witness confirmed, are lost: the engine goes on"
     " from this older copy"
 )
+_CLOCK: Final = (
+    "sets the log's time back from {log} to the real time, which is from {issued} to {expires} as"
+    " the engine takes it: compare that with your own clock. Refused where the log's time is"
+    " another by then, or where anything was signed or taken in the time that is undone. Then it"
+    " lifts the halt or drain of {target}"
+)
 _FIRM: Final = "; of the firm, a halt of the engine's own is lifted too"
 
 
@@ -71,6 +77,15 @@ def does_text(draft: Draft, public: Public | None, need: Need | None) -> str:
     if draft.verb is Command.RESUME and fields["scope"] == Scope.ENGINE:
         return _GAP.format(last=fields["record"] - 1)
     kind, name = target_text(draft, public)
+    if draft.sets_back_ns:
+        frame = draft.frame
+        text = _CLOCK.format(
+            log=iso_time(draft.sets_back_ns),
+            issued=iso_time(frame.issued_ns),
+            expires=iso_time(frame.expires_ns),
+            target=f"{kind} {name}",
+        )
+        return text + (_FIRM if name.endswith("(the whole firm)") else "")
     k, n = "k", "n"
     if public is not None and need is not None and need.power is not None:
         k, n = str(public.authority.threshold[need.power]), str(len(need.holders))
@@ -121,6 +136,10 @@ def tell(
             "severity": draft.command["severity"],
             "until": _time(draft.command["until_ns"]) if draft.command["until_ns"] else None,
         }
+        if draft.sets_back_ns:
+            rows.append(("the log's time", iso_time(draft.sets_back_ns)))
+            rows.append(("the real time", f"{iso_time(frame.issued_ns)} or later, as it is taken"))
+            data |= {"until": None, "log_time": iso_time(draft.sets_back_ns)}
         if draft.command["record"]:
             digest: Any = draft.command["record_hash32"]
             rows.append(("record hash", digest.hex()))

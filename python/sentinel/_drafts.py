@@ -73,6 +73,13 @@ class Draft:
             raise ConfigError(f"a command with the unknown verb {number}", next_step=_AGAIN)
         return Command(number)
 
+    @property
+    def sets_back_ns(self) -> int:
+        """The log's time that a command sets back; 0: it sets none."""
+        if self.kind is not FrameKind.COMMAND or self.command["verb"] != Command.RESUME:
+            return 0
+        return self.command["until_ns"]
+
     @classmethod
     def read(cls, path: Path, kind: FrameKind) -> Draft:
         """From a file. Raises StorageError, ConfigError."""
@@ -155,8 +162,14 @@ class Need:
     power: Power | None
 
 
+def judged_ns(draft: Draft, now_ns: int) -> int:
+    """When its keys must not have ended: of one that sets the log's time back, by that time too."""
+    return max(now_ns, draft.sets_back_ns)
+
+
 def need_of(draft: Draft, public: Public, now_ns: int) -> Need:
     """Whose signatures it needs, and how many."""
+    now_ns = judged_ns(draft, now_ns)
     if draft.kind is FrameKind.AUTHORITY:
         root = public.genesis
         return Need("root key", root.root_threshold, tuple(range(len(root.root_keys))), None)
@@ -178,7 +191,7 @@ def key_name(need: Need, public: Public, key: int) -> str:
 
 def signatures_of(draft: Draft, public: Public, now_ns: int) -> tuple[Signature, ...]:
     """Every signature, and why it does not count where it does not."""
-    need = need_of(draft, public, now_ns)
+    need, now_ns = need_of(draft, public, now_ns), judged_ns(draft, now_ns)
     digest = draft.frame.hash
     prefix = f"sentinel-{draft.kind.name.lower()}-v1"
     out: list[Signature] = []
@@ -267,7 +280,7 @@ def sign_draft(draft: Draft, keys: SigningKeys, public: Public, now_ns: int) -> 
     Raises KeyFileError (no key of the file may sign this), UsageError (signed already, or full).
     """
     need = need_of(draft, public, now_ns)
-    key, public_key = _choose(need, keys, public, now_ns)
+    key, public_key = _choose(need, keys, public, judged_ns(draft, now_ns))
     name = key_name(need, public, key)
     if any(key == signer for signer, _ in draft.proofs):
         raise UsageError(

@@ -327,6 +327,9 @@ def authority_bundle(
     return frame(FrameKind.AUTHORITY, payload, terms)
 
 
+_TIMED: Final = (Command.DRAIN, Command.LEASE, Command.RESUME)
+
+
 def command(
     verb: Command,
     target: int,
@@ -341,7 +344,8 @@ def command(
 ) -> bytes:
     """The signed part of a command. The reason is 1 to 4,096 bytes of UTF-8.
 
-    `until_ns`: when a drain becomes a halt, or a lease ends; 0 for never, and for other verbs.
+    `until_ns`: when a drain becomes a halt, or a lease ends; 0 for never. Of a resume of the firm:
+    the log's time, which it sets back; 0: it does not. 0 for other verbs.
     `record` and its hash: what is approved or rejected.
 
     Raises UsageError.
@@ -351,7 +355,7 @@ def command(
         raise UsageError("a command needs a reason of 1 to 4096 bytes")
     if not 0 <= severity <= 3:
         raise UsageError("a severity is from 0 to 3")
-    if not 0 <= until_ns < 1 << 63 or (until_ns and verb not in (Command.DRAIN, Command.LEASE)):
+    if not 0 <= until_ns < 1 << 63 or (until_ns and verb not in _TIMED):
         raise UsageError(
             "only a drain and a lease have an end, and it is a time from 1970 up to 2262"
         )

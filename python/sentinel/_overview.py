@@ -88,6 +88,8 @@ class Status:
     Unix milliseconds; no venue that was given none.
     `lease_ns`: the longest operators' lease; 0: the policy asks for none. `lease_until_ns`: from
     then on nothing is signed where it asks for one; 0: none was given.
+    `relied_ns`: the time of the last record that something rests on; the log's clock is never set
+    back before it. `tolerance_ns`: how far a clock may step back.
     `freshness` is "unproven" without a witness: nothing proves that no newer state ever was. It is
     "confirmed" when one granted this epoch, "gap" when it named records that are missing.
     """
@@ -108,6 +110,44 @@ class Status:
     lease_ns: int
     lease_until_ns: int
     freshness: str = "unproven"
+    relied_ns: int = 0
+    tolerance_ns: int = 0
+
+    def clock_json(self, now_ns: int) -> dict[str, Any] | None:
+        """How far the log's time is ahead of the clock, beyond the tolerance; None: it is not."""
+        ahead = self.last_ns - now_ns
+        if ahead <= self.tolerance_ns:
+            return None
+        return {
+            "ahead_ns": ahead,
+            "relied_until": iso_time(self.relied_ns),
+            "can_be_set_back": now_ns >= self.relied_ns,
+        }
+
+    def clock_lines(self, now_ns: int) -> list[str]:
+        """The same for people, and what to do; nothing where the log is not ahead."""
+        found = self.clock_json(now_ns)
+        if found is None:
+            return []
+        last = iso_time(self.last_ns)
+        lines = [
+            f"AHEAD      the log's time is {last}, and this clock says {iso_time(now_ns)}: commands"
+            " look expired",
+        ]
+        if found["can_be_set_back"]:
+            return [
+                *lines,
+                "           where this clock is right, k of n operators set the log back: zcp"
+                " command draft resume --clock",
+            ]
+        return [
+            *lines,
+            f"           it cannot be set back: what was signed or taken at {found['relied_until']}"
+            " rests on it. Where this clock is right,",
+            "           wait until then, or give the engine up and make a new one: zcp init in"
+            " another directory,",
+            "           with new keys of the venues (docs/2-policy.md, Setting the clock back)",
+        ]
 
     def lease_json(self, now_ns: int) -> dict[str, Any]:
         """The operators' lease for `zcp status --json`."""
@@ -168,6 +208,8 @@ def status_of(
         beats=_beats(state, policy, names),
         lease_ns=policy.lease_ns if policy is not None else 0,
         lease_until_ns=state.lease_until_ns,
+        relied_ns=state.relied_ns,
+        tolerance_ns=policy.clock_tolerance_ns if policy is not None else 10**9,
     )
 
 

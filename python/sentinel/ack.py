@@ -99,6 +99,8 @@ class Ack:
     def readable(self) -> dict[str, Any]:
         """Everything that a person reads of it, rendered from what is signed."""
         fields = self.fields
+        until = iso_time(fields["until_ns"]) if fields["until_ns"] else None
+        sets = until is not None and self.verb is Command.RESUME
         return {
             "format": FORMAT,
             "engine_id": fields["engine_id32"].hex(),
@@ -107,7 +109,8 @@ class Ack:
             "scope": label(Scope(fields["scope"])),
             "target": fields["target"],
             "subject_record": fields["subject_record"] or None,
-            "until": iso_time(fields["until_ns"]) if fields["until_ns"] else None,
+            "until": None if sets else until,
+            **({"clock_set_from": until} if sets else {}),
             "record": self.record,
             "record_hash": fields["record_hash32"].hex(),
             "records": self.count,

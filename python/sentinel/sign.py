@@ -337,7 +337,8 @@ class Signer:
             return EngineHalted(
                 f"the engine halted itself: {why_halted(halted)}",
                 status=halted,
-                next_step="set the clock right; then zcp resume --reason TEXT"
+                next_step="set the clock right; then zcp resume --reason TEXT, unless"
+                " zcp status says that the log's time is ahead, and what to do then"
                 if halted == StatusCode.USAGE_STATE
                 else "",
             )

@@ -151,12 +151,16 @@ def _command(names: _Names, installed: Installed, record: Record) -> dict[str, A
     return {
         "verb": label(Command(command["verb"])),
         label(Scope(command["scope"])): name,
-        **({"until": iso_time(command["until_ns"])} if command["until_ns"] else {}),
+        **({_until(command["verb"]): iso_time(command["until_ns"])} if command["until_ns"] else {}),
         "severity": command["severity"],
         "stated_reason": find_text(installed.directory, digest) or f"not kept here: {digest.hex()}",
         "signed_by": [proof.key for proof in frame.proofs],
         "sequence": frame.sequence,
     }
+
+
+def _until(verb: int) -> str:
+    return "clock_set_from" if verb == Command.RESUME else "until"
 
 
 def _feed(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:

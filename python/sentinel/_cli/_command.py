@@ -11,12 +11,14 @@ from .. import _layout
 from .._drafts import Draft
 from .._enums import Command, Environment, Scope, label
 from .._frame import FrameKind
+from .._overview import status_of
 from .._people import Public
 from .._stops import target_of
-from ..audit import find_record
+from ..audit import find_record, restore
 from ..config import keep_text
 from ..errors import UsageError
 from ..policy import Policy
+from ..receipt import iso_time
 from ..units import parse_duration
 from ._drafts import (
     FilesArgument,
@@ -84,6 +86,10 @@ GapOption = Annotated[
     bool,
     typer.Option("--gap", help="resume: accept that records which a witness confirmed are lost."),
 ]
+ClockOption = Annotated[
+    bool,
+    typer.Option("--clock", help="resume: also set the log's time, which is ahead, back to now."),
+]
 
 
 def draft(
@@ -97,6 +103,7 @@ def draft(
     record_hash: RecordHashOption = None,
     until: UntilOption = None,
     gap: GapOption = False,
+    clock: ClockOption = False,
     severity: SeverityOption = 0,
     valid: ValidOption = "1h",
     public: PublicOption = None,
@@ -116,6 +123,8 @@ def draft(
 
         zcp command draft resume --gap --reason "the disk is lost" --out gap.cmd
 
+        zcp command draft resume --clock --reason "the host began in 2036" --out clock.cmd
+
         zcp command draft approve --record 812 --reason "known counterparty" --out yes.cmd
     """
     cli = Cli.of(directory, json)
@@ -125,6 +134,9 @@ def draft(
     else:
         on = _scope_of(cli, which, known, (scope, venue, instrument), record, record_hash)
     now = now_ns()
+    until_ns = end_of(until) if until is not None else 0
+    if clock:
+        until_ns = _log_time(cli, which, known, now, gap or scope or venue or instrument)
     issued = now - ISSUED_BEFORE_NS
     terms = _layout.FrameTerms(
         engine_id=known.genesis.engine_id,
@@ -137,7 +149,7 @@ def draft(
         *(which, on[1], reason, terms),
         scope=on[0],
         severity=severity,
-        until_ns=end_of(until) if until is not None else 0,
+        until_ns=until_ns,
         record=on[2],
         record_hash=on[3],
     )
@@ -210,6 +222,31 @@ def _gap_of(
         raise UsageError("the gap is not known here", next_step="draft it where the engine is")
     grant = gap_of(cli)
     return Scope.ENGINE, 0, grant.gap_to, grant.gap_hash
+
+
+def _log_time(cli: Cli, verb: Command, public: Public, now: int, other: str | bool | None) -> int:
+    """The log's time, which is ahead and may be set back."""
+    if other:
+        raise UsageError("--clock is of the firm's resume", next_step="name nothing else")
+    if verb is not Command.RESUME:
+        raise UsageError("only a resume sets the clock back", next_step="draft a resume, and sign")
+    if public.directory is None:
+        raise UsageError("the log's time is not known here", next_step="draft it at the engine")
+    found = status_of(cli.installed(), restore(cli.directory).state(), public.policy, now)
+    if found.last_ns <= now:
+        raise UsageError(
+            f"the log's time is {iso_time(found.last_ns)}, which is not ahead of this clock",
+            next_step="a plain resume lifts what is stopped",
+        )
+    if now < found.relied_ns:
+        raise UsageError(
+            f"the log's time is {iso_time(found.last_ns)}, and cannot be set back to now:"
+            f" something was signed or taken at {iso_time(found.relied_ns)}",
+            cause="the engine worked on while its clock was ahead, or this clock is behind",
+            next_step="where this clock is right, wait until that time, or make a new engine with"
+            " zcp init in another directory, with new keys of the venues",
+        )
+    return found.last_ns
 
 
 def _record_hash(cli: Cli, public: Public, record: int, text: str | None) -> bytes:

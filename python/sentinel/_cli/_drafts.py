@@ -224,8 +224,10 @@ def _hand_over(cli: Cli, raw: bytes, wait: float) -> dict[str, Any]:
 
 _WHY: Final = {
     Status.POLICY_EXPIRED: (
-        "it took longer to be signed than it was made for, or the clocks disagree",
-        "draft it again, with a longer --valid if signing takes long",
+        "it took longer to be signed than it was made for, the clocks disagree, or the log ran"
+        " ahead of them",
+        "draft it again, with a longer --valid if signing takes long; where zcp status says that"
+        " the log's time is ahead, it says what to do",
     ),
     Status.POLICY_ENGINE: (
         "it was drafted for another engine",

@@ -73,6 +73,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         "agents": dict(found.agents),
         **held.to_json(),
         "lease": found.lease_json(now_ns()),
+        "log_ahead": found.clock_json(now_ns()),
         "beats": [beat.to_json() for beat in found.beats],
         "released": released_rows(found.usable_until_ms),
         "holds": hold_rows(venues),
@@ -94,6 +95,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     if found.engine_halted:
         lines.append(f"HALTED     the engine itself: {found.engine_halted}")
     lines += [f"STOP WORD  {word}"] if word else []
+    lines += found.clock_lines(now_ns())
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))
 
