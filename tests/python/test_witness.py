@@ -36,10 +36,10 @@ from witness_desk import (
 from sentinel import Message, PolicyDenied, _layout
 from sentinel import _witness_store as store
 from sentinel._authority_edit import Wish
-from sentinel._enums import Power
+from sentinel._enums import Command, Power, Scope
 from sentinel._frame import FrameKind, unsafe_parse_frame
 from sentinel._people import Person, person_id
-from sentinel.audit import restore
+from sentinel.audit import restore, verify_log
 from sentinel.errors import ConfigError, EngineHalted, EngineLocked, UsageError, VerificationFailed
 from sentinel.witness import WitnessError, configure
 
@@ -209,6 +209,35 @@ def test_two_copies_the_second_epoch_wins(engine: Made, place: Path, tmp_path: P
             assert answers[2:] == ["halted"] * 2  # at most its grant, and never again
             assert "were confirmed" in first._witness.error
             assert [says(second) for _ in range(5)] == ["allowed"] * 5
+
+
+def test_an_epoch_that_was_taken_is_told_and_recorded(
+    engine: Made, place: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    with witness_at(place, records=2) as url:
+        with open_with(engine.directory, url) as first:
+            shutil.copytree(engine.directory, copy)
+            with open_with(copy, url) as second:
+                assert says(second) == "allowed"
+            assert "halted" in [says(first) for _ in range(4)]
+            # Who accepts the gap in the old epoch has a head that is known, and no epoch.
+            grant, now = first._engine.state().grant, time.time_ns()
+            part = _layout.command(
+                *(Command.RESUME, 0, "lost", first._terms(FrameKind.COMMAND, now)),
+                scope=Scope.ENGINE,
+                record=grant.gap_to,
+                record_hash=grant.gap_hash,
+            )
+            with contextlib.suppress(WitnessError):
+                first.take(first._authorities().sign(FrameKind.COMMAND, part))
+            assert [says(first) for _ in range(2)] == ["grant_exhausted"] * 2
+        report = verify_log(engine.directory)
+        assert report.witness["epoch"] >= 1
+        assert report.witness["gap"] == 1
+        with open_with(engine.directory, url) as first:  # a start takes the next one
+            assert says(first) == "allowed"
+    check(engine.directory)
 
 
 def test_a_copy_that_lacks_the_confirmed_start_halts(
