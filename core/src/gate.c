@@ -124,6 +124,26 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     (1u << SENTINEL_ACTION_PLACE | 1u << SENTINEL_ACTION_AMEND | 1u << SENTINEL_ACTION_WITHDRAW | \
      1u << SENTINEL_ACTION_TRANSFER)
 
+/* The id is used up. Of a request that waited for long it may be older than
+ * those that are kept. */
+static void keep_id(const gate_case *c, uint64_t record) {
+    uint64_t id = c->order.header.action_id;
+    sentinel_agent_state *agent = c->agent;
+    if (id <= agent->id_highest && agent->id_highest - id >= SENTINEL_ID_WINDOW) {
+        return;
+    }
+    agent->id_record[id % SENTINEL_ID_WINDOW] = record;
+    agent->id_parent[id % SENTINEL_ID_WINDOW] = c->subject.parent;
+    agent->id_parent_slot[id % SENTINEL_ID_WINDOW] = c->subject.parent_slot;
+    if (id > agent->id_highest) {
+        uint64_t step = id - agent->id_highest;
+        agent->id_seen = step < SENTINEL_ID_WINDOW ? agent->id_seen << step | 1 : 1;
+        agent->id_highest = id;
+    } else {
+        agent->id_seen |= UINT64_C(1) << (agent->id_highest - id);
+    }
+}
+
 /* What an allowed order uses up, before any signature exists; and whether the
  * policy wants its record marked. */
 static void reserve(const sentinel_context *context, const sentinel_outcome *outcome,
@@ -136,20 +156,9 @@ static void reserve(const sentinel_context *context, const sentinel_outcome *out
         c->flags |= SENTINEL_RECORD_NOTIFY;
     }
 
-    uint64_t id = c->order.header.action_id;
-    sentinel_agent_state *agent = c->agent;
-    if (id > agent->id_highest) {
-        uint64_t step = id - agent->id_highest;
-        agent->id_seen = step < SENTINEL_ID_WINDOW ? agent->id_seen << step | 1 : 1;
-        agent->id_highest = id;
-    } else if (agent->id_highest - id < SENTINEL_ID_WINDOW) {
-        agent->id_seen |= UINT64_C(1) << (agent->id_highest - id);
-    }
-    if (agent->id_highest - id < SENTINEL_ID_WINDOW) { /* a request may be older */
-        agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;
-    }
+    keep_id(c, state->record_count);
     if (state->pending_used != 0) {
-        gate_approval_close(state, c->session->agent, id);
+        gate_approval_close(state, c->session->agent, c->order.header.action_id);
     }
 
     gate_book_enter(view, c);

@@ -2,6 +2,7 @@
  * which key. All reasons of a stage are named; a refused stage is the last. */
 #include "gate_approval.h"
 #include "gate_internal.h"
+#include "state_internal.h"
 #include "venue.h"
 #include "wide.h"
 
@@ -26,6 +27,25 @@ static int is_displaced(const sentinel_view *view, const gate_case *c) {
            sentinel_view_book(view, c->node, header->action_id)->action_id > header->action_id;
 }
 
+/* An agent's own actions are one step of a lineage. Out of line, for few orders
+ * name a parent. */
+__attribute__((noinline)) static void resolve_parent(const sentinel_view *view, gate_case *c,
+                                                     sentinel_decision *decision) {
+    const sentinel_order_header *header = &c->order.header;
+    uint32_t node = sentinel_bundle_node(&view->bundle, header->parent_agent);
+    const sentinel_agent_state *parent = sentinel_view_agent(view, node);
+    if (parent == NULL) {
+        sentinel_decision_refuse(decision, SENTINEL_REASON_PARENT_UNKNOWN);
+        return;
+    }
+    policy_step step = {header->parent_agent, policy_slot_of(parent, header->parent_action_id)};
+    if (node == c->node) {
+        step = policy_step_up(view, parent, step.slot);
+    }
+    c->subject.parent = step.agent;
+    c->subject.parent_slot = step.slot;
+}
+
 static void resolve_ids(const sentinel_context *context, gate_case *c,
                         sentinel_decision *decision) {
     const sentinel_view *view = gate_view(context);
@@ -47,13 +67,7 @@ static void resolve_ids(const sentinel_context *context, gate_case *c,
         sentinel_decision_refuse(decision, SENTINEL_REASON_ID_TOO_OLD);
     }
     if ((header->present & SENTINEL_PRESENT_PARENT) != 0) {
-        uint32_t parent = sentinel_bundle_node(&view->bundle, header->parent_agent);
-        if (parent == SENTINEL_NODE_NONE ||
-            view->bundle.nodes[parent].kind != SENTINEL_NODE_AGENT) {
-            sentinel_decision_refuse(decision, SENTINEL_REASON_PARENT_UNKNOWN);
-        } else {
-            c->subject.parent = parent;
-        }
+        resolve_parent(view, c, decision);
     }
 }
 

@@ -158,10 +158,6 @@ static sentinel_reason subject_check(const sentinel_view *view, const sentinel_s
         view->bundle.nodes[subject->node].kind != SENTINEL_NODE_AGENT) {
         return SENTINEL_REASON_AGENT_UNKNOWN;
     }
-    if (subject->parent != 0 && (subject->parent >= view->bundle.node_count ||
-                                 view->bundle.nodes[subject->parent].kind != SENTINEL_NODE_AGENT)) {
-        return SENTINEL_REASON_PARENT_UNKNOWN;
-    }
     return subject->venue < SENTINEL_VENUE_COUNT ? SENTINEL_REASON_NONE
                                                  : SENTINEL_REASON_VENUE_UNKNOWN;
 }
@@ -192,7 +188,8 @@ void sentinel_policy_evaluate(sentinel_decision *decision, const sentinel_view *
     sentinel_result *stops = add_result(decision, SENTINEL_RULE_IMPLICIT, SENTINEL_RULE_KILL_SWITCH,
                                         (uint8_t)(length - 1));
     stops->result = SENTINEL_PASS;
-    if (view->state->stopped != 0) { /* nearly always everything runs */
+    /* Nearly always everything runs, and an order names no parent. */
+    if ((view->state->stopped | subject->parent) != 0) {
         policy_judge_stops(&turn, chain, length, decision, stops);
     }
     for (unsigned i = 0; i < length; i++) {

@@ -63,18 +63,42 @@ static int refuses(stop_count *count, const sentinel_stop_state *stop, sentinel_
     return 1;
 }
 
-/* What stops the agent from whose action this one follows stops it, too. Nodes
- * above both were counted. */
-static void judge_parent(stop_count *count, const policy_turn *turn, const uint32_t *chain,
-                         sentinel_decision *decision) {
-    const sentinel_node *rows = turn->view->bundle.nodes;
-    const sentinel_stop_state *nodes = sentinel_view_node(turn->view, 0);
-    unsigned length = rows[turn->subject->node].depth + 1u;
-    uint32_t node = turn->subject->parent;
-    while (rows[node].depth >= length || chain[rows[node].depth] != node) {
-        (void)refuses(count, &nodes[node], SENTINEL_REASON_KILL_SWITCH, decision);
-        node = rows[node].parent; /* the firm is above both */
+static int is_met(const uint32_t *met, unsigned count, uint32_t node) {
+    unsigned i = 0;
+    while (i < count && met[i] != node) {
+        i++;
     }
+    return i < count;
+}
+
+/* What stops an agent from whose action this one follows stops it, too. Each
+ * node counts once, and what is above it was met with it. Gives why nobody can
+ * say what stops it; NONE: all is known. */
+static sentinel_reason judge_lineage(stop_count *count, const uint32_t *chain, unsigned length,
+                                     sentinel_decision *decision) {
+    const sentinel_view *view = count->turn->view;
+    const sentinel_subject *subject = count->turn->subject;
+    const sentinel_stop_state *nodes = sentinel_view_node(view, 0);
+    uint32_t met[(SENTINEL_LINEAGE_MAX + 1u) * SENTINEL_DEPTH_MAX];
+    memcpy(met, chain, length * sizeof *met);
+    policy_step step = {subject->parent, subject->parent_slot};
+    for (unsigned i = 0; step.agent != 0; i++) {
+        uint32_t node = state_find_node(view, step.agent);
+        const sentinel_agent_state *agent = sentinel_view_agent(view, node);
+        if (agent == NULL || step.slot > SENTINEL_ID_WINDOW) {
+            return SENTINEL_REASON_PARENT_UNKNOWN;
+        }
+        if (i == SENTINEL_LINEAGE_MAX) {
+            return SENTINEL_REASON_LINEAGE;
+        }
+        while (!is_met(met, length, node)) {
+            (void)refuses(count, &nodes[node], SENTINEL_REASON_KILL_SWITCH, decision);
+            met[length++] = node;
+            node = view->bundle.nodes[node].parent;
+        }
+        step = policy_step_up(view, agent, step.slot);
+    }
+    return SENTINEL_REASON_NONE;
 }
 
 /* Out of line, so that the usual case has a short way. */
@@ -91,9 +115,7 @@ __attribute__((noinline)) static void judge_stopped(const policy_turn *turn, con
             first = i - 1;
         }
     }
-    if (subject->parent != 0) {
-        judge_parent(&count, turn, chain, decision);
-    }
+    sentinel_reason unknown = judge_lineage(&count, chain, length, decision);
     if (venue != NULL) {
         (void)refuses(&count, venue, SENTINEL_REASON_VENUE_HALTED, decision);
     }
@@ -107,6 +129,11 @@ __attribute__((noinline)) static void judge_stopped(const policy_turn *turn, con
     result->level = (uint8_t)first;
     result->value = count.refused;
     result->result = count.refused == 0 ? SENTINEL_PASS : SENTINEL_FAIL;
+    if (unknown != SENTINEL_REASON_NONE) {
+        sentinel_decision_refuse(decision,
+                                 policy_unmeasured(result, SENTINEL_RESULT_UNKNOWN, unknown));
+        result->result = SENTINEL_FAIL;
+    }
 }
 
 void policy_judge_stops(const policy_turn *turn, const uint32_t *chain, unsigned length,

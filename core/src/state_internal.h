@@ -65,6 +65,17 @@ static inline void *state_window(const sentinel_view *view, uint32_t row,
     return state_at(view, offset);
 }
 
+/* A step of a lineage (docs/2-policy.md, "Lineage"): an action of an agent. */
+typedef struct policy_step {
+    uint32_t agent; /* node id; 0: there is no such step */
+    uint8_t slot;   /* 1 + the action's id % 64; 0: it is unknown */
+} policy_step;
+
+/* policy_lineage.c: the slot of an action; the step after an agent's action. */
+uint8_t policy_slot_of(const sentinel_agent_state *agent, uint64_t action_id);
+policy_step policy_step_up(const sentinel_view *view, const sentinel_agent_state *agent,
+                           uint8_t slot);
+
 /* How many windows a constraint has. */
 uint64_t state_window_count(const sentinel_view *view, uint32_t row, const policy_window *window);
 

@@ -55,12 +55,24 @@ static sentinel_status counters_check(const sentinel_state *state) {
     return SENTINEL_OK;
 }
 
+/* What follows from nothing follows from no action. */
+static int parents_are_in_range(const sentinel_agent_state *agent) {
+    int holds = 1;
+    for (uint32_t i = 0; i < SENTINEL_ID_WINDOW; i++) {
+        holds &= agent->id_parent_slot[i] <= SENTINEL_ID_WINDOW &&
+                 (agent->id_parent[i] != 0 || agent->id_parent_slot[i] == 0);
+    }
+    return holds;
+}
+
 static sentinel_status agent_check(const sentinel_agent_state *agent, uint32_t id) {
     /* Bit n stands for id_highest - n, and there is no action 0. */
     int seen = agent->id_highest == 0
-                   ? agent->id_seen == 0 && IS_ZERO(agent->id_record)
-                   : (agent->id_seen & 1) != 0 && (agent->id_highest >= SENTINEL_ID_WINDOW ||
-                                                   agent->id_seen >> agent->id_highest == 0);
+                   ? agent->id_seen == 0 && IS_ZERO(agent->id_record) &&
+                         IS_ZERO(agent->id_parent) && IS_ZERO(agent->id_parent_slot)
+                   : (agent->id_seen & 1) != 0 && parents_are_in_range(agent) &&
+                         (agent->id_highest >= SENTINEL_ID_WINDOW ||
+                          agent->id_seen >> agent->id_highest == 0);
     int counted = agent->suppressed == 0
                       ? agent->suppressed_first_ns == 0 && agent->suppressed_last_ns == 0 &&
                             IS_ZERO(agent->suppressed_reasons)

@@ -37,6 +37,7 @@ _REASON_OF: Final = {
     Rule.APPROVAL: Reason.APPROVAL,
 }
 _NOT_KNOWN: Final = (Reason.MARK_ABSENT, Reason.MARK_STALE, Reason.VALUE_OVERFLOW)
+_NOT_FOLLOWED: Final = (Reason.PARENT_UNKNOWN, Reason.LINEAGE)
 _STOPS: Final = (
     *(Reason.VENUE_HALTED, Reason.INSTRUMENT_HALTED, Reason.DRAINING, Reason.KILL_SWITCH),
 )
@@ -138,7 +139,8 @@ def _suggestion(
         hangs = row is not None and result.bound != row.window_ns
         return ADVICE[(Reason.PROGRESS if hangs else Reason.HEARTBEAT).name]
     if result.flags & ResultFlag.UNKNOWN:
-        reasons = [n for n in _NOT_KNOWN if outcome.reasons >> n & 1]
+        known = _NOT_FOLLOWED if kind is Rule.KILL_SWITCH else _NOT_KNOWN
+        reasons = [n for n in known if outcome.reasons >> n & 1]
         return ADVICE[reasons[0].name] if reasons else ADVICE["UNSUPPORTED"]
     if kind is Rule.APPROVAL and result.waits:
         return asks_text(row) if row is not None else ADVICE["APPROVAL"]

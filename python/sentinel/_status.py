@@ -110,6 +110,7 @@ class Reason(IntEnum):
     UNSUPPORTED = 42
     NONCE = 43
     EXPIRY = 44
+    LINEAGE = 45
     VENUE_HALTED = 47
     INSTRUMENT_HALTED = 48
     DRAINING = 49
@@ -244,6 +245,7 @@ REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(
         42: "unsupported",
         43: "nonce",
         44: "expiry",
+        45: "lineage_too_long",
         47: "venue_halted",
         48: "instrument_halted",
         49: "draining",
@@ -301,7 +303,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         26: "the order names another agent than its session",
         27: "this action id was signed before, or waits for approval with another order",
         28: "it is zero, below the agent's window of 64, or a later id has its place in the book",
-        29: "the parent agent is not in the policy",
+        29: "an agent whose action it follows from is not in the policy",
         30: "the instrument is not in the table",
         31: "the asset is not in the table",
         32: "the network is not in the table, or not of this asset",
@@ -317,6 +319,7 @@ REASON_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         42: "the venue has no such action, or its rendering is not supported",
         43: "the nonce is not above the last one, or too far ahead of the time",
         44: "the expiry has passed, or is further away than the venue takes",
+        45: "it follows from actions of more than 8 agents, one after another",
         47: "the venue is halted",
         48: "the instrument is halted",
         49: "a node, the venue or the instrument drains: only what lowers risk is signed",

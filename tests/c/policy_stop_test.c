@@ -389,7 +389,7 @@ static void test_a_parents_stop_is_its_childrens(void) {
     uint32_t other = add_node(b, 22, SENTINEL_NODE_AGENT, right);
     add_mask(b, 1, 0, SENTINEL_RULE_ACTIONS, 2);
     CHECK_OK(world_make(&world, b, NULL));
-    sentinel_subject subject = {.node = child, .parent = parent, .action = SENTINEL_ACTION_PLACE};
+    sentinel_subject subject = {.node = child, .parent = 21, .action = SENTINEL_ACTION_PLACE};
     const struct {
         uint32_t node;
         int64_t refused; /* how many of what the order touches */
@@ -409,10 +409,18 @@ static void test_a_parents_stop_is_its_childrens(void) {
     sentinel_decision decision;
     sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
     CHECK_EQ(decision.verdict, SENTINEL_ALLOWED);
-    subject.parent = right; /* no agent */
+    subject.parent = 20; /* no agent */
     sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
     CHECK_EQ(decision.reason, SENTINEL_REASON_PARENT_UNKNOWN);
-    subject.parent = 6; /* one past the last */
+    subject.parent = 9; /* not there */
+    sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+    CHECK_EQ(decision.reason, SENTINEL_REASON_PARENT_UNKNOWN);
+    CHECK_EQ(decision.results[0].flags, SENTINEL_RESULT_UNKNOWN);
+    subject.parent = 21;
+    subject.parent_slot = SENTINEL_ID_WINDOW;
+    sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
+    CHECK_EQ(decision.verdict, SENTINEL_ALLOWED);
+    subject.parent_slot = SENTINEL_ID_WINDOW + 1; /* no action has it */
     sentinel_policy_evaluate(&decision, &world.view, &subject, 2);
     CHECK_EQ(decision.reason, SENTINEL_REASON_PARENT_UNKNOWN);
     world_free(&world);

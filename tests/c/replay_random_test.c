@@ -6,6 +6,7 @@
  * grant and refuse, new policies and authorities, clocks that jump or are set
  * back), then a replay. SENTINEL_SEED=n repeats one. */
 #include "replay_kept.h"
+#include "replay_scene.h"
 #include "witness_scene.h"
 
 #define STEPS 220u
@@ -134,6 +135,7 @@ static void some_order(void) {
     static sentinel_order last;
     sentinel_order order = scene_place(&scene);
     size_t size = sizeof order.place;
+    uint64_t follows = draw(4);
     switch (draw(16)) {
     case 12:
     case 13:
@@ -162,14 +164,7 @@ static void some_order(void) {
         size = sizeof order.cancel;
         break;
     case 4:
-        order = scene_order(&scene, SENTINEL_ACTION_AMEND);
-        order.header.present = SENTINEL_PRESENT_QUANTITY | SENTINEL_PRESENT_PRICE;
-        order.amend.target.by = SENTINEL_TARGET_ACTION;
-        order.amend.target.action_id = 1 + draw(scene.id);
-        order.amend.type = SENTINEL_TYPE_LIMIT;
-        order.amend.time_in_force = SENTINEL_TIF_GTC;
-        order.amend.quantity = decimal(1, 3);
-        order.amend.price = decimal(4900000, 2);
+        order = some_amend(&scene, 1 + draw(scene.id));
         size = sizeof order.amend;
         break;
     case 5:
@@ -187,9 +182,13 @@ static void some_order(void) {
     case 8:
         order = last.header.size_bytes != 0 ? last : order; /* a retry */
         size = order.header.size_bytes;
+        follows = 0;
         break;
     default:
         break;
+    }
+    if (follows) {
+        follow_perhaps(&scene, &order, draw);
     }
     uint8_t bytes[sizeof order + 16] = {0};
     memcpy(bytes, &order, sizeof order);
@@ -223,6 +222,10 @@ static void some_start(void) {
     } else {
         CHECK_OK(sentinel_gate_start(scene.context, 0, scene.now));
     }
+}
+
+static void some_talk(void) {
+    talk(&scene);
 }
 
 static void some_snapshot(void) {
@@ -461,7 +464,7 @@ static void one_step(void) {
         some_stop();
         break;
     default:
-        some_order();
+        (draw(30) == 0 ? some_talk : some_order)();
         break;
     }
 }

@@ -75,6 +75,8 @@ static void busy(void) {
     agent->id_highest = 3;
     agent->id_seen = 5;
     agent->id_record[3] = 9;
+    agent->id_parent[3] = 1120;
+    agent->id_parent_slot[3] = 4;
     agent->suppressed = 2;
     agent->suppressed_first_ns = 10;
     agent->suppressed_last_ns = 11;
@@ -266,6 +268,12 @@ static void test_refuses_agents_that_no_gate_leaves(void) {
     EXPECT(FORMAT_RANGE, agent(AGENT)->id_highest = 0);
     EXPECT(FORMAT_RANGE, agent(OTHER)->id_seen = 1);
     EXPECT(FORMAT_RANGE, agent(OTHER)->id_record[63] = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->id_parent[63] = 1);
+    EXPECT(FORMAT_RANGE, agent(OTHER)->id_parent_slot[63] = 1);
+    EXPECT(OK, agent(AGENT)->id_parent[0] = 9; agent(AGENT)->id_parent_slot[0] = 64);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_parent_slot[3] = 65);
+    EXPECT(FORMAT_RANGE, agent(AGENT)->id_parent[3] = 0); /* an action of nobody */
+    EXPECT(OK, agent(AGENT)->id_parent_slot[3] = 0);
     EXPECT(OK, agent(AGENT)->id_highest = 64; agent(AGENT)->id_seen = UINT64_MAX);
     EXPECT(FORMAT_RANGE, agent(AGENT)->id_highest = 63; agent(AGENT)->id_seen = UINT64_MAX);
     EXPECT(FORMAT_RANGE, agent(AGENT)->attempts_since_ns = -1);

@@ -46,6 +46,9 @@ def use(made: Made) -> None:
         signer.feed_marks(MARKS, now_ns=now)
         for i in range(5):
             signer.session("maker").sign(LIMIT, now_ns=now + i)
+        maker = signer.session("maker").agent
+        follows = Message(text="as it said", parent_agent=maker, parent_action_id=3)
+        signer.session("notes").sign(follows, now_ns=now + 9)
         signer.drain("kept: an agent", scope="taker", now_ns=now + 10)
         signer.halt("kept: a venue", venue="okx", now_ns=now + 11)
         signer.halt("kept: an instrument", instrument="ETHBTC", now_ns=now + 12)

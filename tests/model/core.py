@@ -122,7 +122,7 @@ class PolicyCore:
         if order.network:
             raw.network = lib.sentinel_bundle_network(bundle, order.network)
         raw.node = self.policy.index_of[subject.agent]
-        raw.parent = self.policy.index_of[subject.parent] if subject.parent else 0
+        raw.parent = subject.lineage[0] if subject.lineage else 0
         raw.present = build.present_bits(order)
         raw.action, raw.venue = subject.action, subject.venue
         raw.side, raw.type, raw.time_in_force = subject.side, subject.type, subject.tif

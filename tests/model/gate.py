@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tests.model import beats, clock, model, reports, stops, value
+from tests.model import beats, clock, lineage, model, reports, stops, value
 from tests.model.approvals import Request, Requests
 from tests.model.book import Entry, Feeds, is_displaced, take_over
 from tests.model.names import (
@@ -52,11 +52,9 @@ OPEN_VENUES = (Venue.BINANCE_SPOT, Venue.BINANCE_USDM, Venue.BYBIT)
 
 
 @dataclass
-class Agent:
+class Agent(lineage.Ids):
     """Ids and refused attempts of one agent."""
 
-    highest: int = 0
-    seen: dict[int, int] = field(default_factory=dict)  # action id: record that signed it
     book: dict[int, Entry] = field(default_factory=dict)  # by action id % book_entries
     since: int = 0
     attempts: int = 0
@@ -554,8 +552,11 @@ class Gate:
         return Reason.NONE, key
 
     def subject(self, order: Order, found: Found, key: Key) -> value.Subject:
+        assert self.policy is not None
         venue = key.venue if order.action in value.FUNDS else found.venue
         amended = order.action == Action.AMEND and found.entry is not None
+        first = lineage.first_step(self.agents, order)
+        agents, ends = lineage.walk(self.policy, self.agents, first)
         return value.Subject(
             agent=order.agent,
             action=Action(order.action),
@@ -573,16 +574,15 @@ class Gate:
             destination=(order.network, order.address, order.memo) if order.address else None,
             reduce_only=order.reduce_only,
             position_side=order.position_side,
-            parent=order.parent[0] if order.parent else 0,
+            lineage=agents,
+            lineage_ends=ends,
         )
 
     def remember(self, order: Order, found: Found, number: int) -> None:
         """The id is used; a place or amend goes into the book."""
         assert self.policy is not None
         agent = self.agents[order.agent]
-        agent.highest = max(agent.highest, order.action_id)
-        agent.seen[order.action_id] = number
-        agent.seen = {i: n for i, n in agent.seen.items() if i > agent.highest - ID_WINDOW}
+        agent.use_up(order.action_id, number, lineage.first_step(self.agents, order))
         if order.action not in (Action.PLACE, Action.AMEND) or found.instrument is None:
             return
         client = found.entry.client_record if found.entry else number

@@ -14,6 +14,7 @@ from tests.model import (
     book_run,
     build,
     clock_run,
+    lineage_run,
     model,
     orders,
     policies,
@@ -121,6 +122,7 @@ class GateRun:
         # Binance has withdrawals and transfers in the live environment only.
         environment = rng.choice((Environment.LIVE, Environment.LIVE, Environment.TEST))
         self.world = policies.new_world(rng, replace(STYLE, environment=environment))
+        self.following = lineage_run.begin(rng, self.world)
         self.world.policy = self.complete(self.world.policy)
         start = rng.choice((DAY_NS, 20_000 * DAY_NS, 1_700_000_000 * 10**9))
         self.now = start + rng.choice((-1, 0))
@@ -389,10 +391,7 @@ class GateRun:
         if order.target is not None and (order.action != Action.CANCEL or chance(rng, 70)):
             known = rng.choice(placed) if placed and chance(rng, 85) else order.action_id + 7
             order = replace(order, instrument=0, side=0, target=Target(By.ACTION, action_id=known))
-        order = self.on_grid(order)
-        if chance(rng, 6):
-            names = [*policy.chains, policy.nodes[0].id, 9999]
-            order = replace(order, parent=(rng.choice(names), rng.randint(1, 9)))
+        order = lineage_run.with_parent(self, self.on_grid(order))
         if order.action in value.FUNDS and chance(rng, 85):
             venue = policy.asset_of[order.asset].venue or rng.choice(STYLE.venues)
             keys = {Venue.BINANCE_SPOT: 11, Venue.BINANCE_USDM: 13, Venue.HYPERLIQUID: 18}
@@ -542,6 +541,7 @@ class GateRun:
                     row.beat_deadline_ns,
                 ),
             )
+            lineage_run.compare(self, index)
             for entry in held.book.values():
                 self.compare_entry(index, entry.action_id)
 

@@ -335,8 +335,11 @@ def evaluate(policy: Policy, state: State, subject: Subject, now: int) -> Decisi
     rows = list(applicable(policy, subject))
     count, level, why = stops.judge(policy, state.stops, state.positions, subject, now)
     reasons: set[int] = {*why}
-    passed = FAIL if count else PASS
-    results, retry_at = [Result(IMPLICIT, Kind.KILL_SWITCH, passed, 0, level, count, 0)], [0]
+    passed, flag = FAIL if count else PASS, 0
+    if subject.lineage_ends:
+        passed, flag, count = FAIL, UNKNOWN, INT64_MAX
+        reasons.add(subject.lineage_ends)
+    results, retry_at = [Result(IMPLICIT, Kind.KILL_SWITCH, passed, flag, level, count, 0)], [0]
 
     value: int | Reason = -1
     if any(c.kind in NEEDS_VALUE or asks_value(c, subject) for _, _, c in rows):

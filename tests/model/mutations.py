@@ -7,6 +7,7 @@ from tests.model.mutations_approval import APPROVALS
 from tests.model.mutations_beat import BEATS
 from tests.model.mutations_book import BOOK
 from tests.model.mutations_clock import CLOCK
+from tests.model.mutations_lineage import LINEAGE
 from tests.model.mutations_report import REPORTS
 from tests.model.mutations_stop import STOPS
 from tests.model.mutations_value import VALUE
@@ -282,8 +283,8 @@ GATE = (
     gate(
         "a duplicate names another record",
         "gate.c",
-        "agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count;",
-        "agent->id_record[id % SENTINEL_ID_WINDOW] = state->record_count + 1;",
+        "agent->id_record[id % SENTINEL_ID_WINDOW] = record;",
+        "agent->id_record[id % SENTINEL_ID_WINDOW] = record + 1;",
     ),
     gate(
         "an allowed order is not debited",
@@ -298,10 +299,10 @@ GATE = (
         "if (0) {",
     ),
     gate(
-        "a group passes for a parent agent",
+        "the firm passes for a parent agent of a lineage",
         "gate_resolve.c",
-        "view->bundle.nodes[parent].kind != SENTINEL_NODE_AGENT)",
-        "0)",
+        "*parent = sentinel_view_agent(view, node);\n    if (",
+        "*parent = sentinel_view_agent(view, node != 0 ? node : 1);\n    if (",
     ),
     gate(
         "the trigger price may lie between ticks",
@@ -484,6 +485,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *VALUE,
     *STOPS,
     *CLOCK,
+    *LINEAGE,
     *BEATS,
     *REPORTS,
     *BOOK,

@@ -117,7 +117,7 @@ APPROVALS = (
     gate(
         "an approved request stays",
         "gate.c",
-        "        gate_approval_close(state, c->session->agent, id);\n",
+        "        gate_approval_close(state, c->session->agent, c->order.header.action_id);\n",
         "",
     ),
     gate(

@@ -20,13 +20,13 @@ STOPS = (
     policy(
         "a parent's stop is missed",
         "policy_stop.c",
-        "if (subject->parent != 0) {",
-        "if (0) {",
+        "policy_step step = {subject->parent, subject->parent_slot};",
+        "policy_step step = {0};",
     ),
     policy(
         "only the parent agent's own stop counts, not those above it",
         "policy_stop.c",
-        "node = rows[node].parent; /* the firm is above both */",
+        "node = view->bundle.nodes[node].parent;",
         "break;",
     ),
     policy(

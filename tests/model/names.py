@@ -227,6 +227,7 @@ class Reason(IntEnum):
     UNSUPPORTED = 42
     NONCE = 43
     EXPIRY = 44
+    LINEAGE = 45
     VENUE_HALTED = 47
     INSTRUMENT_HALTED = 48
     DRAINING = 49

@@ -48,7 +48,7 @@ def subject_of(policy: Policy, order: Order, venue: int) -> value.Subject:
         destination=(order.network, order.address, order.memo) if order.address else None,
         reduce_only=order.reduce_only,
         position_side=order.position_side,
-        parent=order.parent[0] if order.parent else 0,
+        lineage=(order.parent[0],) if order.parent else (),
     )
 
 

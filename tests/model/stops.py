@@ -64,10 +64,10 @@ def lowers_risk(positions: Positions, subject: Subject) -> bool:
 
 
 def touched(policy: Policy, subject: Subject) -> Iterator[tuple[Place, Reason]]:
-    """The chain from the firm, the rest of the parent's, then venue and instrument."""
-    chain = policy.chains[subject.agent]
-    rest = [row for row in policy.chains.get(subject.parent, ()) if row not in chain]
-    for row in (*chain, *rest):
+    """The chain from the firm, the rest of those of the lineage, then venue and instrument."""
+    agents = (subject.agent, *subject.lineage)
+    rows = dict.fromkeys(row for agent in agents for row in policy.chains[agent])
+    for row in rows:
         yield (Scope.NODE, policy.nodes[row].id), Reason.KILL_SWITCH
     if subject.venue != Venue.NONE:
         yield (Scope.VENUE, int(subject.venue)), Reason.VENUE_HALTED

@@ -48,7 +48,8 @@ class Subject:
     destination: Destination | None = None
     reduce_only: int | None = None
     position_side: int = 0
-    parent: int = 0  # id of the agent whose action this one follows from
+    lineage: tuple[int, ...] = ()  # ids of the agents whose actions it follows from
+    lineage_ends: Reason = Reason.NONE  # why its next step is refused
 
 
 WindowKey = tuple[int, int]  # constraint id, agent id or 0 where shared

@@ -15,6 +15,7 @@ extern "C" {
 
 #define SENTINEL_STATE_VERSION 1u
 #define SENTINEL_ID_WINDOW 64u
+#define SENTINEL_LINEAGE_MAX 8u /* steps up from an order */
 #define SENTINEL_STATE_BYTES_MAX (UINT64_C(1) << 40)
 
 /* Whether a node, venue or instrument may go on, and if not, why. */
@@ -49,6 +50,11 @@ typedef struct sentinel_agent_state {
     uint64_t id_highest; /* highest action id signed; 0: none */
     uint64_t id_seen; /* bit n: id_highest - n was signed */
     uint64_t id_record[SENTINEL_ID_WINDOW]; /* by id % 64: record that signed it */
+    /* By id % 64, what it follows from (docs/2-policy.md, "Lineage"): another
+     * agent's node id (0: nothing), and 1 + its action's id % 64 (0: unknown).
+     * It is that very action while its record is below this one's. */
+    uint32_t id_parent[SENTINEL_ID_WINDOW];
+    uint8_t id_parent_slot[SENTINEL_ID_WINDOW];
     int64_t attempts_since_ns; /* beginning of the current attempt interval */
     uint32_t attempts; /* denials recorded in it */
     uint32_t node; /* id of the agent */
@@ -62,7 +68,7 @@ typedef struct sentinel_agent_state {
     int64_t running_since_ns; /* as it told; 0: none runs */
     int64_t beat_deadline_ns; /* after it, a rule stops the agent; 0: none does */
 } sentinel_agent_state;
-SENTINEL_SIZE(sentinel_agent_state, 624);
+SENTINEL_SIZE(sentinel_agent_state, 944);
 
 typedef struct sentinel_mark_state {
     uint32_t id;
@@ -260,7 +266,7 @@ typedef struct sentinel_state {
     sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 26400);
+SENTINEL_SIZE(sentinel_state, 26720);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
@@ -309,7 +315,7 @@ typedef struct sentinel_subject {
     const sentinel_asset *asset;
     const sentinel_network *network;
     uint32_t node; /* index of the agent */
-    uint32_t parent; /* index of the agent whose action this one follows from; 0: none */
+    uint32_t parent; /* id of the other agent whose action it follows from; 0: none */
     uint32_t present;
     uint16_t action;
     uint16_t venue;
@@ -317,6 +323,8 @@ typedef struct sentinel_subject {
     uint8_t type;
     uint8_t time_in_force;
     uint8_t reduce_only;
+    uint8_t parent_slot; /* 1 + that action's id % 64, while it is kept; 0: it is unknown */
+    uint8_t reserved[3];
     sentinel_decimal quantity;
     sentinel_decimal quote_quantity;
     sentinel_decimal price;
@@ -335,7 +343,7 @@ sentinel_policy_value(int64_t *value_micro_usd, const sentinel_view *view,
 /* Evaluates every constraint that applies, firm first; changes no state.
  * Out:      decision: every field; of results and retry_at_ns the first
  *           result_count. A subject that is not of this view (no such agent,
- *           parent, action or venue) and a time below 0 are denied without results.
+ *           action or venue) and a time below 0 are denied without results.
  * Timing:   variable; bounded by the named limits. Allocates: never.
  * Threads:  one per state. */
 SENTINEL_API void
