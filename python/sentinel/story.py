@@ -11,7 +11,7 @@ from ._enums import Action, Cause, Command, Environment, FeedKind, MarkKind, Rul
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import AUTO_STOP, COMMAND, FEED
 from ._order import decimal_text
-from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag
+from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag, Verdict
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
 from ._stops import MODES, name_of
 from ._story_feed import describe_feed, describe_stop, reports_of
@@ -278,8 +278,9 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
     """The whole story of one decision: what led to it, the record itself, what followed.
 
     One pass over the log. `policy_loaded`: the record that took the policy that judged it;
-    `epoch_started`; `parents`: the decisions it followed from, nearest first; `marks`: the last
-    mark of what it traded; `commands`: halts, drains and resumptions that may have touched it;
+    `epoch_started`; `parents`: the decisions it followed from, nearest first, as the log has them;
+    `marks`: the last mark of what it traded; `commands`: halts, drains and resumptions that may
+    have touched it or what it followed from;
     `reports`: what feeders said of it, and whether that was taken (else it halted somebody);
     `followed`: later actions on it or because of it.
 
@@ -308,8 +309,10 @@ def trace_record(installed: Installed, number: int) -> dict[str, Any]:
     )
     if wanted is not None:
         policy = names.policy(target.policy_hash)
-        story["parents"] = _parents(before, target, names, installed)
-        story["commands"] = _commands(before, target, policy, names, installed)
+        lineage = _lineage(before, target)
+        story["parents"] = _parents(lineage, names, installed)
+        agents = [target.agent, *(agent for (agent, _), _ in lineage)]
+        story["commands"] = _commands(before, target, agents, names, installed)
         story["marks"] = _marks(before, target, policy)
         story["reports"] = reports
         story["followed"] = [_brief(names, installed, record) for record in after]
@@ -369,27 +372,35 @@ def _last(
     return None
 
 
-def _parents(
-    before: list[Record], target: Record, names: _Names, installed: Installed
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    parent, number = _parent_of(target), target.number
-    while parent is not None:
-        record = next(
-            (r for r in reversed(before) if r.number < number and _order_ids(r) == parent), None
-        )
-        if record is None:
-            found.append(
-                {
-                    "agent": names.node(None, parent[0]),
-                    "action_id": parent[1],
-                    "text": "not in this log",
-                }
-            )
-            break
-        found.append(_brief(names, installed, record))
-        parent, number = _parent_of(record), record.number
+def _lineage(before: list[Record], target: Record) -> list[tuple[tuple[int, int], Record | None]]:
+    """The actions that it followed from, nearest first, each with its record.
+
+    What was never signed ends it, as it does for the engine, which may know of fewer: it keeps
+    what an action followed from only as long as its id.
+    """
+    tried: dict[tuple[int, int], list[Record]] = {}
+    for row in before:
+        if (ids := _order_ids(row)) is not None:
+            tried.setdefault(ids, []).append(row)
+    found: list[tuple[tuple[int, int], Record | None]] = []
+    record: Record | None = target
+    while record is not None and (parent := _parent_of(record)) is not None:
+        rows = [row for row in tried.get(parent, ()) if row.number < record.number]
+        signed = [row for row in rows if row.verdict in (Verdict.ALLOWED, Verdict.FAILED)]
+        found.append((parent, signed[-1] if signed else rows[-1] if rows else None))
+        record = signed[-1] if signed else None
     return found
+
+
+def _parents(
+    lineage: list[tuple[tuple[int, int], Record | None]], names: _Names, installed: Installed
+) -> list[dict[str, Any]]:
+    return [
+        _brief(names, installed, record)
+        if record is not None
+        else {"agent": names.node(None, agent), "action_id": action, "text": "not in this log"}
+        for (agent, action), record in lineage
+    ]
 
 
 def _brief(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
@@ -404,12 +415,13 @@ def _brief(names: _Names, installed: Installed, record: Record) -> dict[str, Any
 def _commands(
     before: list[Record],
     target: Record,
-    policy: Policy | None,
+    agents: list[int],
     names: _Names,
     installed: Installed,
 ) -> list[dict[str, Any]]:
-    """Of the agent's chain, of any venue, and of instruments: of the order's own alone."""
-    chain = _chain(policy, target.agent)
+    """Of the agents' chains, of any venue, and of instruments: of the order's own alone."""
+    policy = names.policy(target.policy_hash)
+    chain = set[int]().union(*(_chain(policy, agent) for agent in agents))
     instruments = {id_ for kind, id_ in _touched(target, policy) if kind == MarkKind.INSTRUMENT}
     found = []
     for record in before:

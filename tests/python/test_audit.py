@@ -32,7 +32,7 @@ from sentinel.audit import (
     verify_log,
 )
 from sentinel.config import Installed
-from sentinel.errors import AuditCorrupt, AuditError
+from sentinel.errors import AuditCorrupt, AuditError, PolicyDenied
 from sentinel.story import describe_record, trace_record
 
 
@@ -129,6 +129,53 @@ def test_a_trace_follows_parents(tmp_path: Path) -> None:
     assert [parent["record"] for parent in story["parents"]] == [plan.handle.record]
     story = trace_record(Installed(made.directory), plan.handle.record)
     assert [row["record"] for row in story["followed"]] == [child.handle.record]
+
+
+def test_a_halt_up_the_lineage_refuses_and_the_trace_says_so(tmp_path: Path) -> None:
+    made = make_engine(tmp_path / "engine")
+    with made.open() as signer:
+        notes, maker, taker = (signer.session(name) for name in ("notes", "maker", "taker"))
+        plan = notes.sign(Message(text="buy the dip"))
+        signer.halt("the plan was wrong", scope="notes")
+        with pytest.raises(PolicyDenied):
+            maker.sign(Message(text="ok", parent_agent=notes.agent, parent_action_id=1))
+        signer.resume("it was not", scope="notes")
+        order = maker.sign(
+            Message(text="ok", parent_agent=notes.agent, parent_action_id=plan.action_id)
+        )
+        signer.halt("now it is", scope="notes")
+        with pytest.raises(PolicyDenied) as refused:
+            taker.sign(
+                Message(text="so", parent_agent=maker.agent, parent_action_id=order.action_id)
+            )
+    assert refused.value.reason == "kill_switch"
+    assert refused.value.record is not None
+    story = trace_record(Installed(made.directory), refused.value.record)
+    assert [parent["record"] for parent in story["parents"]] == [
+        order.handle.record,
+        plan.handle.record,
+    ]
+    assert story["commands"][-1]["stated_reason"] == "now it is"
+
+
+def test_a_lineage_that_is_too_long_says_what_to_do(tmp_path: Path) -> None:
+    made = make_engine(tmp_path / "engine")
+    with made.open() as signer:
+        two = [signer.session("notes"), signer.session("maker")]
+        last = two[0].sign(Message(text="?"))
+        for step in range(1, 9):
+            parent = two[1 - step % 2].agent
+            last = two[step % 2].sign(
+                Message(text="!", parent_agent=parent, parent_action_id=last.action_id)
+            )
+        with pytest.raises(PolicyDenied) as refused:
+            two[1].sign(
+                Message(text="?", parent_agent=two[0].agent, parent_action_id=last.action_id)
+            )
+    assert refused.value.reason == "lineage_too_long"
+    assert "first decision" in refused.value.next_step
+    assert refused.value.failed[0].value_text == "not known"
+    assert "first decision" in refused.value.failed[0].suggestion
 
 
 # ---- A log that was changed ---------------------------------------------------------------------
