@@ -52,6 +52,7 @@ static sentinel_status become_writer(sentinel_engine *engine,
     SENTINEL_TRY(engine_below_open(engine));
     SENTINEL_TRY(engine_control_map(&engine->control, engine->dir_fd, 1));
     SENTINEL_TRY(engine_keys_open(engine, options));
+    SENTINEL_TRY(engine_nonces_open(engine, options));
     engine->control->writer_pid = (uint64_t)getpid();
 
     sentinel_status damage = engine_log_open(engine, options);

@@ -147,6 +147,13 @@ SENTINEL_MUST_USE sentinel_status engine_bundle_load(const sentinel_engine *engi
 /* Removes every file but `keys`, after a creation that failed. */
 void engine_dir_clear(int dir_fd);
 
+/* ---- engine_nonces.c ------------------------------------------------------ */
+
+/* Gives each key that signs for a venue or a text an empty pool, where options
+ * say so. Returns: OK; USAGE_ARGUMENT; as sentinel_nonces_start. */
+SENTINEL_MUST_USE sentinel_status engine_nonces_open(sentinel_engine *engine,
+                                                     const sentinel_engine_options *options);
+
 /* ---- engine_restore.c ----------------------------------------------------- */
 
 /* Snapshot and replay into a fresh context. Returns: OK; POLICY_ARENA (more

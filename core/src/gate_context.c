@@ -82,6 +82,7 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
         .epoch = gate_next_epoch(state),
         .records_before = state->record_count,
         .torn_bytes = torn_bytes,
+        .nonces = context->config.nonces,
     };
     gate_entry entry = {
         .type = SENTINEL_RECORD_START,

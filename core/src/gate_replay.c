@@ -56,6 +56,10 @@ static sentinel_status replay_start(sentinel_context *context, const sentinel_re
         context->difference = "epoch";
         return SENTINEL_AUDIT_MISMATCH;
     }
+    if (start->nonces >= SENTINEL_NONCES_COUNT ||
+        !bytes_are_zero(start->reserved, sizeof start->reserved)) {
+        return SENTINEL_AUDIT_CORRUPT;
+    }
     uint64_t before = state->epoch;
     state->epoch = start->epoch;
     SENTINEL_TRY(replay_plain(context, record));

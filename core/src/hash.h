@@ -36,4 +36,15 @@ static inline void hash_bytes(uint8_t digest32[32], const void *bytes, size_t si
     hash_final(&hash, digest32);
 }
 
+/* SHA-512 of three parts, one behind the other. */
+static inline void hash_sha512_3(uint8_t digest64[64], const void *a, size_t a_size, const void *b,
+                                 size_t b_size, const void *c, size_t c_size) {
+    SHA512_CTX hash;
+    (void)SHA512_Init(&hash);
+    (void)SHA512_Update(&hash, a, a_size);
+    (void)SHA512_Update(&hash, b, b_size);
+    (void)SHA512_Update(&hash, c, c_size);
+    (void)SHA512_Final(digest64, &hash);
+}
+
 #endif

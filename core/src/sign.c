@@ -1,5 +1,5 @@
 /* Signing and verifying: the choice of key, purpose and algorithm. */
-#include "sign_internal.h"
+#include "sign_nonces.h"
 
 #define FRAME_PREFIX_CHARS_MAX 64u
 #define FRAME_MESSAGE_BYTES_MAX (FRAME_PREFIX_CHARS_MAX + 1u + 32u)
@@ -17,11 +17,7 @@ static sentinel_status slot_for(const sign_slot **slot, const sentinel_keyring *
     if (found == NULL) {
         return SENTINEL_KEY_UNKNOWN;
     }
-    const int made_for = found->info.purpose == SENTINEL_PURPOSE_RECEIPT ||
-                                 found->info.purpose == SENTINEL_PURPOSE_AUTHORITY
-                             ? FOR_FRAMES
-                             : FOR_ORDERS;
-    if (made_for != use) {
+    if ((sign_is_for_frames(found) ? FOR_FRAMES : FOR_ORDERS) != use) {
         return SENTINEL_KEY_PURPOSE;
     }
     *slot = found;
@@ -53,7 +49,10 @@ sentinel_status sentinel_sign(sentinel_keyring *ring, sentinel_signature *signat
     SENTINEL_TRY(slot_for(&slot, ring, key, FOR_ORDERS));
     switch (slot->info.algorithm) {
     case SENTINEL_ALGORITHM_ED25519:
-        return complete(ring, slot, signature, sign_ed25519(signature->bytes, slot, bytes, size));
+        return complete(
+            ring, slot, signature,
+            (slot->pool != NULL && sign_with_nonce(signature, slot->pool, bytes, size)) ||
+                sign_ed25519(signature->bytes, slot, bytes, size));
     case SENTINEL_ALGORITHM_HMAC_SHA256:
         sign_hmac(signature->bytes, &slot->mac, bytes, size);
         return complete(ring, slot, signature, 1);
@@ -68,6 +67,10 @@ sentinel_status sentinel_sign_digest(sentinel_keyring *ring, sentinel_signature 
     const sign_slot *slot = NULL;
     memset(signature, 0, sizeof *signature);
     SENTINEL_TRY(slot_for(&slot, ring, key, FOR_ORDERS));
+    if (slot->pool != NULL && slot->info.algorithm != SENTINEL_ALGORITHM_ED25519 &&
+        sign_with_nonce(signature, slot->pool, digest32, 32)) {
+        return complete(ring, slot, signature, 1);
+    }
     switch (slot->info.algorithm) {
     case SENTINEL_ALGORITHM_ECDSA_SECP256K1:
         return complete(ring, slot, signature,

@@ -26,6 +26,9 @@ typedef struct sign_mac {
     hash_sha256 outer;
 } sign_mac;
 
+/* Nonces made ahead of time (sign_nonces.h). */
+typedef struct sign_pool sign_pool;
+
 typedef struct sign_slot {
     sentinel_key_info info;
     uint64_t uses;
@@ -36,6 +39,7 @@ typedef struct sign_slot {
     uint8_t ed25519[64];       /* seed || public key, as libsodium signs with it */
     secp256k1_keypair keypair; /* BIP340 */
     sign_mac mac;              /* HMAC: the key. RECEIPT: the seed, for salts */
+    sign_pool *pool;           /* null: signatures are deterministic */
 } sign_slot;
 
 /* The whole keyring is one mapping: locked, undumpable, wiped on fork. */
@@ -61,6 +65,12 @@ static inline const sign_slot *sign_slot_find(const sentinel_keyring *ring, uint
 
 static inline int sign_is_live(const sentinel_keyring *ring) {
     return ring->live == SIGN_LIVE;
+}
+
+/* A key that signs frames, heads or receipts, and nothing that others chose. */
+static inline int sign_is_for_frames(const sign_slot *slot) {
+    return slot->info.purpose == SENTINEL_PURPOSE_RECEIPT ||
+           slot->info.purpose == SENTINEL_PURPOSE_AUTHORITY;
 }
 
 /* Whole pages of locked memory, zeroed; sodium_free wipes and releases them.

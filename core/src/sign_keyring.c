@@ -2,7 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sign_internal.h"
+#include "sign_nonces.h"
 
 /* A scalar is out of range once in 2^128 draws; a second failure is a fault. */
 #define GENERATE_TRIES_MAX 2u
@@ -52,6 +52,9 @@ sentinel_status sentinel_keyring_new(sentinel_keyring **ring) {
 
 /* libsecp256k1's context owns no other memory, so wiping ends it too. */
 void sentinel_keyring_free(sentinel_keyring *ring) {
+    for (uint32_t i = 0; ring != NULL && i < ring->count; i++) { /* none in a forked child */
+        sign_pool_free(ring->slots[i].pool);
+    }
     sodium_free(ring);
 }
 
@@ -251,6 +254,7 @@ sentinel_status sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id) {
         return SENTINEL_KEY_UNKNOWN;
     }
     const size_t at = (size_t)(found - ring->slots);
+    sign_pool_free(found->pool);
     const size_t behind = ring->count - at - 1;
     memmove(&ring->slots[at], &ring->slots[at + 1], behind * sizeof ring->slots[0]);
     memmove(&ring->ids[at], &ring->ids[at + 1], behind * sizeof ring->ids[0]);

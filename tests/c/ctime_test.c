@@ -11,7 +11,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
-#include "sign_internal.h"
+#include "sign_nonces.h"
 
 enum { SECRET_MAX_BYTES = SENTINEL_SECRET_BYTES_MAX };
 
@@ -114,6 +114,32 @@ static void sign_with_each_key(sentinel_keyring *ring) {
     expect_ok(sentinel_sign_salt(ring, bytes64, 7, 1, 2), "sign_salt");
 }
 
+/* The pool's part of the key and what was drawn are secret, and so is all that
+ * was computed from them. A batch is filled, and then used up. */
+static void sign_with_nonces(sentinel_keyring *ring) {
+    static const uint8_t bytes[300] = "symbol=BTCUSDT&side=BUY";
+    for (uint32_t id = 1; id <= 3; id++) {
+        uint32_t made = 0;
+        sentinel_nonces nonces;
+        expect_ok(sentinel_nonces_start(ring, id, SENTINEL_NONCES_MIN), "nonces_start");
+        sign_pool *pool = ring->slots[id - 1].pool;
+        (void)VALGRIND_MAKE_MEM_UNDEFINED(pool->secret32, 32);
+        (void)VALGRIND_MAKE_MEM_UNDEFINED(pool->scalar32, 32);
+        expect_ok(sentinel_nonces_fill(ring, id, &made), "nonces_fill");
+        for (uint32_t i = 0; i < made; i++) {
+            sentinel_signature signature;
+            expect_ok(sentinel_sign(ring, &signature, id, bytes, i), "sign with a nonce");
+            (void)VALGRIND_MAKE_MEM_DEFINED(&signature, sizeof signature);
+        }
+        expect_ok(sentinel_nonces_read(ring, id, &nonces), "nonces_read");
+        if (made != SENTINEL_NONCES_BATCH || nonces.used != made || nonces.ready != 0) {
+            printf("nonces: %u made, %u used\n", (unsigned)made, (unsigned)nonces.used);
+            failures++;
+        }
+        sentinel_nonces_stop(ring, id);
+    }
+}
+
 /* The passphrase stays defined: Argon2id takes addresses from it by design
  * (RFC 9106, section 3.4.1.2); the secrets that it seals must not. */
 static void seal_and_unseal(sentinel_keyring *ring) {
@@ -164,6 +190,7 @@ int main(int argc, char **argv) {
     import_keys(ring);
     hide(ring); /* also what the import left in the slots */
     sign_with_each_key(ring);
+    sign_with_nonces(ring);
     seal_and_unseal(ring);
     if (argc > 1 && strcmp(argv[1], "plant") == 0 && ring->slots[3].secret[0] == 'k') {
         printf("a planted branch was taken\n");

@@ -120,11 +120,19 @@ typedef struct sentinel_bundle_ref {
 } sentinel_bundle_ref;
 SENTINEL_SIZE(sentinel_bundle_ref, 56);
 
+/* Where the nonces of venues' signatures come from, from a start on. */
+enum {
+    SENTINEL_NONCES_DETERMINISTIC = 0, /* from key and message */
+    SENTINEL_NONCES_SNAPSHOT_RISK = 1, /* made ahead, the risk of a copied machine accepted */
+    SENTINEL_NONCES_COUNT
+};
+
 typedef struct sentinel_start {
     uint64_t epoch;
     uint64_t records_before; /* found intact */
     uint64_t torn_bytes; /* set aside */
-    uint8_t reserved[8];
+    uint8_t nonces; /* SENTINEL_NONCES_* */
+    uint8_t reserved[7];
 } sentinel_start;
 SENTINEL_SIZE(sentinel_start, 32);
 

@@ -20,6 +20,7 @@
 #define SENTINEL_ENGINE_H
 
 #include <sentinel/gate.h>
+#include <sentinel/nonces.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,8 +34,10 @@ typedef struct sentinel_engine_options {
     uint64_t segment_bytes; /* 0: default */
     uint64_t state_bytes_min; /* room kept for larger policies; 0: default */
     uint64_t snapshot_every; /* records between snapshots; 0: default */
+    uint32_t nonces; /* capacity of the pool of each signing key (nonces.h); 0: deterministic */
     uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC; NONE: not in `live` */
-    uint8_t reserved[7];
+    uint8_t snapshot_risk; /* 1: accepted that the machine could be copied while it runs */
+    uint8_t reserved[2];
 } sentinel_engine_options;
 
 /* Writes genesis, lock, control, the sub-directories and the first records of
@@ -49,8 +52,11 @@ sentinel_engine_create(const char *dir, const sentinel_genesis *genesis, const v
 
 /* Becomes the writer: lock, keys, snapshot, replay, a new epoch, the spool.
  * Allocates all memory that the engine will ever use. A forked child is not
- * the writer: every call on its copy returns USAGE_STATE.
- * Returns:  OK; IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*. With
+ * the writer: every call on its copy returns USAGE_STATE. With `nonces`, pools
+ * are made empty (sentinel_engine_fill fills them), and START records it; they
+ * need `snapshot_risk`, for no platform yet says in time that it was copied.
+ * Returns:  OK; USAGE_ARGUMENT (pools without that, or of no such capacity);
+ *           IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*. With
  *           AUDIT_CORRUPT and AUDIT_TRUNCATED the engine is open, halted, and
  *           signs nothing. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
@@ -106,6 +112,17 @@ sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *fram
  * to confirm the command first); KEY_*. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack);
+
+/* Adds a batch of nonces to each pool that has room. made: how many in all; 0:
+ * all are full, or there are none. Returns: OK; USAGE_STATE; CRYPTO_FAILED.
+ * Threads: beside every other call but sentinel_engine_close, which waits for
+ * nobody: whoever fills must have returned. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_fill(sentinel_engine *engine, uint32_t *made);
+
+/* The figures of all pools together. Returns: OK; USAGE_STATE. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_nonces(const sentinel_engine *engine, sentinel_nonces *nonces);
 
 /* Takes a snapshot now, keeps it beside the log and records its digest.
  * Returns: OK; IO_*; as append. */

@@ -17,7 +17,8 @@ typedef struct sentinel_config {
     uint64_t bundle_bytes_max; /* of a policy bundle and its layout */
     uint64_t state_bytes_max;
     uint32_t receipt_key; /* id of the key of purpose RECEIPT in the keyring */
-    uint8_t reserved[4];
+    uint8_t nonces; /* SENTINEL_NONCES_*: for the START record */
+    uint8_t reserved[3];
 } sentinel_config;
 
 /* Who asks. Opened once per agent; follows new policy versions by itself. */
