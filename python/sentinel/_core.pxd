@@ -306,6 +306,21 @@ cdef extern from "sentinel/sign.h" nogil:
     uint64_t sentinel_keyring_uses(const sentinel_keyring *ring, uint32_t key)
 
 
+cdef extern from "sentinel/nonces.h" nogil:
+    ctypedef struct sentinel_nonces:
+        uint32_t capacity
+        uint32_t ready
+        uint64_t made
+        uint64_t used
+        uint64_t burnt
+        uint64_t missed
+
+    sentinel_status sentinel_nonces_start(sentinel_keyring *ring, uint32_t key, uint32_t capacity)
+    sentinel_status sentinel_nonces_fill(sentinel_keyring *ring, uint32_t key, uint32_t *made)
+    sentinel_status sentinel_nonces_read(const sentinel_keyring *ring, uint32_t key,
+                                         sentinel_nonces *nonces)
+
+
 cdef extern from "sentinel/venue.h" nogil:
     ctypedef struct sentinel_span:
         uint16_t offset
@@ -491,7 +506,9 @@ cdef extern from "sentinel/engine.h" nogil:
         uint64_t segment_bytes
         uint64_t state_bytes_min
         uint64_t snapshot_every
+        uint32_t nonces
         uint8_t durability
+        uint8_t snapshot_risk
 
     sentinel_status sentinel_engine_create(const char *dir, const sentinel_genesis *genesis,
                                            const void *authority, size_t authority_size,
@@ -511,6 +528,8 @@ cdef extern from "sentinel/engine.h" nogil:
     sentinel_status sentinel_engine_spool(sentinel_engine *engine, int64_t now_ns)
     sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record,
                                          const void *frame, size_t size, int64_t now_ns)
+    sentinel_status sentinel_engine_fill(sentinel_engine *engine, uint32_t *made)
+    sentinel_status sentinel_engine_nonces(const sentinel_engine *engine, sentinel_nonces *nonces)
     int sentinel_engine_is_held(const sentinel_engine *engine)
     sentinel_status sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack)
     sentinel_status sentinel_engine_snapshot(sentinel_engine *engine, int64_t now_ns)

@@ -18,6 +18,7 @@ from sentinel._types import (
     Head,
     Hold,
     KeyInfo,
+    Nonces,
     Outcome,
     PositionState,
     RawRecord,
@@ -121,6 +122,13 @@ class Keyring:
         """Ed25519 over prefix, a zero byte and the digest; authority and receipt keys only."""
 
     def uses(self, key: int) -> int: ...
+    def nonces_start(self, key: int, capacity: int) -> None:
+        """Gives a key an empty pool of nonces made ahead (docs/3-sign.md)."""
+
+    def nonces_fill(self, key: int) -> int:
+        """Adds up to one batch; how many."""
+
+    def nonces(self, key: int) -> Nonces: ...
 
 # audit
 
@@ -253,6 +261,8 @@ class Engine(Gate):
         segment_bytes: int = 0,
         state_bytes: int = 0,
         snapshot_every: int = 0,
+        nonces: int = 0,
+        snapshot_risk: bool = False,
     ) -> Engine: ...
     @property
     def open_status(self) -> int:
@@ -265,6 +275,12 @@ class Engine(Gate):
         """The last command's sentinel_signed_ack; None when there was none since the opening."""
 
     def snapshot(self, now_ns: int) -> None: ...
+    def fill(self) -> int:
+        """Adds a batch of nonces to each pool that has room; how many. Beside any other call."""
+
+    def nonces(self) -> Nonces:
+        """The figures of all pools together."""
+
     def close(self, now_ns: int) -> None: ...
 
 def spool_submit(directory: str | PathLike[str], frame: Buffer) -> int:

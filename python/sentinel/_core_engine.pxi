@@ -2,12 +2,13 @@
 
 
 cdef int _options(sentinel_engine_options *options, bytes passphrase, uint8_t durability,
-                  uint64_t segment_bytes, uint64_t state_bytes,
-                  uint64_t snapshot_every) except -1:
+                  uint64_t segment_bytes, uint64_t state_bytes, uint64_t snapshot_every,
+                  uint32_t nonces=0, bint snapshot_risk=False) except -1:
     memset(options, 0, sizeof(options[0]))
     options.passphrase, options.passphrase_size = <const char *>_of(passphrase), len(passphrase)
     options.segment_bytes, options.state_bytes_min = segment_bytes, state_bytes
     options.snapshot_every, options.durability = snapshot_every, durability
+    options.nonces, options.snapshot_risk = nonces, snapshot_risk
     return 0
 
 
@@ -15,6 +16,7 @@ cdef class Engine(Gate):
     """An engine's one writer."""
     cdef sentinel_engine *engine
     cdef readonly int open_status
+    cdef object filling  # held while nonces are made, which may be beside all else but the end
 
     @staticmethod
     def create(directory, genesis, authority, policy, bytes passphrase not None, int64_t now_ns,
@@ -33,13 +35,15 @@ cdef class Engine(Gate):
 
     @staticmethod
     def open(directory, bytes passphrase not None, int64_t now_ns, *, uint8_t durability=2,
-             uint64_t segment_bytes=0, uint64_t state_bytes=0, uint64_t snapshot_every=0):
+             uint64_t segment_bytes=0, uint64_t state_bytes=0, uint64_t snapshot_every=0,
+             uint32_t nonces=0, bint snapshot_risk=False):
         cdef Engine self = Engine.__new__(Engine)
         cdef sentinel_engine_options options
         cdef bytes path = os.fsencode(directory)
         cdef const char *name = path
         cdef sentinel_status status
-        _options(&options, passphrase, durability, segment_bytes, state_bytes, snapshot_every)
+        _options(&options, passphrase, durability, segment_bytes, state_bytes, snapshot_every,
+                 nonces, snapshot_risk)
         with nogil:
             status = sentinel_engine_open(&self.engine, name, &options, now_ns)
         # A corrupt or truncated log leaves an engine that is open, halted, and can be asked.
@@ -48,6 +52,7 @@ cdef class Engine(Gate):
             _raise_status(status, os.fsdecode(directory), errno)
         self.open_status = <int>status
         self.lock = threading.Lock()
+        self.filling = threading.Lock()
         self.context = sentinel_engine_context(self.engine)
         return self
 
@@ -104,8 +109,25 @@ cdef class Engine(Gate):
                 status = sentinel_engine_snapshot(self.engine, now_ns)
             _raise_status(status, "snapshot", self._errno())
 
-    def close(self, int64_t now_ns):
+    def fill(self):
+        cdef sentinel_status status
+        cdef uint32_t made = 0
+        with self.filling:
+            self._live()
+            with nogil:
+                status = sentinel_engine_fill(self.engine, &made)
+            _raise_status(status, "nonces")
+        return made
+
+    def nonces(self):
+        cdef sentinel_nonces found
         with self.lock:
+            self._live()
+            _raise_status(sentinel_engine_nonces(self.engine, &found), "nonces")
+        return _nonces(&found)
+
+    def close(self, int64_t now_ns):
+        with self.filling, self.lock:
             if self.engine != NULL:
                 self.context = NULL
                 with nogil:

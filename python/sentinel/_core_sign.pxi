@@ -115,8 +115,26 @@ cdef class Keyring:
                                           _at(digest)), f"key {key}")
         return _copy(signature, 64)
 
+    def nonces_start(self, uint32_t key, uint32_t capacity):
+        _raise_status(sentinel_nonces_start(self.ring, key, capacity), f"key {key}")
+
+    def nonces_fill(self, uint32_t key):
+        cdef uint32_t made = 0
+        _raise_status(sentinel_nonces_fill(self.ring, key, &made), f"key {key}")
+        return made
+
+    def nonces(self, uint32_t key):
+        cdef sentinel_nonces found
+        _raise_status(sentinel_nonces_read(self.ring, key, &found), f"key {key}")
+        return _nonces(&found)
+
     def uses(self, uint32_t key):
         return sentinel_keyring_uses(self.ring, key)
+
+
+cdef _nonces(const sentinel_nonces *found):
+    return _types.Nonces(found.capacity, found.ready, found.made, found.used, found.burnt,
+                         found.missed)
 
 
 cdef _signature(const sentinel_signature *signature):

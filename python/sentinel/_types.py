@@ -66,6 +66,20 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Nonces:
+    """Pools of nonces made ahead: how many fit, are ready, and were ever made; how many signed,
+    were claimed but not good for their message, and how often a pool was empty.
+    """
+
+    capacity: int
+    ready: int
+    made: int
+    used: int
+    burnt: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A venue's request as the core rendered it. A message has only `string_to_sign`."""
 

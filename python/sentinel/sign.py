@@ -40,6 +40,7 @@ from ._enums import (
 )
 from ._frame import FrameKind
 from ._layout import FedMark
+from ._nonces import Filler
 from ._order import DecimalText, Order, decimal_of
 from ._overview import Status, status_of, why_halted
 from ._receipts import ReceiptMaker
@@ -47,7 +48,7 @@ from ._record import Verdict
 from ._status import REASON_CODE, Reason
 from ._status import Status as StatusCode
 from ._stops import Stop, target_of
-from ._types import Outcome, Request
+from ._types import Nonces, Outcome, Request
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SentinelError, SigningFailed, UsageError, raise_status
 from .order import from_json
@@ -57,6 +58,7 @@ from .witness import Client, check_url, configured
 
 __all__ = [
     "HttpRequest",
+    "Nonces",
     "OrderPending",
     "ReceiptHandle",
     "Session",
@@ -162,6 +164,7 @@ class Signer:
         self._engine = engine
         self._unlock = unlock
         self._lock = threading.Lock()
+        self._filler = Filler(engine)
         self._authority: AuthorityRing | None = None
         self._policy: Policy | None = None
         self._next_ids: dict[int, int] = {}
@@ -180,6 +183,8 @@ class Signer:
         durability: str = "write",
         now_ns: int | None = None,
         witness: str | None = None,
+        nonces: int = 0,
+        accept_snapshot_risk: bool = False,
     ) -> Self:
         """Becomes the writer of an engine.
 
@@ -192,7 +197,21 @@ class Signer:
         `witness`: where the witness is that the authority names, such as http://127.0.0.1:8700;
         default: what `zcp witness use` wrote. One that is down keeps nothing from opening: orders
         are refused `grant_exhausted`.
+
+        `nonces`: how many to make ahead for each key that signs for a venue, a power of two from 64
+        to 2^20, each 128 bytes of locked memory; a thread of its own keeps the pools full, and a
+        signature then takes about a microsecond. Two copies of a running machine would share them,
+        and an observer of both could compute the key: so it needs `accept_snapshot_risk`, which the
+        log records. docs/3-sign.md, "Nonces made ahead".
         """
+        if bool(nonces) != accept_snapshot_risk or (nonces and not _is_pool(nonces)):
+            raise UsageError(
+                f"nonces: {nonces} {'with' if accept_snapshot_risk else 'without'}"
+                " accept_snapshot_risk",
+                cause="two copies of a running machine would sign with the same nonces",
+                next_step="give nonces, a power of two from 64 to 1048576, and"
+                " accept_snapshot_risk=True, where nobody copies it; else neither",
+            )
         if durability not in _DURABILITY:
             raise UsageError(f"durability: {durability!r} is none of {', '.join(_DURABILITY)}")
         installed = Installed(engine_dir(directory))
@@ -204,11 +223,16 @@ class Signer:
             return passphrase.encode() if isinstance(passphrase, str) else passphrase
 
         engine = _core.Engine.open(
-            installed.directory, unlock(), _now(now_ns), durability=_DURABILITY[durability]
+            *(installed.directory, unlock(), _now(now_ns)),
+            durability=_DURABILITY[durability],
+            nonces=nonces,
+            snapshot_risk=accept_snapshot_risk,
         )
         made = cls(installed, engine, unlock, url)
         if not engine.open_status:
             made._witness.try_ask(now_ns)
+        if nonces:
+            made._filler.start()
         return made
 
     def close(self, now_ns: int | None = None) -> None:
@@ -220,6 +244,7 @@ class Signer:
             with contextlib.suppress(SentinelError):  # Closed already; or it counts as used.
                 if not self._witness.error:
                     self._witness.ask(now_ns, final=True)
+            self._filler.stop()
             self._engine.close(_now(now_ns))
 
     def __enter__(self) -> Self:
@@ -245,6 +270,11 @@ class Signer:
             raise_status(self._engine.open_status, str(self._installed.directory))
         node = self.policy.agent(agent)
         return Session(self, node.path, self._engine.session(node.id))
+
+    @property
+    def nonces(self) -> Nonces:
+        """The pools of nonces that were made ahead; all figures are 0 where there are none."""
+        return self._engine.nonces()
 
     @property
     def policy(self) -> Policy:
@@ -587,6 +617,10 @@ def _name_at_venue(venue: Venue, client_id: str) -> str:
     if venue is Venue.HYPERLIQUID and client_id and not client_id.startswith("0x"):
         return f"0x{client_id}"
     return client_id
+
+
+def _is_pool(capacity: int) -> bool:
+    return 64 <= capacity <= 1 << 20 and capacity & (capacity - 1) == 0
 
 
 def _now(now_ns: int | None) -> int:

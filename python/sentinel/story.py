@@ -191,8 +191,10 @@ def _genesis(names: _Names, installed: Installed, record: Record) -> dict[str, A
 
 
 def _start(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
-    _, before, torn, _ = struct.unpack("<QQQQ", record.subject)
-    return {"records_before": before, "torn_bytes": torn}
+    _, before, torn, nonces = struct.unpack("<QQQB7x", record.subject)
+    said = {"records_before": before, "torn_bytes": torn}
+    ahead = "made ahead, the risk of a copied machine accepted"
+    return said | ({"nonces": ahead} if nonces else {})
 
 
 def _summary(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def test_a_hanging_loop_is_stopped_by_progress_while_its_thread_beats(desk: Desk
         assert heart.error is None
         heart.beat()
         assert says(signer) == "kill_switch"  # no heartbeat lifts it
+        heart.close()  # its thread would beat between the next two lines
         signer.resume("the loop was mended", scope="maker")
         assert says(signer) == "heartbeat_missing"
         heart.beat()
