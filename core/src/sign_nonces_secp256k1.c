@@ -101,7 +101,7 @@ static int draw(sign_pool *pool, uint8_t k32[32], uint8_t point65[65], const uin
 }
 
 static int fill_bip340(sign_pool *pool, sign_nonce *const made[], uint32_t count) {
-    uint8_t point65[65];
+    uint8_t point65[65] = {0};
     int fine = 1;
     for (uint32_t i = 0; i < count && fine; i++) {
         fine = draw(pool, made[i]->scalar32, point65, pool->fresh[i]);
@@ -118,7 +118,7 @@ static int fill_bip340(sign_pool *pool, sign_nonce *const made[], uint32_t count
 /* One inversion for the whole batch (Montgomery's trick): the inverse of the
  * product of all k, times all but one of them, is the inverse of that one. */
 static int fill_ecdsa(sign_pool *pool, sign_nonce *const made[], uint32_t count) {
-    uint8_t point65[65];
+    uint8_t point65[65] = {0};
     uint8_t inverse32[32] = {0};
     int fine = 1;
     for (uint32_t i = 0; i < count && fine; i++) {

@@ -1,4 +1,4 @@
-"""A thread that keeps an engine's pools of nonces full."""
+"""Nonces made ahead: who may have them, and the thread that keeps an engine's pools full."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import threading
 from typing import Final
 
 from . import _core
-from .errors import SentinelError
+from .errors import SentinelError, UsageError
 
 _PAUSE_S: Final = 0.001
 """How long it waits once all pools are full: ten signatures, at 10,000 a second."""
+
+
+def check_nonces(capacity: int, accept_snapshot_risk: bool) -> None:
+    """Raises UsageError where nonces are asked for unaccepted, or not as many as a pool has."""
+    is_pool = 64 <= capacity <= 1 << 20 and capacity & (capacity - 1) == 0
+    if bool(capacity) != accept_snapshot_risk or (capacity and not is_pool):
+        raise UsageError(
+            f"nonces: {capacity} {'with' if accept_snapshot_risk else 'without'}"
+            " accept_snapshot_risk",
+            cause="two copies of a running machine would sign with the same nonces",
+            next_step="give nonces, a power of two from 64 to 1048576, and"
+            " accept_snapshot_risk=True, where nobody copies it; else neither",
+        )
 
 
 class Filler:

@@ -19,8 +19,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +29,6 @@ from . import _core, _layout
 from ._denied import denial
 from ._enums import (
     FEED_MARKS_MAX,
-    Action,
     Algorithm,
     Command,
     Environment,
@@ -40,15 +38,16 @@ from ._enums import (
 )
 from ._frame import FrameKind
 from ._layout import FedMark
-from ._nonces import Filler
+from ._nonces import Filler, check_nonces
 from ._order import DecimalText, Order, decimal_of
 from ._overview import Status, status_of, why_halted
 from ._receipts import ReceiptMaker
 from ._record import Verdict
+from ._signed import HttpRequest, ReceiptHandle, SignedOrder
 from ._status import REASON_CODE, Reason
 from ._status import Status as StatusCode
 from ._stops import Stop, target_of
-from ._types import Nonces, Outcome, Request
+from ._types import Nonces, Outcome
 from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
 from .errors import EngineHalted, SentinelError, SigningFailed, UsageError, raise_status
 from .order import from_json
@@ -72,80 +71,6 @@ _DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
 _NEVER: Final = 2**63 - 1
 _SEQUENCE_COMMAND: Final = 4
 _SEQUENCE_FEED_MARK: Final = 9
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """A venue's request, ready to send. The signature is in it, and in the headers the API key and
-    OKX's passphrase; so its repr, which ends up in logs, shows none of them.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: str
-
-    def __repr__(self) -> str:
-        return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
-
-    @classmethod
-    def of(cls, request: Request) -> HttpRequest | None:
-        """From what the core rendered; None for a message, which goes to no venue."""
-        if not request.method:
-            return None
-        query = f"?{request.query}" if request.query else ""
-        return cls(
-            request.method,
-            f"https://{request.host}{request.path}{query}",
-            dict(request.headers),
-            request.body,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptHandle:
-    """Names the record of a decision; `Signer.receipt` makes the receipt from it."""
-
-    engine_id: bytes
-    epoch: int
-    record: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignedOrder:
-    """A signed order. `request` is None for messages; `signed_bytes` is what was signed, or its
-    digest where the venue signs a digest of its own (`prehashed`).
-
-    `client_order_id`: how the venue knows the order that this places or means; may be empty.
-    `account`: the venue's name of the key (Hyperliquid: the address that it acts for).
-    `usable_until_ms`: when the venue stops taking the request, Unix milliseconds; None for never.
-    """
-
-    request: HttpRequest | None
-    signature: bytes = field(repr=False)
-    algorithm: Algorithm
-    recovery_id: int
-    signed_bytes: bytes = field(repr=False)
-    prehashed: bool
-    order: Order
-    action_id: int
-    now_ns: int
-    venue: Venue
-    environment: Environment
-    account: str
-    client_order_id: str
-    usable_until_ms: int | None
-    handle: ReceiptHandle
-
-    @property
-    def action(self) -> Action:
-        """What the order does."""
-        return self.order.ACTION
-
-    @property
-    def transaction_hash(self) -> bytes:
-        """SHA-256 of the signed bytes, or the venue's own digest; the record holds it."""
-        return self.signed_bytes if self.prehashed else sha256(self.signed_bytes).digest()
 
 
 class Signer:
@@ -204,14 +129,7 @@ class Signer:
         and an observer of both could compute the key: so it needs `accept_snapshot_risk`, which the
         log records. docs/3-sign.md, "Nonces made ahead".
         """
-        if bool(nonces) != accept_snapshot_risk or (nonces and not _is_pool(nonces)):
-            raise UsageError(
-                f"nonces: {nonces} {'with' if accept_snapshot_risk else 'without'}"
-                " accept_snapshot_risk",
-                cause="two copies of a running machine would sign with the same nonces",
-                next_step="give nonces, a power of two from 64 to 1048576, and"
-                " accept_snapshot_risk=True, where nobody copies it; else neither",
-            )
+        check_nonces(nonces, accept_snapshot_risk)
         if durability not in _DURABILITY:
             raise UsageError(f"durability: {durability!r} is none of {', '.join(_DURABILITY)}")
         installed = Installed(engine_dir(directory))
@@ -617,10 +535,6 @@ def _name_at_venue(venue: Venue, client_id: str) -> str:
     if venue is Venue.HYPERLIQUID and client_id and not client_id.startswith("0x"):
         return f"0x{client_id}"
     return client_id
-
-
-def _is_pool(capacity: int) -> bool:
-    return 64 <= capacity <= 1 << 20 and capacity & (capacity - 1) == 0
 
 
 def _now(now_ns: int | None) -> int:
