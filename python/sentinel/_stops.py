@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ._enums import Cause, Power, Scope, Venue, label
-from ._frame import FrameKind, parse_authority, unsafe_parse_frame
+from ._frame import Authority, FrameKind, parse_authority, unsafe_parse_frame
 from ._people import name_of_key, names_of
 from ._types import EngineState, StopState
 from .audit import find_record
@@ -31,7 +31,7 @@ class Stop:
     the node's path, or the name of the venue or instrument. `cause`: who or what did it;
     `signed_by`: ids of the operators' keys, as the command in `record` has them; `signers`: their
     names, or "key N". `lift` is the command that would lift it; `operators`: how many must sign
-    that, (0, 0) when not known.
+    that, and how many have a key that has not ended; (0, 0) when not known.
     """
 
     scope: str
@@ -63,7 +63,7 @@ class Stop:
             "reason": self.reason,
             "severity": self.severity,
             "record": self.record,
-            "lift": {"command": self.lift, "operators": k, "of": n},
+            "lift": {"command": self.lift, "operators": k, "of": n, "enough": n >= k > 0},
         }
 
     def text(self) -> str:
@@ -73,12 +73,24 @@ class Stop:
         if not by and self.cause == label(Cause.OPERATOR):
             by = "not known"
         reason = self.reason or ("no text kept" if by else "the engine stopped it by itself")
-        k, n = self.operators
         return (
             f"{self.path} since {iso_time(self.since_ns)}{end}: {reason}"
             f" ({self.cause}{': ' if by else ''}{by}; record {self.record});"
-            f" {k} of {n} operators lift it: {self.lift}"
+            f" {who_lifts(self.operators)}: {self.lift}"
         )
+
+
+def who_lifts(operators: tuple[int, int]) -> str:
+    """How many must sign of how many whose keys count, and what to do where they are too few."""
+    k, n = operators
+    if not k:
+        return "nobody knows how many operators lift it, for the authority bundle cannot be read"
+    if n < k:
+        return (
+            f"{k} operators must sign, and the keys of {n} still count: NOBODY CAN LIFT IT before"
+            " the root names more (zcp authority draft)"
+        )
+    return f"{k} of {n} operators lift it"
 
 
 def target_of(
@@ -148,7 +160,7 @@ def stops_of(
     installed: Installed, state: EngineState, policy: Policy | None, now_ns: int
 ) -> tuple[Stop, ...]:
     """Everything that does not run, with the modes that count at a time."""
-    operators = _operators(installed, state) if state.stops else (0, 0)
+    operators = operators_of(installed, state, now_ns) if state.stops else (0, 0)
     return tuple(_stop(installed, row, policy, operators, now_ns) for row in state.stops)
 
 
@@ -187,10 +199,25 @@ def _signers(installed: Installed, number: int) -> tuple[int, ...]:
     return ()
 
 
-def _operators(installed: Installed, state: EngineState) -> tuple[int, int]:
+def authority_of(installed: Installed, state: EngineState) -> Authority | None:
+    """The authority bundle in force; None where it cannot be read."""
     with contextlib.suppress(SentinelError):
         raw = installed.bundle(state.authority_hash)
-        found = parse_authority(unsafe_parse_frame(raw, FrameKind.AUTHORITY).payload)
-        held = sum(powers >> Power.OPERATOR & 1 for powers, _, _ in found.keys.values())
-        return found.threshold[Power.OPERATOR], held
-    return 0, 0
+        return parse_authority(unsafe_parse_frame(raw, FrameKind.AUTHORITY).payload)
+    return None
+
+
+def operators_of(installed: Installed, state: EngineState, now_ns: int) -> tuple[int, int]:
+    """How many operators must sign what loosens, and how many have a key that counts.
+
+    A key counts before its end, by the engine's time, which is never before that of its log.
+    """
+    found = authority_of(installed, state)
+    if found is None:
+        return 0, 0
+    now_ns = max(now_ns, state.last_now_ns)
+    held = sum(
+        powers >> Power.OPERATOR & 1 and now_ns < expires
+        for powers, expires, _ in found.keys.values()
+    )
+    return found.threshold[Power.OPERATOR], held

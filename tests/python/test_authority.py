@@ -17,7 +17,9 @@ from people_desk import PASSPHRASE, Desk, make_desk
 
 from sentinel._authority_edit import Change, Holder, refuse_nonsense, warnings_of
 from sentinel._enums import Power
-from sentinel._people import Public, name_of_key
+from sentinel._people import Public, name_of_key, person_id
+from sentinel._stops import authority_of, stops_of
+from sentinel.audit import restore
 from sentinel.config import Installed
 
 
@@ -194,6 +196,32 @@ def test_keys_that_count_no_more_are_counted() -> None:
     change = Change(holders, {**dict.fromkeys(Power, 0), Power.OPERATOR: 2})
     assert "this leaves 1 operator where 2 must sign: nobody can resume" in warnings_of(change, 20)
     assert change.count(Power.OPERATOR, 19) == 2
+
+
+def test_a_stop_says_when_too_few_keys_that_count_could_lift_it(desk: Desk) -> None:
+    # Keys of an engine of before that end: two of three, so that one is left where two must sign.
+    _change(desk, "--expires", "operator-1=40day", "--expires", "operator-2=50day")
+    assert desk.at("halt", "--reason", "why", "--key", desk.key("operator-3")).status == 0
+    installed, state = Installed(desk.engine), restore(desk.engine).state()
+    keys = authority_of(installed, state)
+    assert keys is not None
+    first, second = (keys.keys[person_id(f"operator-{n}")][1] for n in (1, 2))
+    for now, counted in (
+        *((first - 1, 3), (first, 2), (second - 1, 2)),  # a key counts before its end
+        *((second, 1), (second + 1, 1)),
+    ):
+        (stop,) = stops_of(installed, state, None, now)
+        assert stop.operators == (2, counted)
+        assert stop.to_json()["lift"]["enough"] is (counted >= 2)
+        assert ("NOBODY CAN LIFT IT" in stop.text()) is (counted < 2)
+    assert "2 operators must sign, and the keys of 1 still count" in stop.text()
+    # The engine's time is never before its log's.
+    (stop,) = stops_of(installed, replace(state, last_now_ns=second), None, first - 1)
+    assert stop.operators == (2, 1)
+    (installed.directory / "bundles" / state.authority_hash.hex()).unlink()
+    (stop,) = stops_of(installed, state, None, first)
+    assert "nobody knows how many operators" in stop.text()
+    assert stop.to_json()["lift"]["enough"] is False
 
 
 def test_more_than_one_witness_is_warned_of() -> None:

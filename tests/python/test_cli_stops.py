@@ -93,6 +93,7 @@ def test_a_venue_and_an_instrument_stop_and_status_says_what_lifts_them(zcp: Zcp
         "command": "zcp resume --venue binance_spot --reason TEXT",
         "operators": 1,
         "of": 1,
+        "enough": True,
     }
     assert (instrument["scope"], instrument["mode"]) == ("instrument", "draining")
     assert instrument["until"] is not None
