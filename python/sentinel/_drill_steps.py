@@ -81,13 +81,16 @@ class Drill:
     resumed: bytes = b""
     """A resume that was taken: it must not be taken again."""
 
-    def resume(self) -> None:
-        """As the writer, by k of n; also what the engine stopped meanwhile for silence."""
+    def resume(self, *, everything: bool = False) -> None:
+        """As the writer, by k of n; also what the engine stopped meanwhile for silence.
+        `everything`: and what else is stopped, which a drill does to a copy alone.
+        """
         frame = self.field.signed(Command.RESUME)
         with self.field.writer() as signer:
             signer.take(frame)
             for stop in signer._engine.state().stops:
-                if stop.cause in _SILENCE and stop.record >= self.first:
+                silent = stop.cause in _SILENCE and stop.record >= self.first
+                if everything or silent:
                     signer.take(self.field.signed(Command.RESUME, on=(stop.scope, stop.id)))
         self.resumed = frame
 

@@ -35,11 +35,14 @@ from ._drill_steps import (
 from ._drill_witness import OwnWitness, needs_witness, own_witness, roots_here
 from ._enums import Command, Environment, label
 from ._log import writer_is_alive
+from ._overview import Status as Engine
+from ._overview import status_of
 from ._people import SigningKeys
-from .audit import last_record
+from ._stops import stop_word_of
+from .audit import last_record, restore
 from .bench import machine
 from .config import Installed, KeyFile
-from .errors import EngineLocked, SentinelError, UsageError
+from .errors import EngineHalted, EngineLocked, SentinelError, UsageError
 from .receipt import iso_time
 
 __all__ = ["Options", "Plan", "Report", "run_drill", "verify_drill"]
@@ -69,7 +72,8 @@ def run_drill(
     """Makes the drill; the report says of each step whether it held.
 
     Raises KeyFileError when those who are there cannot resume, EngineLocked (live, and another
-    process is the writer), UsageError, StorageError.
+    process is the writer), EngineHalted (live, and something is stopped there), UsageError,
+    StorageError.
     """
     if options.rounds < 1:
         raise UsageError("a drill has one round at least", next_step="give --rounds 1 or more")
@@ -81,6 +85,8 @@ def run_drill(
         )
     source = Field(directory, passphrase, tuple(keys))
     source.check_people()
+    if options.live:
+        _must_run(directory)
     if not options.live and needs_witness(source.public):
         roots_here(source.public, keys)
     with tempfile.TemporaryDirectory(prefix="zcp-drill-") as temporary, ExitStack() as stack:
@@ -96,6 +102,38 @@ def run_drill(
         if not options.live and needs_witness(source.public):
             own = stack.enter_context(own_witness(place, scratch / "witness", keys, passphrase))
         return _Course(place, scratch, passphrase, tuple(keys), options, own).run(directory)
+
+
+def _must_run(directory: Path) -> None:
+    """Whether nothing is stopped, from the files alone. Raises EngineHalted."""
+    installed, state = Installed(directory), restore(directory).state()
+    status = status_of(installed, state, installed.policy())
+    word = stop_word_of(installed, installed.policy())
+    _refuse_stops([*_stops_in(status), *([word] if word else [])])
+
+
+def _stops_in(status: Engine) -> list[str]:
+    """What does not run, a line each."""
+    found = [
+        f"{one.path} is {one.mode} since {iso_time(one.since_ns)} (record {one.record})"
+        for one in status.stops
+    ]
+    if status.engine_halted:
+        found.insert(0, f"the engine halted itself: {status.engine_halted}")
+    return found
+
+
+def _refuse_stops(stops: list[str]) -> None:
+    """A live drill ends with everything lifted: it must not begin where somebody stopped a thing.
+    Raises EngineHalted.
+    """
+    if stops:
+        raise EngineHalted(
+            f"stops are in force, and a live drill would lift them: {'; '.join(stops)}",
+            cause="whoever stopped it did not mean a drill to lift that",
+            next_step="drill a copy instead: the same command without --live; or first lift them:"
+            " zcp resume --reason TEXT",
+        )
 
 
 class _Course:
@@ -118,11 +156,14 @@ class _Course:
 
     def run(self, source: Path) -> Report:
         field, options = self.field, self.options
+        if options.live:
+            with field.writer() as signer:  # What lay in the spool is applied now.
+                _refuse_stops(_stops_in(signer.status()))
         field.renew()
         plan = options.plan or self._message()
         drill = Drill(field, plan, options.rounds, options.progress, self.first)
-        if field.stopped():
-            drill.resume()  # Of a copy of what is halted; live, k of n asked for it.
+        if not options.live and field.stopped():
+            drill.resume(everything=True)  # Of a copy of what is stopped.
         before = self.scratch / "before"
         field.copy(field.directory, before)
         try:

@@ -23,6 +23,7 @@ from sentinel._drill_load import Plan, running
 from sentinel._drill_report import markdown
 from sentinel._drill_steps import Drill, Step, raises_risk, signed_while_stopped
 from sentinel._enums import Command
+from sentinel._people import SigningKeys
 from sentinel.audit import RecordType, read_log, verify_log
 
 POLICY = """\
@@ -240,6 +241,57 @@ def test_a_live_drill_leaves_the_engine_running(desk: Desk) -> None:
     assert done.json()["on"] == "the live engine"
     assert desk.mode() == "running"
     assert sum(row.type is RecordType.COMMAND for row in read_log(desk.engine)) > 10
+
+
+@pytest.mark.parametrize(
+    ("verb", "scope", "says"),
+    [
+        ("halt", "firm", "firm is halted since "),
+        ("drain", "firm/agent", "firm/agent is draining since "),
+    ],
+)
+def test_a_live_drill_lifts_no_stop_that_was_there(
+    desk: Desk, verb: str, scope: str, says: str
+) -> None:
+    path = desk.draft(verb, "c.cmd", "--scope", scope)
+    assert desk.sign(path, "operator-1").status == 0
+    assert desk.at("command", "submit", path).status == 0
+    before = files(desk.engine)
+    done = drill(desk, "--live", "--yes")
+    assert done.status == 4, done.out + done.err
+    error = done.json()["error"]
+    assert says in error["message"]
+    assert "without --live" in error["next_step"]
+    assert files(desk.engine) == before
+    assert not (desk.top / "reports").exists()
+    copied = steps_of(drill(desk))
+    assert copied["halt"]["result"] == "passed"  # of a copy it may be lifted
+    assert files(desk.engine) == before
+
+
+def test_a_live_drill_lifts_no_stop_that_lies_in_the_spool(desk: Desk) -> None:
+    """The frame is there, the writer is not, and no record has it yet."""
+    field = _drill_steps.Field(
+        *(desk.engine, PASSPHRASE.encode()),
+        (SigningKeys.open(Path(desk.key("operator-1")), PASSPHRASE.encode()),),
+    )
+    field.submit(field.signed(Command.DRAIN))
+    done = drill(desk, "--live", "--yes")
+    assert done.status == 4, done.out + done.err
+    assert "firm is draining since " in done.json()["error"]["message"]
+    assert desk.mode() == "draining"
+    with Signer.open(desk.engine, passphrase=PASSPHRASE) as signer:
+        assert signer.status().stops[0].reason == "drill"
+    assert sum(row.type is RecordType.COMMAND for row in read_log(desk.engine)) == 1
+
+
+def test_a_live_drill_with_fewer_keys_than_k_changes_nothing(desk: Desk) -> None:
+    before = files(desk.engine)
+    done = drill(desk, "--live", "--yes", people=("operator-1",))
+    assert done.status == 7
+    assert "it takes 2 of 3 operators to resume" in done.json()["error"]["message"]
+    assert files(desk.engine) == before
+    assert not (desk.top / "reports").exists()
 
 
 def test_without_the_keys_of_k_it_says_what_is_needed(desk: Desk) -> None:

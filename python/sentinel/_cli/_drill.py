@@ -79,7 +79,8 @@ def drill(
 
     The engine itself may go on signing meanwhile; it is only read. Nothing is sent anywhere. It
     takes the key files of k operators, of approvers where the policy asks them, of the root where
-    the engine needs a witness (the copy gets another one), and of agents that must beat.
+    the engine needs a witness (the copy gets another one), and of agents that must beat. With
+    --live it is refused where anything is stopped, which it would lift at its end.
 
     Examples:
 
