@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ._enums import Cause, Power, Scope, Venue, label
 from ._frame import Authority, FrameKind, parse_authority, unsafe_parse_frame
+from ._layout import AUTO_STOP
 from ._people import name_of_key, names_of
+from ._record import Record, RecordType
+from ._story_feed import describe_stop
 from ._types import EngineState, StopState
 from .audit import find_record
 from .config import Installed, find_text
@@ -30,8 +34,10 @@ class Stop:
     `mode` is the one that counts: a drain is a halt from `until_ns` (0: it has no end). `path` is
     the node's path, or the name of the venue or instrument. `cause`: who or what did it;
     `signed_by`: ids of the operators' keys, as the command in `record` has them; `signers`: their
-    names, or "key N". `lift` is the command that would lift it; `operators`: how many must sign
-    that, and how many have a key that has not ended; (0, 0) when not known.
+    names, or "key N". `fault`: what a report did wrong, as one word ("gap", "above", ...), and
+    `fault_text` what that means and which report it was; "" of other causes. `lift` is the
+    command that would lift it; `operators`: how many must sign that, and how many have a key that
+    has not ended; (0, 0) when not known.
     """
 
     scope: str
@@ -47,6 +53,8 @@ class Stop:
     operators: tuple[int, int]
     lift: str
     signers: tuple[str, ...] = ()
+    fault: str = ""
+    fault_text: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `zcp status --json`."""
@@ -60,6 +68,8 @@ class Stop:
             "cause": self.cause,
             "signed_by": list(self.signed_by),
             "signers": list(self.signers),
+            "fault": self.fault or None,
+            "fault_text": self.fault_text or None,
             "reason": self.reason,
             "severity": self.severity,
             "record": self.record,
@@ -73,6 +83,8 @@ class Stop:
         if not by and self.cause == label(Cause.OPERATOR):
             by = "not known"
         reason = self.reason or ("no text kept" if by else "the engine stopped it by itself")
+        if self.fault:
+            reason, by = self.fault_text, self.fault
         return (
             f"{self.path} since {iso_time(self.since_ns)}{end}: {reason}"
             f" ({self.cause}{': ' if by else ''}{by}; record {self.record});"
@@ -173,7 +185,11 @@ def _stop(
 ) -> Stop:
     scope, path = Scope(row.scope), name_of(policy, row.scope, row.id)
     ended = row.until_ns != 0 and now_ns >= row.until_ns
-    keys, names = _signers(installed, row.record), names_of(installed.directory)
+    record = _record(installed, row.record)
+    keys, names = _signers(record), names_of(installed.directory)
+    fault, fault_text = "", ""
+    if row.cause == Cause.REPORT:
+        fault, fault_text = _fault(record, policy, names)
     return Stop(
         scope=label(scope),
         path=path,
@@ -188,12 +204,37 @@ def _stop(
         operators=operators,
         lift=f"zcp resume {OPTION[scope]} {path} --reason TEXT",
         signers=tuple(name_of_key(key, names) for key in keys),
+        fault=fault,
+        fault_text=fault_text,
     )
 
 
-def _signers(installed: Installed, number: int) -> tuple[int, ...]:
+def _record(installed: Installed, number: int) -> Record | None:
     with contextlib.suppress(SentinelError):
-        record = find_record(installed.directory, number)
+        return find_record(installed.directory, number)
+    return None
+
+
+def _fault(
+    record: Record | None, policy: Policy | None, names: Iterable[str] = ()
+) -> tuple[str, str]:
+    """What was wrong with a report, as its STOP record has it."""
+    if record is None or record.type is not RecordType.STOP:
+        return "unknown", "a report contradicts what was signed, or one is missing"
+    told = describe_stop(record, lambda id_: name_of(policy, Scope.NODE, id_))
+    stop = AUTO_STOP.unpack(record.subject)
+    text = f"{told['why']}: frame {stop['sequence']} of {name_of_key(stop['key'], names)}"
+    if "report" in told:
+        report = told["report"]
+        text += f", action {report['action_id']} of {report['agent']}"
+        text += f" {report['status']}, filled {report['filled']}"
+    return told["fault"], text
+
+
+def _signers(record: Record | None) -> tuple[int, ...]:
+    if record is None:
+        return ()
+    with contextlib.suppress(SentinelError):
         frame = unsafe_parse_frame(record.subject, FrameKind.COMMAND)
         return tuple(proof.key for proof in frame.proofs)
     return ()

@@ -20,6 +20,10 @@ from sentinel._cli import main
 from sentinel._cli._report import _report_of, _rows
 from sentinel._enums import Environment, OrderStatus
 from sentinel._layout import FedPosition, FedReport, FrameTerms
+from sentinel._record import RecordType
+from sentinel._stops import _fault
+from sentinel._story_feed import FAULTS
+from sentinel.audit import read_log
 from sentinel.errors import UsageError
 
 TERMS = FrameTerms(
@@ -172,7 +176,15 @@ def test_a_contradiction_halts_the_agent_and_is_told_in_words(engine: Made, zcp:
     zcp(["report", "-"], fed=row(action, "filled", "0.02"), expect=2)
     (stop,) = zcp(["status", "--json"])["stops"]
     assert (stop["path"], stop["mode"], stop["cause"]) == ("firm/desk/maker", "halted", "report")
-    assert "HALTED     firm/desk/maker since" in zcp(["status"])
+    assert (stop["fault"], stop["lift"]["enough"]) == ("above", True)
+    told = (
+        "more is filled than was ordered: frame 1 of engine-feeder,"
+        f" action {action} of firm/desk/maker filled, filled 0.02"
+    )
+    assert stop["fault_text"] == told
+    text = zcp(["status"])
+    assert "HALTED     firm/desk/maker since" in text
+    assert f": {told} (report: above; record {stop['record']}); 1 of 1 operators" in text
     shown = zcp(["audit", "show", str(stop["record"]), "--json"])
     assert (shown["cause"], shown["fault"]) == ("report", "above")
     assert shown["why"] == "more is filled than was ordered"
@@ -187,10 +199,30 @@ def test_a_gap_halts_the_firm(engine: Made, zcp: Any) -> None:
     _, action = signed_place(engine)
     zcp(["report", "-", "--sequence", "2"], fed=row(action, "filled", "0.01"), expect=2)
     (stop,) = zcp(["status", "--json"])["stops"]
-    assert (stop["path"], stop["cause"]) == ("firm", "report")
+    assert (stop["path"], stop["cause"], stop["fault"]) == ("firm", "report", "gap")
+    told = "frames of this feeder are missing before it: frame 2 of engine-feeder"
+    assert f": {told} (report: gap; record {stop['record']})" in zcp(["status"])
     shown = zcp(["audit", "show", str(stop["record"]), "--json"])
     assert (shown["fault"], shown["sequence"], shown["key"]) == ("gap", 2, 4)
     assert "report" not in shown
     zcp(["resume", "--reason", "found the frame"])
     zcp(["report", "-"], fed=row(action, "filled", "0.01"))
     assert zcp(["status", "--json"])["stops"] == []
+
+
+def test_every_fault_of_a_report_has_words_and_an_unread_record_says_so(
+    engine: Made, zcp: Any
+) -> None:
+    _, action = signed_place(engine)
+    zcp(["report", "-"], fed=row(action, "filled", "0.02"), expect=2)
+    (stop,) = (r for r in read_log(engine.directory) if r.type is RecordType.STOP)
+    for fault, (word, why) in FAULTS.items():
+        subject = bytearray(stop.subject)
+        subject[32:34] = fault.to_bytes(2, "little")
+        told = _fault(dataclasses.replace(stop, subject=bytes(subject)), None)
+        assert told[0] == word
+        assert told[1].startswith(f"{why}: frame 1 of engine-feeder")
+        assert ("action" in told[1]) is (word not in ("gap", "replayed"))
+    for other in (None, dataclasses.replace(stop, type=RecordType.COMMAND)):
+        assert _fault(other, None)[0] == "unknown"
+    assert set(FAULTS) == set(range(1, 8))
