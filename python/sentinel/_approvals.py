@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import units
-from ._enums import Command, Power, Rule, label
+from ._enums import Command, Power, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import COMMAND
 from ._people import Public
-from ._record import Record, RecordFlag, RecordType, ResultFlag, Verdict
+from ._record import Record, RecordFlag, RecordType, Verdict
 from ._types import EngineState, PendingState
+from ._value import value_of
 from .audit import find_record, read_log
 from .config import Installed, find_text
 from .errors import UsageError
 from .receipt import iso_time
 from .story import describe_record
 
-_MONEY = (Rule.VALUE_CAP, Rule.APPROVAL)
 STATES = ("open", "approved", "rejected", "expired")
 
 
@@ -50,7 +50,8 @@ class Request:
 
     `state`: "open", "approved" (the agent may ask again, and it is judged again), "rejected" or
     "expired". `approvals`: how many approvers count now, of `needed`; `approved_by` names them.
-    `constraints`: what each rule said when the request was made.
+    `constraints`: what each rule said when the request was made; `value`: what it was worth then,
+    whether a rule asked for it or not, or why that is not known (`value_micro_usd` is None).
     """
 
     record: int
@@ -60,6 +61,7 @@ class Request:
     action_id: int
     text: str
     value: str
+    value_micro_usd: int | None
     asked_ns: int
     expires_ns: int
     needed: int
@@ -79,6 +81,7 @@ class Request:
             "action_id": self.action_id,
             "text": self.text,
             "value": self.value,
+            "value_micro_usd": self.value_micro_usd,
             "asked": iso_time(self.asked_ns),
             "age_s": max(now_ns - self.asked_ns, 0) // 10**9,
             "expires": iso_time(self.expires_ns),
@@ -149,7 +152,7 @@ def request_of(
 
 def _request(installed: Installed, row: PendingState, public: Public, now_ns: int) -> Request:
     record = find_record(installed.directory, row.record)
-    told = describe_record(installed, record)
+    told, value = describe_record(installed, record), value_of(installed, record)
     in_force = public.holders(Power.APPROVER, now_ns)
     counted = [key for key in row.approvers if key in in_force]
     state = "approved" if len(counted) >= row.quorum else "open"
@@ -164,7 +167,8 @@ def _request(installed: Installed, row: PendingState, public: Public, now_ns: in
         agent=told.get("agent", str(row.agent)),
         action_id=row.action_id,
         text=told.get("text", "unreadable"),
-        value=_value(record),
+        value=value.text,
+        value_micro_usd=value.micro_usd,
         asked_ns=record.now_ns,
         expires_ns=row.expires_ns,
         needed=row.quorum,
@@ -174,17 +178,6 @@ def _request(installed: Installed, row: PendingState, public: Public, now_ns: in
         order=told.get("order", {}),
         stated_reasons=told.get("stated_reasons", ""),
     )
-
-
-def _value(record: Record) -> str:
-    """The order's value, where a rule needed it."""
-    for row in record.results:
-        if row.kind == Rule.VALUE_CAP and not row.flags & ResultFlag.UNKNOWN:
-            return units.format_money(row.value)
-    for row in record.results:
-        if row.kind == Rule.APPROVAL and row.bound > 0:
-            return units.format_money(row.value)
-    return "not needed by any rule of one action"
 
 
 def answers_of(installed: Installed, record: int, public: Public) -> Iterator[Answer]:

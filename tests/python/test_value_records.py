@@ -13,7 +13,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from engines import Made, make_engine
 from value_examples import ASSETS, EXAMPLES, Example, micro_usd
 from venue_fakes import ACCOUNT, AGENT, API_KEY, PASSPHRASE, SECRET, VENUES
 
-from sentinel import Expectation, PolicyDenied, verify_receipt
+from sentinel import Expectation, OrderPending, PolicyDenied, verify_receipt
+from sentinel._approvals import requests_of
 from sentinel._cli import main
 from sentinel._enums import Algorithm, Purpose, Rule, Venue
-from sentinel.audit import Record, Verdict, find_record
+from sentinel._people import Public
+from sentinel._value import value_of
+from sentinel.audit import Record, Verdict, find_record, restore
 from sentinel.config import Installed, KeyFile, public_keys
 from sentinel.errors import VerificationFailed
 from sentinel.policy import stable_id
@@ -77,6 +80,11 @@ class Case:
     def instrument(self) -> str:
         """Its name in the policy; examples of the same option share it."""
         return f"{self.venue}.{self.symbol}"
+
+    @property
+    def asker(self) -> str:
+        """Who needs an approver, and has no rule that asks for the value."""
+        return f"{self.agent}-asks"
 
     @property
     def value(self) -> int:
@@ -130,6 +138,8 @@ def policy() -> str:
     instruments = {case.instrument: instrument_row(case) for case in CASES}
     lines = ["version: 1", "firm:", "  name: firm", "  allow: {actions: [place]}", "  agents:"]
     lines += [f"    {name}: {{max_value: {money(cap)}}}" for name, cap in caps.items()]
+    asks = "{approval: {approvers: 1, within: 1h}}"
+    lines += [f"    {case.asker}: {asks}" for case in CASES]
     lines += ["assets:", *(f"  {asset}: {{}}" for asset in ASSETS)]
     lines += ["instruments:", *(f"  {name}: {{{row}}}" for name, row in instruments.items())]
     lines += ["keys:", *(f"  {venue}: {{{key_row(venue)}}}" for venue in VENUES)]
@@ -200,13 +210,31 @@ class Desk:
                 for case in CASES
                 for agent in (case.agent, case.other)
             }
+            self.asked = {case.asker: self._ask(signer, case) for case in CASES}
+        state = restore(directory).state()
+        installed = Installed(directory)
+        self.requests = {
+            each.agent.removeprefix("firm/"): each
+            for each in requests_of(installed, state, Public.of_engine(installed), time.time_ns())
+        }
 
-    def _run(self, signer: Signer, case: Case, agent: str) -> Kept:
+    def _feed(self, signer: Signer, case: Case) -> None:
         marks = case.example.marks
         signer.feed_marks(
             {case.instrument: marks["mark"]} if "mark" in marks else {},
             assets={name: text for name, text in marks.items() if name != "mark"},
         )
+
+    def _ask(self, signer: Signer, case: Case) -> int:
+        """Asks for approval; the record."""
+        self._feed(signer, case)
+        with pytest.raises((OrderPending, PolicyDenied)) as raised:
+            signer.session(case.asker).sign(order_of(case))
+        assert raised.value.record is not None
+        return raised.value.record
+
+    def _run(self, signer: Signer, case: Case, agent: str) -> Kept:
+        self._feed(signer, case)
         signature, reason = None, ""
         try:
             signed = signer.session(agent).sign(order_of(case))
@@ -276,6 +304,33 @@ def test_one_micro_dollar_less_is_refused_with_the_same_value(desk: Desk, case: 
     check_value(kept, case.value, case.value - 1)
     assert (kept.record.verdict, kept.reason) == (Verdict.DENIED, "value_cap")
     assert kept.receipt["reasons"] == ["value_cap"]
+
+
+@EACH
+def test_approvers_see_the_value_that_no_rule_asked_for(desk: Desk, case: Case) -> None:
+    """By the marks of then: other examples fed others since."""
+    number = desk.asked[case.asker]
+    record = find_record(desk.directory, number)
+    assert not {row.kind for row in record.results} & {Rule.VALUE_CAP}
+    found = value_of(Installed(desk.directory), record)
+    assert found.micro_usd == case.value
+    assert parse_money(found.text) == case.value
+    if case.is_quanto:  # no venue trades it here: it is refused, and waits for nobody
+        assert case.asker not in desk.requests
+        return
+    assert desk.requests[case.asker].value_micro_usd == case.value
+    assert f"value      {found.text}" in desk.requests[case.asker].lines(time.time_ns())
+
+
+@EACH
+def test_what_a_rule_recorded_is_what_is_worked_out(desk: Desk, case: Case) -> None:
+    """Also where the rule refused it."""
+    for agent in (case.agent, case.other):
+        record = desk.kept[agent].record
+        blank = replace(record, results=())  # as if no rule had asked
+        assert value_of(Installed(desk.directory), blank) == value_of(
+            Installed(desk.directory), record
+        )
 
 
 @EACH

@@ -109,8 +109,8 @@ def list_(
 
 
 def show(record: RecordArgument, directory: DirOption = None, json: JsonOption = False) -> None:
-    """Show one request in full: the order, its value, what each rule said, who has answered, until
-    when.
+    """Show one request in full: the order, its value when it was asked for, what each rule said,
+    who has answered, until when.
 
     Example:
 
