@@ -496,14 +496,30 @@ def create_engine(
 
 
 def keep_text(directory: Path, text: str) -> bytes:
-    """Keeps a text beside the log, under its SHA-256; the digest."""
+    """Keeps a text beside the log, under its SHA-256; the digest. Raises StorageError."""
     data = text.encode()
     digest = frame_hash(data)
     path = directory / "texts" / digest.hex()
     if not path.exists():
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise os_failed(path.parent, error) from None
         write_file(path, data)
     return digest
+
+
+def keep_reason(directory: Path, reason: str) -> str:
+    """Keeps the reason of a command that the engine or its spool has; what is to be warned of.
+
+    Only then: a halt must not wait for room for its text, and a text that cannot be kept must not
+    make a command that stands look like one that failed.
+    """
+    try:
+        keep_text(directory, reason)
+    except StorageError as error:
+        return f"warning: the command stands, but its reason is not kept beside the log: {error}"
+    return ""
 
 
 def find_text(directory: Path, digest: bytes) -> str | None:

@@ -16,6 +16,7 @@ that means.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -48,12 +49,20 @@ from ._status import REASON_CODE, Reason
 from ._status import Status as StatusCode
 from ._stops import Stop, target_of
 from ._types import Nonces, Outcome
-from .config import AuthorityRing, Installed, engine_dir, keep_text, public_keys, read_passphrase
+from .config import (
+    AuthorityRing,
+    Installed,
+    engine_dir,
+    keep_reason,
+    keep_text,
+    public_keys,
+    read_passphrase,
+)
 from .errors import EngineHalted, SentinelError, SigningFailed, UsageError, raise_status
 from .order import from_json
 from .pending import OrderPending, Waiting, pending
 from .policy import Policy, compile_policy, decode_policy
-from .witness import Client, check_url, configured
+from .witness import Client, WitnessError, check_url, configured
 
 __all__ = [
     "HttpRequest",
@@ -356,7 +365,7 @@ class Signer:
         now_ns: int | None = None,
     ) -> int:
         """Halts the firm, the node `scope` and all below it, a venue or an instrument; the number
-        of the record.
+        of the record. A reason that cannot be kept is a warning in the log of `logging`.
         """
         on = target_of(self.policy, scope, venue, instrument)
         return self._command(Command.HALT, reason, on, severity, 0, now_ns)
@@ -421,8 +430,17 @@ class Signer:
                 until_ns=until_ns,
             )
             frame = authorities.sign(FrameKind.COMMAND, part)
-            keep_text(self._installed.directory, reason)
-            return self._witness.take(frame, now)
+            try:
+                record = self._witness.take(frame, now)
+            except WitnessError:  # It is in force, and only not confirmed.
+                self._keep_reason(reason)
+                raise
+            self._keep_reason(reason)
+            return record
+
+    def _keep_reason(self, reason: str) -> None:
+        if warning := keep_reason(self._installed.directory, reason):
+            logging.getLogger(__name__).warning(warning)
 
     def load_policy(
         self,

@@ -19,7 +19,7 @@ from .._frame import FrameKind
 from .._people import Public, SigningKeys
 from .._status import Status
 from ..audit import restore
-from ..config import Installed, keep_text
+from ..config import Installed
 from ..errors import EngineLocked, PolicyInvalid, SentinelError, UsageError
 from ..receipt import iso_time
 from ..sign import Signer
@@ -208,8 +208,7 @@ def _answer(
     if not cli.json:
         print("\n".join(found.lines(now)))
     confirm(f"{label(verb)} this as {name}?", yes=yes)
-    keep_text(cli.directory, reason)
-    result = must_be_applied(_deliver(cli, lambda: signed()[0].raw, wait))
+    result = must_be_applied(_deliver(cli, lambda: signed()[0].raw, wait, reason))
     tell_ack(cli, result, None)
     after = _after(cli, record)
     data = {"verb": label(verb), "request": record, "by": name, "reason": reason, **result, **after}
@@ -278,15 +277,15 @@ def withdraw(
     )
 
 
-def _deliver(cli: Cli, frame: Callable[[], bytes], wait: float) -> dict[str, Any]:
+def _deliver(cli: Cli, frame: Callable[[], bytes], wait: float, reason: str) -> dict[str, Any]:
     """Signed anew where somebody else's command, drafted later, was taken first."""
     for _ in range(_TRIES - 1):
         try:
-            return deliver(cli, frame(), wait=wait)
+            return deliver(cli, frame(), wait=wait, reason=reason)
         except PolicyInvalid as error:
             if error.status != Status.POLICY_SEQUENCE:
                 raise
-    return deliver(cli, frame(), wait=wait)
+    return deliver(cli, frame(), wait=wait, reason=reason)
 
 
 def _after(cli: Cli, record: int) -> dict[str, Any]:

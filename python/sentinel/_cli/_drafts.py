@@ -28,12 +28,13 @@ from .._frame import FrameKind
 from .._log import writer_is_alive
 from .._people import Public, SigningKeys, keep_names
 from .._status import Status
-from ..config import keep_text, read_passphrase
+from ..config import read_passphrase
 from ..errors import (
     EngineLocked,
     KeyFileError,
     PolicyInvalid,
     SentinelError,
+    StorageError,
     UsageError,
 )
 from ._shared import Cli, await_ticket, now_ns, spooled
@@ -194,12 +195,12 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
         result = _hand_over(cli, draft.raw, wait)
     except PolicyInvalid as error:
         raise _refused(draft, public, error) from None
+    cli.keep_reason(draft.reason)
     if result["applied"]:
-        if draft.reason:
-            keep_text(cli.directory, draft.reason)
-        keep_names(cli.directory, draft.names)
-    elif draft.reason:
-        keep_text(cli.directory, draft.reason)
+        try:
+            keep_names(cli.directory, draft.names)
+        except StorageError as error:
+            cli.warn(f"warning: it stands, but the names that came with it are not kept: {error}")
     return draft, result
 
 

@@ -18,7 +18,7 @@ from .._people import Public, SigningKeys
 from .._stops import OPTION, target_of
 from .._types import GrantState
 from ..audit import restore
-from ..config import AuthorityRing, Installed, keep_text
+from ..config import AuthorityRing, Installed
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..units import parse_duration
@@ -294,9 +294,9 @@ def _accept_gap(cli: Cli, reason: str, wait: float, key: Path | None) -> dict[st
         frame = signed_by(installed, key, cli.passphrase(), part)
     else:
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
-    keep_text(cli.directory, reason)
     gap = f"records {grant.gap_from} to {grant.gap_to - 1}"
-    return {"verb": "resume", "gap": gap, "reason": reason} | deliver(cli, frame, wait=wait)
+    result = deliver(cli, frame, wait=wait, reason=reason)
+    return {"verb": "resume", "gap": gap, "reason": reason} | result
 
 
 def _command(
@@ -323,8 +323,8 @@ def _command(
         frame = signed_by(installed, key, cli.passphrase(), part)
     else:
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
-    keep_text(cli.directory, reason)
-    result = deliver(cli, frame, wait=wait, spool_first=verb is not Command.RESUME)
+    first = verb is not Command.RESUME
+    result = deliver(cli, frame, wait=wait, spool_first=first, reason=reason)
     return {
         "verb": label(verb),
         "kind": label(scope),

@@ -9,7 +9,7 @@ import typer
 from .. import _layout
 from .._enums import Command, Scope
 from .._frame import FrameKind
-from ..config import AuthorityRing, keep_text
+from ..config import AuthorityRing
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..units import format_duration, parse_duration
@@ -80,8 +80,8 @@ def lease(
         frame = signed_by(installed, key, cli.passphrase(), part)
     else:
         frame = AuthorityRing.open(cli.directory, cli.passphrase()).sign(FrameKind.COMMAND, part)
-    keep_text(cli.directory, reason)
-    result: dict[str, Any] = {"until": iso_time(until), **deliver(cli, frame, wait=wait)}
+    given = deliver(cli, frame, wait=wait, reason=reason)
+    result: dict[str, Any] = {"until": iso_time(until), **given}
     known = tell_ack(cli, result, None)
     note = f"record {result['record']}"
     if not result["applied"]:

@@ -19,7 +19,7 @@ from rich.table import Table
 from .. import _core
 from .._log import spool_answer
 from ..ack import Ack, ack_of_answer, write_ack
-from ..config import Installed, engine_dir, read_passphrase
+from ..config import Installed, engine_dir, keep_reason, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
 from ..witness import Client, WitnessError, configured
 
@@ -101,6 +101,11 @@ class Cli:
         """A remark that is no result: to the standard error."""
         print(text, file=sys.stderr)
 
+    def keep_reason(self, reason: str) -> None:
+        """Keeps the reason of a command that stands; warns where it cannot be kept."""
+        if reason and (warning := keep_reason(self.directory, reason)):
+            self.warn(warning)
+
 
 def _ask() -> str:
     return getpass.getpass("Passphrase: ")
@@ -177,17 +182,30 @@ def describe_constraint(constraint: Any) -> dict[str, Any]:
     return {name: getattr(constraint, name) for name in names}
 
 
-def deliver(cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False) -> dict[str, Any]:
+def deliver(
+    cli: Cli, frame: bytes, *, wait: float, spool_first: bool = False, reason: str = ""
+) -> dict[str, Any]:
     """Brings a signed frame to the engine; the number of its record, and by which way.
 
     `ack`, where there is one: the engine's acknowledgement of a command, verified.
 
     Through the spool when another process is the writer, else as the writer. `spool_first`
     (a halt): it is in the spool, and binds, before anything else is tried. `confirmed`, where the
-    authority asks for a witness: whether one confirmed it; there is no `ack` before. Raises
-    EngineLocked when the writer has not applied it in time.
+    authority asks for a witness: whether one confirmed it; there is no `ack` before. `reason`: of
+    a command; kept beside the log behind it, as well as can be.
     """
     ticket = _core.spool_submit(cli.directory, frame) if spool_first else None
+    stands = ticket is not None
+    try:
+        result = _bring(cli, frame, ticket, wait)
+        stands = True
+        return result
+    finally:
+        if stands:
+            cli.keep_reason(reason)
+
+
+def _bring(cli: Cli, frame: bytes, ticket: int | None, wait: float) -> dict[str, Any]:
     try:
         engine = _core.Engine.open(cli.directory, cli.passphrase(), now_ns())
     except EngineLocked:
