@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._engine_halt import EngineHalt, engine_halt_of
 from ._enums import Environment, Rule, Venue, label
-from ._status import STATUS_TEXT
-from ._status import Status as StatusCode
 from ._stops import Stop, stops_of
 from ._types import EngineState
 from .config import Installed
@@ -82,7 +81,8 @@ def _beats(state: EngineState, policy: Policy | None, names: Mapping[int, str]) 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not.
+    """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not;
+    `engine_halt` is that with its record and what lifts it, None when it did not.
 
     `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
     Unix milliseconds; no venue that was given none.
@@ -112,6 +112,7 @@ class Status:
     freshness: str = "unproven"
     relied_ns: int = 0
     tolerance_ns: int = 0
+    engine_halt: EngineHalt | None = None
 
     def clock_json(self, now_ns: int) -> dict[str, Any] | None:
         """How far the log's time is ahead of the clock, beyond the tolerance; None: it is not."""
@@ -191,6 +192,9 @@ def status_of(
 ) -> Status:
     """A state in words, with the policy's names."""
     names = {node.id: node.path for node in policy.nodes} if policy is not None else {}
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    tolerance_ns = policy.clock_tolerance_ns if policy is not None else 10**9
+    halt = engine_halt_of(installed, state, now_ns, tolerance_ns)
     return Status(
         directory=str(installed.directory),
         engine_id=state.engine_id,
@@ -200,8 +204,8 @@ def status_of(
         last_ns=state.last_now_ns,
         policy_version=policy.version if policy is not None else None,
         policy_hash=state.policy_hash,
-        engine_halted=why_halted(state.halted) if state.halted else "",
-        stops=stops_of(installed, state, policy, time.time_ns() if now_ns is None else now_ns),
+        engine_halted=halt.why if halt is not None else "",
+        stops=stops_of(installed, state, policy, now_ns),
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
         freshness=_freshness(state),
@@ -209,12 +213,6 @@ def status_of(
         lease_ns=policy.lease_ns if policy is not None else 0,
         lease_until_ns=state.lease_until_ns,
         relied_ns=state.relied_ns,
-        tolerance_ns=policy.clock_tolerance_ns if policy is not None else 10**9,
+        tolerance_ns=tolerance_ns,
+        engine_halt=halt,
     )
-
-
-def why_halted(status: int) -> str:
-    """Why an engine halted itself: the status behind it."""
-    if status == StatusCode.USAGE_STATE:
-        return "the clock stepped by more than the tolerance, back or ahead"
-    return STATUS_TEXT.get(status, f"status {status:#06x}")

@@ -46,6 +46,7 @@ __all__ = [
     "Replay",
     "Verdict",
     "find_record",
+    "last_of",
     "last_record",
     "read_log",
     "replay",
@@ -119,6 +120,27 @@ def find_record(directory: str | os.PathLike[str], number: int) -> Record:
     raise AuditError(
         f"{directory}: there is no record {number}", next_step="zcp audit verify shows how many"
     )
+
+
+def last_of(
+    directory: str | os.PathLike[str], kind: RecordType, count: int, piece: int = 1024
+) -> Record | None:
+    """The last record of a type among the first `count`; None where there is none.
+
+    From the end, in ever longer pieces, `piece` records first: what is asked for is near it.
+    """
+    size, end = piece, count
+    while end > 0:
+        first, found = max(end - size, 0), b""
+        for raw in _open_reader(directory, first) or ():
+            if raw.number >= end:
+                break
+            if struct.unpack_from("<H", raw.bytes, 2)[0] == kind:
+                found = raw.bytes
+        if found:
+            return parse_record(found)
+        size, end = size * 4, first
+    return None
 
 
 def last_record(directory: str | os.PathLike[str]) -> Record:

@@ -28,6 +28,7 @@ from typing import Any, Final, Self
 
 from . import _core, _layout
 from ._denied import denial
+from ._engine_halt import why_halted
 from ._enums import (
     FEED_MARKS_MAX,
     Algorithm,
@@ -41,7 +42,7 @@ from ._frame import FrameKind
 from ._layout import FedMark
 from ._nonces import Filler, check_nonces
 from ._order import DecimalText, Order, decimal_of
-from ._overview import Status, status_of, why_halted
+from ._overview import Status, status_of
 from ._receipts import ReceiptMaker
 from ._record import Verdict
 from ._signed import HttpRequest, ReceiptHandle, SignedOrder

@@ -247,6 +247,9 @@ def test_the_core_refuses_to_sign_on_a_damaged_log(copy: Path, traded: Traded) -
     assert (caught.value.record, caught.value.offset) == (5, at)
     with Made(copy, traded.made.created, 0).open() as signer:
         assert "not intact" in signer.status().engine_halted
+        halt = signer.status().engine_halt
+        assert halt is not None
+        assert (halt.record, halt.lift) == (None, "")
         with pytest.raises(AuditCorrupt, match="not intact"):
             signer.session("notes")
     assert not verify_log(copy).ok

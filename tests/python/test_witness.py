@@ -396,6 +396,13 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
         lose_records(desk)
         with made.open() as signer:
             assert signer.status().freshness == "gap"
+        grant = restore(desk.engine).state().grant
+        halt = desk.at("status", "--json").json()["engine_halt"]
+        assert halt["missing"] == {"from": grant.gap_from, "to": grant.gap_to - 1}
+        assert halt["lift"]["command"] == "zcp resume --gap --reason TEXT"
+        assert desk.at("audit", "show", str(halt["record"]), "--json").json()["type"] == "halt"
+        missing = f"records {grant.gap_from} to {grant.gap_to - 1}, and they are not here"
+        assert missing in desk.at("status").out
         assert desk.at("resume", "--gap", "--scope", "firm", "--reason", "x").status == 2
         done = desk.at("resume", "--gap", "--reason", "the disk is lost", "--json")
         assert done.status == 0, done.err
@@ -424,6 +431,9 @@ def test_two_of_three_accept_a_gap(tmp_path: Path, capsys: Any, monkeypatch: Any
         last = restore(desk.engine).state().grant.gap_to - 1
         halt = ("command", "draft", "halt", "--gap", "--reason", "x", "--out", desk.file("x.cmd"))
         assert desk.at(*halt).status == 2
+        halted = desk.at("status", "--json").json()["engine_halt"]["lift"]
+        assert halted["command"].startswith("zcp command draft resume --gap")
+        assert (halted["operators"], halted["of"]) == (2, 3)
         path = desk.draft("resume", "gap.cmd", "--gap")
         assert f"records up to {last}, which a witness" in desk.away("command", "show", path).out
         one, two = desk.file("one.cmd"), desk.file("two.cmd")

@@ -66,6 +66,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         "policy_version": found.policy_version,
         "policy_hash": found.policy_hash.hex(),
         "engine_halted": found.engine_halted,
+        "engine_halt": found.engine_halt.to_json() if found.engine_halt else None,
         "halted": _halted(found),
         "stops": [stop.to_json() for stop in found.stops],
         "stop_word": word,
@@ -92,8 +93,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
     lines += [f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in asked]
-    if found.engine_halted:
-        lines.append(f"HALTED     the engine itself: {found.engine_halted}")
+    lines += found.engine_halt.lines() if found.engine_halt else []
     lines += [f"STOP WORD  {word}"] if word else []
     lines += found.clock_lines(now_ns())
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
