@@ -11,10 +11,10 @@ from ._enums import Command, Power, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import COMMAND
 from ._people import Public
-from ._record import Record, RecordFlag, RecordType, Verdict
+from ._record import RecordFlag, RecordType, Verdict
 from ._types import EngineState, PendingState
 from ._value import value_of
-from .audit import find_record, read_log
+from .audit import find_record, read_log, restore
 from .config import Installed, find_text
 from .errors import UsageError
 from .receipt import iso_time
@@ -211,8 +211,30 @@ def outcome_of(installed: Installed, record: int) -> str:
     return "not signed"
 
 
-def notices_of(installed: Installed, first: int) -> Iterator[tuple[Record, str]]:
-    """Signed orders of actions that people want to know of, from a record on."""
-    for record in read_log(installed.directory, first):
-        if record.has(RecordFlag.NOTIFY) and record.verdict is Verdict.ALLOWED:
-            yield record, str(describe_record(installed, record).get("text", ""))
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a stretch of the log says: an order began to wait (`notice` is None), or one was signed
+    of an action that people want to know of.
+    """
+
+    record: int
+    time_ns: int
+    notice: str | None
+
+
+def events_of(installed: Installed, first: int, end: int) -> Iterator[Event]:
+    """The events from a record on, up to before another."""
+    for record in read_log(installed.directory, first) if first < end else ():
+        if record.number >= end:
+            return
+        if record.verdict is Verdict.PENDING:
+            yield Event(record.number, record.now_ns, None)
+        elif record.has(RecordFlag.NOTIFY) and record.verdict is Verdict.ALLOWED:
+            text = str(describe_record(installed, record).get("text", ""))
+            yield Event(record.number, record.now_ns, text)
+
+
+def request_as_asked(installed: Installed, public: Public, asked: Event) -> Request:
+    """A request as it was when it was made, also one that waits no more."""
+    state = restore(installed.directory, asked.record).state()
+    return request_of(installed, state, public, asked.record, asked.time_ns)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ import pytest
 from people_desk import PASSPHRASE, Desk, make_desk
 
 from sentinel import Message, OrderPending, PolicyDenied, Signer
+from sentinel._cli._approvals import _look
+from sentinel._cli._shared import Cli
 from sentinel.errors import PolicyInvalid
 
 TOP = Path(__file__).resolve().parents[2]
@@ -330,6 +336,115 @@ def test_watch_tells_each_change_once(desk: Desk) -> None:
     assert f"{asked.record} open (0 of 2)" in desk.at("approvals", "watch", "--once").out
     wrong = desk.at("approvals", "watch", "--every", "soon", "--once")
     assert wrong.status == 2
+
+
+WATCHED = """\
+version: 1
+firm:
+  allow: {actions: [message]}
+  agents: {agent: {approval: {approvers: 2, within: 1h}}, other: {}}
+keys:
+  message: {purpose: message, algorithm: ed25519, for: firm}
+oversight: {notify: [message]}
+"""
+
+
+def next_of(lines: queue.Queue[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lines.get(timeout=20))
+    return found
+
+
+@contextmanager
+def watching(desk: Desk) -> Iterator[queue.Queue[str]]:
+    """The lines of a watch in a process of its own, which is interrupted in the end."""
+    lines: queue.Queue[str] = queue.Queue()
+    with process(desk, "approvals", "watch", "--every", "20ms", "--json") as watcher:
+        out = watcher.stdout
+        assert out is not None
+        reader = threading.Thread(target=lambda: [lines.put(line) for line in out])
+        reader.start()
+        try:
+            yield lines
+            assert watcher.poll() is None  # it goes on until then
+        finally:
+            watcher.send_signal(signal.SIGINT)
+            reader.join(20)
+        assert watcher.wait(20) == 130
+
+
+def stands(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["event"], row["record"], row.get("state"), row.get("approvals")
+
+
+def test_watch_goes_on_and_tells_as_it_happens(desk: Desk) -> None:
+    load(desk, WATCHED)
+    with opened(desk) as signer:
+        first = ask(signer, "there before")
+    with watching(desk) as lines:
+        assert stands(next_of(lines)) == ("request", first.record, "open", 0)
+        with opened(desk) as signer:
+            asked = ask(signer)
+        told = next_of(lines)
+        assert stands(told) == ("request", asked.record, "open", 0)
+        assert "buy the farm" in told["text"]
+        for who, state, count in (("approver-1", "open", 1), ("approver-2", "approved", 2)):
+            assert answer(desk, "approve", asked.record, who).status == 0
+            assert stands(next_of(lines)) == ("request", asked.record, state, count)
+        with opened(desk) as signer:
+            number = signer.session("agent").wait_approval(asked, timeout=1).handle.record
+        state = f"signed (record {number})"
+        assert next_of(lines) == {"event": "ended", "record": asked.record, "state": state}
+        # All messages are under notice, this one, too.
+        assert stands(next_of(lines)) == ("notice", number, None, None)
+        with opened(desk) as signer:
+            noted = signer.session("other").sign(Message(text="hello")).handle.record
+        told = next_of(lines)
+        assert stands(told) == ("notice", noted, None, None)
+        assert "hello" in told["text"]
+        assert answer(desk, "reject", first.record, "approver-3").status == 0
+        assert stands(next_of(lines)) == ("request", first.record, "rejected", 0)
+        time.sleep(0.1)  # some more looks
+    assert lines.empty()  # nothing was said twice
+
+
+def looked(desk: Desk, capsys: pytest.CaptureFixture[str], known: Any, seen: int) -> Any:
+    """One more look; what it says, and where it ended."""
+    capsys.readouterr()
+    end = _look(Cli(desk.engine, json=True), known, seen)
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()], end
+
+
+def test_watch_tells_what_came_and_went_between_two_looks(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(desk, WATCHED)
+    known: dict[int, tuple[str, int]] = {}
+    told, seen = looked(desk, capsys, known, -1)
+    assert told == []
+    with opened(desk) as signer:
+        noted = signer.session("other").sign(Message(text="hello")).handle.record
+        taken_back, signed = ask(signer, "taken back"), ask(signer, "signed")
+        rejected = ask(signer, "rejected")
+        withdrawn = signer.session("agent").withdraw(taken_back)
+    for who in ("approver-1", "approver-2"):
+        assert answer(desk, "approve", signed.record, who).status == 0
+    assert answer(desk, "reject", rejected.record, "approver-1").status == 0
+    with opened(desk) as signer:
+        number = signer.session("agent").wait_approval(signed, timeout=1).handle.record
+    told, seen = looked(desk, capsys, known, seen)
+    rows = [(row["event"], row["record"], row.get("state", "")) for row in told]
+    assert rows == [
+        ("request", taken_back.record, "open"),
+        ("request", signed.record, "open"),
+        ("request", rejected.record, "rejected"),
+        ("ended", taken_back.record, f"withdrawn (record {withdrawn})"),
+        ("ended", signed.record, f"signed (record {number})"),
+        ("notice", noted, ""),
+        ("notice", number, ""),
+    ]
+    assert "signed" in told[1]["text"]
+    assert (told[1]["approvals"], told[1]["needed"]) == (0, 2)  # as it was asked
+    assert looked(desk, capsys, known, seen) == ([], seen)
 
 
 def test_oversight_is_explained_and_notices_are_marked(desk: Desk) -> None:

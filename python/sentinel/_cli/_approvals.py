@@ -12,7 +12,15 @@ import typer
 from rich.console import Console
 
 from .. import _layout
-from .._approvals import Request, answers_of, notices_of, outcome_of, request_of, requests_of
+from .._approvals import (
+    Request,
+    answers_of,
+    events_of,
+    outcome_of,
+    request_as_asked,
+    request_of,
+    requests_of,
+)
 from .._drafts import Draft, sign_draft
 from .._enums import Command, Scope, label
 from .._frame import FrameKind
@@ -308,7 +316,8 @@ def watch(
 ) -> None:
     """Say what begins to wait, changes and ends, and what was signed under notice, as it happens.
 
-    One line each (with --json one object each). Interrupt it to stop.
+    One line each (with --json one object each: "event" is request, ended or notice). What begins
+    and ends between two looks is told, too. Interrupt it to stop.
 
     Examples:
 
@@ -333,24 +342,37 @@ def watch(
 
 
 def _look(cli: Cli, known: dict[int, tuple[str, int]], seen: int) -> int:
-    """Tells what changed since the last look; the next record that was not looked at."""
+    """Tells what changed since the last look; the next record that was not looked at.
+
+    What is there now is compared with what was there; what came and went in between, and what was
+    signed under notice, is in the records.
+    """
     now = now_ns()
     installed, state, public = _read(cli)
+    count = int(state.record_count)
+    events = list(events_of(installed, seen, count)) if seen >= 0 else []
+    began = {event.record: event for event in events if event.notice is None}
     here = {each.record: each for each in requests_of(installed, state, public, now)}
+    for record, event in began.items():
+        if record not in here:
+            _say(cli, request_as_asked(installed, public, event), now)
+            known[record] = ("open", 0)
     for record, each in here.items():
         stands = (each.state, each.approvals)
-        if known.get(record) != stands and (record in known or each.state in ("open", "approved")):
+        is_told = record in known or record in began or each.state in ("open", "approved")
+        if is_told and known.get(record) != stands:
             known[record] = stands
             _say(cli, each, now)
     for record in [record for record in known if record not in here]:
         del known[record]
         became = outcome_of(installed, record)
         _tell(cli, {"event": "ended", "record": record, "state": became}, f"{record} {became}")
-    count = state.record_count
-    for notice, text in notices_of(installed, seen) if 0 <= seen < count else ():
-        data = {"event": "notice", "record": notice.number, "text": text}
-        _tell(cli, {**data, "time": iso_time(notice.now_ns)}, f"{notice.number} notice: {text}")
-    return int(count)
+    for event in events:
+        if event.notice is not None:
+            data = {"event": "notice", "record": event.record, "text": event.notice}
+            line = f"{event.record} notice: {event.notice}"
+            _tell(cli, {**data, "time": iso_time(event.time_ns)}, line)
+    return count
 
 
 def _say(cli: Cli, each: Request, now: int) -> None:
