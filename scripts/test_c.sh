@@ -12,4 +12,5 @@ if ! make -s -j"$(nproc)" -C core "$@" check >"$log" 2>&1; then
     exit 1
 fi
 awk '/^== / { name = $2 } /^[0-9]+ passed, [0-9]+ failed/ { printf "%-28s %s\n", name, $0 }
-    /^ *(killed|power lost) at [0-9]+ points/ { printf "%-28s %s\n", "", $0 }' "$log"
+    /^ *(killed|power lost) at [0-9]+ points/ { printf "%-28s %s\n", "", $0; points += $(NF - 1) }
+    END { if (points > 0) printf "%-28s         crash points: %d\n", "", points }' "$log"

@@ -10,6 +10,8 @@
 #include "crash_commands.h"
 
 #define SINGLES_MAX 6u
+/* With those of kill -9, at least the 5,000 that the project promises. */
+#define POWER_POINTS_MIN 3500u
 
 static unsigned points;
 static unsigned failed;
@@ -222,6 +224,10 @@ static void test_a_sync_that_is_left_out_is_seen(void) {
     points = before; /* They prove the harness, not the core. */
 }
 
+static void test_the_points_are_as_many_as_promised(void) {
+    CHECK(points >= POWER_POINTS_MIN || CRASH_STRIDE > 1);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     const char *wanted = getenv("SENTINEL_CRASH_SEEDS");
@@ -232,6 +238,7 @@ int main(int argc, char **argv) {
     RUN(test_fsync_keeps_what_was_written_before_it_began);
     RUN(test_power_loss_after_a_kill_takes_nothing_that_fsync_promised);
     RUN(test_a_sync_that_is_left_out_is_seen);
+    RUN(test_the_points_are_as_many_as_promised);
     printf("        power lost at %u points\n", points);
     home_begin();
     shell("rm -rf %s", home, "");
