@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ._enums import Cause, Power, Scope, Venue, label
 from ._frame import Authority, FrameKind, parse_authority, unsafe_parse_frame
+from ._in_force import stop_word
 from ._layout import AUTO_STOP
 from ._people import name_of_key, names_of
 from ._record import Record, RecordType
@@ -22,8 +22,6 @@ from .policy import Policy
 from .receipt import iso_time
 
 MODES: Final = ("running", "draining", "halted")
-_WORD: Final = struct.Struct("<IHH")  # of the control page (docs/4-audit.md, "The stop word")
-_WORD_AT: Final = 40
 OPTION: Final = {Scope.NODE: "--scope", Scope.VENUE: "--venue", Scope.INSTRUMENT: "--instrument"}
 
 
@@ -150,11 +148,7 @@ def name_of(policy: Policy | None, scope: int, number: int) -> str:
 
 def stop_word_of(installed: Installed, policy: Policy | None) -> str:
     """What the stop word was set for, and what clears it; "" where there is none."""
-    try:
-        page = (installed.directory / "control").read_bytes()
-        target, scope, count = _WORD.unpack_from(page, _WORD_AT)
-    except (OSError, struct.error):
-        return ""
+    target, scope, count = stop_word(installed.directory)
     if not (target or scope or count):
         return ""
     path, option = name_of(policy, scope, target), ""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final, NoReturn
+from typing import ClassVar, Final, NoReturn, Self
 
 from . import _advice
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT, Reason, Status
@@ -64,10 +64,13 @@ class SentinelError(Exception):
     """Base of every exception of this package.
 
     `status` is the core's status code where there is one. `exit_status` is what `zcp`
-    exits with when nothing catches the exception.
+    exits with when nothing catches the exception. `in_force_by`: of a command that failed and binds
+    all the same, "stop_word" (a halt) or "ticket" (`ticket` of the spool); else empty.
     """
 
     exit_status: ClassVar[int] = 1
+    in_force_by: str = ""
+    ticket: int = 0
 
     def __init__(
         self, message: str, *, status: int | None = None, cause: str = "", next_step: str = ""
@@ -77,6 +80,12 @@ class SentinelError(Exception):
         self.status = status
         self._cause = cause
         self._next_step = next_step
+
+    def binding(self, by: str, message: str, next_step: str, ticket: int = 0) -> Self:
+        """The same error, of a command that binds all the same."""
+        self.in_force_by, self.ticket = by, ticket
+        self.message, self.args, self._next_step = message, (message,), next_step
+        return self
 
     @property
     def cause(self) -> str:

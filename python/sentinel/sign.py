@@ -39,6 +39,7 @@ from ._enums import (
     Venue,
 )
 from ._frame import FrameKind
+from ._in_force import word_told
 from ._layout import FedMark
 from ._nonces import Filler, check_nonces
 from ._order import DecimalText, Order, decimal_of
@@ -343,7 +344,7 @@ class Signer:
         Raises WitnessError where a witness has to confirm it and did not: it is taken, and in
         force. So do `halt`, `drain`, `resume`, `lease` and `load_policy`.
         """
-        with self._lock:
+        with self._lock, word_told(self._installed.directory, writer=True):
             return self._witness.take(frame, now_ns)
 
     def feeders(self) -> Mapping[int, int]:
@@ -367,6 +368,9 @@ class Signer:
     ) -> int:
         """Halts the firm, the node `scope` and all below it, a venue or an instrument; the number
         of the record. A reason that cannot be kept is a warning in the log of `logging`.
+
+        Raises StorageError where the disk is full: the halt is in force all the same, by the stop
+        word (`error.in_force_by`), but in no record until it is given again.
         """
         on = target_of(self.policy, scope, venue, instrument)
         return self._command(Command.HALT, reason, on, severity, 0, now_ns)
@@ -432,7 +436,8 @@ class Signer:
             )
             frame = authorities.sign(FrameKind.COMMAND, part)
             try:
-                record = self._witness.take(frame, now)
+                with word_told(self._installed.directory, writer=True):
+                    record = self._witness.take(frame, now)
             except WitnessError:  # It is in force, and only not confirmed.
                 self._keep_reason(reason)
                 raise

@@ -151,8 +151,12 @@ def test_a_lease_whose_reason_cannot_be_kept_is_given(zcp: Zcp, engine: Made) ->
 def test_a_halt_whose_record_finds_no_room_binds_by_its_ticket(zcp: Zcp) -> None:
     assert zcp.signs()
     before = commands(zcp.directory)
-    done = zcp.full(NO_RECORD, "halt", "--reason", LONG)
+    done = zcp.full(NO_RECORD, "halt", "--reason", LONG, "--json")
     assert done.status == 9, done.err
+    error = done.json()["error"]
+    assert (error["in_force_by"], error["ticket"], error["status"]) == ("ticket", 1, "IO_SPACE")
+    assert "nothing is signed until the engine has answered it" in error["message"]
+    assert error["next_step"].startswith("make room: ")
     assert commands(zcp.directory) == before
     assert not zcp.signs()  # this one had room, and recorded the halt
     assert len(commands(zcp.directory)) == len(before) + 1
@@ -165,11 +169,37 @@ def test_a_halt_that_finds_no_room_at_all_binds_by_the_stop_word(zcp: Zcp) -> No
     before = commands(zcp.directory)
     done = zcp.full(NO_FRAME, "halt", "--reason", LONG)
     assert done.status == 9, done.err
+    assert "the halt is in force by the stop word, but in no record yet" in done.err
+    assert "next step: make room, then halt again" in done.err
+    error = zcp.full(NO_FRAME, "kill-switch", "activate", "--reason", LONG, "--json").json()[
+        "error"
+    ]
+    assert (error["exit_status"], error["in_force_by"]) == (9, "stop_word")
+    assert "ticket" not in error
     assert not zcp.signs()
     assert commands(zcp.directory) == before
     assert zcp("halt", "--reason", "why").status == 0
     assert zcp("status", "--json").json()["stop_word"] == ""
     assert zcp("resume", "--reason", "over").status == 0
+    assert zcp.signs()
+
+
+def test_a_submitted_halt_without_room_says_what_it_binds_by(zcp: Zcp, tmp_path: Path) -> None:
+    file = tmp_path / "halt.cmd"
+    assert zcp("command", "draft", "halt", "--reason", "why", "--out", file).status == 0
+    assert zcp("command", "sign", file, "--yes").status == 0
+    for room, by in ((NO_FRAME, "stop_word"), (NO_RECORD, "ticket")):
+        done = zcp.full(room, "command", "submit", file, "--json")
+        assert done.status == 9, done.err
+        assert done.json()["error"]["in_force_by"] == by
+        assert not zcp.signs()
+
+
+@pytest.mark.parametrize("verb", ["drain", "resume"])
+def test_what_binds_by_nothing_says_nothing_of_it(zcp: Zcp, verb: str) -> None:
+    done = zcp.full(NO_FRAME, verb, "--reason", LONG, "--json")
+    assert done.status == 9, done.err
+    assert "in_force_by" not in done.json()["error"]
     assert zcp.signs()
 
 
@@ -196,7 +226,7 @@ with Signer.open({str(zcp.directory)!r}, passphrase={PASSPHRASE!r}) as signer:
     try:
         signer.halt({LONG!r})
     except StorageError as error:
-        print(error)
+        print(error.in_force_by, error)
     try:
         session.sign(Message(text="x"))
         print("signed")
@@ -207,6 +237,7 @@ with Signer.open({str(zcp.directory)!r}, passphrase={PASSPHRASE!r}) as signer:
     done = full_disk(resource.RLIM_INFINITY, "-c", program)
     assert done.status == 0, done.err
     said, then = done.out.splitlines()
+    assert said.startswith("stop_word the halt is in force by the stop word, but in no record yet")
     assert "the device is full" in said
     assert then.startswith("then ")
     assert not zcp.signs()

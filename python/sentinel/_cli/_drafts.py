@@ -25,6 +25,7 @@ from .._drafts import (
     signatures_of,
 )
 from .._frame import FrameKind
+from .._in_force import ticket_told
 from .._log import writer_is_alive
 from .._people import Public, SigningKeys, keep_names
 from .._status import Status
@@ -37,7 +38,7 @@ from ..errors import (
     StorageError,
     UsageError,
 )
-from ._shared import Cli, await_ticket, now_ns, spooled
+from ._shared import Cli, await_ticket, now_ns, spooled, submit
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Copies that were signed apart.")]
 PublicOption = Annotated[
@@ -191,10 +192,16 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
     """
     draft = Draft.read(path, kind)
     public = named(draft, Public.of_engine(cli.installed()))
+    ticket = submit(cli, draft.raw)
     try:
-        result = _hand_over(cli, draft.raw, wait)
-    except PolicyInvalid as error:
-        raise _refused(draft, public, error) from None
+        with ticket_told(cli.directory, ticket):
+            result = _hand_over(cli, ticket, wait)
+    except SentinelError as error:
+        if error.in_force_by:
+            cli.keep_reason(draft.reason)
+        elif isinstance(error, PolicyInvalid):
+            raise _refused(draft, public, error) from None
+        raise
     cli.keep_reason(draft.reason)
     if result["applied"]:
         try:
@@ -204,8 +211,7 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
     return draft, result
 
 
-def _hand_over(cli: Cli, raw: bytes, wait: float) -> dict[str, Any]:
-    ticket = _core.spool_submit(cli.directory, raw)
+def _hand_over(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
     if writer_is_alive(cli.directory):
         return await_ticket(cli, ticket, wait)
     try:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import _core
+from .._in_force import ticket_told, word_told
 from .._log import spool_answer
 from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, keep_reason, read_passphrase
@@ -136,7 +137,7 @@ def fail(error: SentinelError, *, json_output: bool) -> NoReturn:
 _ERROR_FIELDS: Final = (
     *("reason", "reasons", "record", "epoch", "file", "line", "column", "offset"),
     *("venue", "code", "text", "retry_after_s", "client_order_id", "action_id"),
-    *("usable_until_ms", "needed", "approvals", "until_ns"),
+    *("usable_until_ms", "needed", "approvals", "until_ns", "in_force_by", "ticket"),
 )
 
 
@@ -194,15 +195,24 @@ def deliver(
     authority asks for a witness: whether one confirmed it; there is no `ack` before. `reason`: of
     a command; kept beside the log behind it, as well as can be.
     """
-    ticket = _core.spool_submit(cli.directory, frame) if spool_first else None
+    ticket = submit(cli, frame) if spool_first else None
     stands = ticket is not None
     try:
-        result = _bring(cli, frame, ticket, wait)
+        with ticket_told(cli.directory, ticket):
+            result = _bring(cli, frame, ticket, wait)
         stands = True
         return result
     finally:
         if stands:
             cli.keep_reason(reason)
+
+
+def submit(cli: Cli, frame: bytes) -> int:
+    """Leaves a frame in the spool; its ticket. Where a halt gets none, the error says that it binds
+    all the same.
+    """
+    with word_told(cli.directory):
+        return int(_core.spool_submit(cli.directory, frame))
 
 
 def _bring(cli: Cli, frame: bytes, ticket: int | None, wait: float) -> dict[str, Any]:
