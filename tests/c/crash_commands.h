@@ -3,7 +3,7 @@
 #ifndef CRASH_COMMANDS_H
 #define CRASH_COMMANDS_H
 
-#include "crash_people.h"
+#include "crash_fresh.h"
 
 /* Builds that look at other things than crashes take every so many points. */
 #if defined(__SANITIZE_ADDRESS__) || defined(SENTINEL_COVERAGE)
@@ -41,6 +41,23 @@ static void closed_halted(void) {
     frame_command(SENTINEL_COMMAND_HALT);
     CHECK_OK(engine_take());
     engine_close();
+}
+
+static void closed_stopped(uint16_t scope, uint32_t target) {
+    made();
+    make_stop(SENTINEL_COMMAND_HALT, scope, target);
+    CHECK_OK(engine_take());
+    base_place.scope = scope;
+    base_place.target = target;
+    engine_close();
+}
+
+static void closed_no_venue(void) {
+    closed_stopped(SENTINEL_SCOPE_VENUE, SENTINEL_VENUE_BINANCE_SPOT);
+}
+
+static void closed_no_instrument(void) {
+    closed_stopped(SENTINEL_SCOPE_INSTRUMENT, BTCUSDT);
 }
 
 /* Where the first segment's frames end. */
@@ -167,6 +184,9 @@ STOP_COMMAND(halt_venue, SENTINEL_COMMAND_HALT, SENTINEL_SCOPE_VENUE, SENTINEL_V
 STOP_COMMAND(halt_instrument, SENTINEL_COMMAND_HALT, SENTINEL_SCOPE_INSTRUMENT, BTCUSDT)
 STOP_COMMAND(drain, SENTINEL_COMMAND_DRAIN, SENTINEL_SCOPE_NODE, FIRM_ID)
 STOP_COMMAND(resume, SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_NODE, FIRM_ID)
+STOP_COMMAND(resume_venue, SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_VENUE,
+             SENTINEL_VENUE_BINANCE_SPOT)
+STOP_COMMAND(resume_instrument, SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_INSTRUMENT, BTCUSDT)
 
 static void sign_policy(void) {
     frame_policy();
@@ -332,6 +352,10 @@ static const crash_command commands[] = {
      0, NULL},
     {"drain", closed, sign_drain, run_drain, SENTINEL_RUNNING, 0, 0, NULL},
     {"resume", closed_halted, sign_resume, run_resume, SENTINEL_HALTED, 0, 0, NULL},
+    {"resume a venue", closed_no_venue, sign_resume_venue, run_resume_venue, SENTINEL_HALTED, 0, 0,
+     NULL},
+    {"resume an instrument", closed_no_instrument, sign_resume_instrument, run_resume_instrument,
+     SENTINEL_HALTED, 0, 0, NULL},
     {"load a policy", closed, sign_policy, run_policy, SENTINEL_RUNNING, 0, 0, NULL},
     {"load an authority", closed, sign_authority, run_authority, SENTINEL_RUNNING, 0, 0, NULL},
     {"feed", closed, sign_feeds, run_feed, SENTINEL_RUNNING, 0, 0, NULL},
@@ -353,6 +377,10 @@ static const crash_command commands[] = {
      judge_false_report},
     {"state a position", closed, sign_positions, run_positions, SENTINEL_RUNNING, 0, 0,
      judge_positions},
+    {"ask a witness", closed_witnessed, NULL, run_witness, SENTINEL_RUNNING, 0, 0, judge_witness},
+    {"accept a gap", closed_gap, sign_gap, run_gap, SENTINEL_RUNNING, 0, 0, judge_gap},
+    {"set the clock back", closed_ahead, sign_clock, run_clock, SENTINEL_RUNNING, 0, 0,
+     judge_clock},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -369,6 +397,9 @@ static void command_prepare(const crash_command *row) {
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     }
     base_unsigned = 0;
+    base_halted = 0;
+    base_place.scope = SENTINEL_SCOPE_NODE;
+    base_place.target = FIRM_ID;
     row->prepare();
     options.durability = durability;
     options.snapshot_every = 16;

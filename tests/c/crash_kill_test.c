@@ -85,8 +85,9 @@ static void test_a_kill_at_any_call_loses_nothing_with_write(void) {
 
 /* The harness can fail: a record that is written late is missed. */
 static void test_a_record_that_is_written_too_late_is_seen(void) {
-    static void (*const runs[])(void) = {run_halt,    run_approve, run_reject,
-                                         run_reports, run_beats,   run_positions};
+    static void (*const runs[])(void) = {run_halt,  run_approve,     run_reject,  run_reports,
+                                         run_beats, run_positions,   run_witness, run_gap,
+                                         run_clock, run_resume_venue};
     unsigned before = points;
     durability = SENTINEL_DURABILITY_WRITE;
     lie = LIE_WRITE_LATE;

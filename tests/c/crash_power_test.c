@@ -217,6 +217,10 @@ static void test_a_sync_that_is_left_out_is_seen(void) {
     expect_seen(LIE_SYNC_LOG, "no sync of the log, while beating", run_beats);
     expect_seen(LIE_SYNC_LOG, "no sync of the log, while reporting", run_reports);
     expect_seen(LIE_SYNC_LOG, "no sync of the log, at a false report", run_false_report);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, while confirmed", run_witness);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, accepting a gap", run_gap);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, setting the clock", run_clock);
+    expect_seen(LIE_SYNC_LOG, "no sync of the log, resuming a venue", run_resume_venue);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while creating", run_create);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while signing", run_sign);
     expect_seen(LIE_SYNC_NAMES, "no sync of names, while submitting", run_submit_alone);

@@ -48,7 +48,7 @@ typedef struct crash_command {
     void (*prepare)(void);
     void (*sign)(void); /* the frames that it takes; null: none */
     void (*run)(void);
-    uint8_t mode;                         /* of the firm, as prepared */
+    uint8_t mode;                         /* of the firm (base_place), as prepared */
     uint8_t is_new;                       /* there is no engine yet */
     uint8_t takes_s;                      /* the time that passes in it; 0: none to speak of */
     const char *(*judge)(unsigned count); /* of its own effect; may be null */
@@ -57,6 +57,12 @@ typedef struct crash_command {
 static const crash_command *command;
 static uint64_t base_uses;
 static uint64_t base_unsigned; /* orders before that were not signed */
+static uint32_t base_halted;   /* the engine's own halt, as prepared; 0: none */
+/* What is in the command's `mode` as prepared. */
+static struct {
+    uint16_t scope;
+    uint32_t target;
+} base_place;
 static struct {
     int64_t now;
     uint64_t id;
@@ -169,19 +175,20 @@ static void noted_submit(uint16_t verb, uint16_t scope, uint32_t target) {
     note_stop(NOTE_SUBMIT, 1, scope, target, mode_after(verb), sequence, ticket);
 }
 
-static void noted_frame(uint32_t sequence_index) {
-    uint64_t record;
-    note *row = note_add(NOTE_FRAME, 0);
-    row->sequence_index = sequence_index;
-    row->id = frame_use();
-    uint64_t sequence = row->id;
-    note_done();
-    CHECK_OK(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now));
-    row = note_add(NOTE_FRAME, 1);
+static void note_frame(int is_acked, uint32_t sequence_index, uint64_t sequence, uint64_t record) {
+    note *row = note_add(NOTE_FRAME, is_acked);
     row->sequence_index = sequence_index;
     row->id = sequence;
     row->record = record;
     note_done();
+}
+
+static void noted_frame(uint32_t sequence_index) {
+    uint64_t record;
+    uint64_t sequence = frame_use();
+    note_frame(0, sequence_index, sequence, 0);
+    CHECK_OK(sentinel_engine_take(engine, &record, scene.frame, scene.frame_size, scene.now));
+    note_frame(1, sequence_index, sequence, record);
 }
 
 /* ---- The judge ------------------------------------------------------------------- */
@@ -205,8 +212,8 @@ static unsigned notes_before(unsigned events) {
 
 /* Bit n: mode n is possible. */
 static unsigned modes_of(unsigned count, uint16_t scope, uint32_t target) {
-    int is_firm = scope == SENTINEL_SCOPE_NODE && target == FIRM_ID;
-    unsigned modes = 1u << (is_firm ? command->mode : SENTINEL_RUNNING);
+    int is_base = scope == base_place.scope && target == base_place.target;
+    unsigned modes = 1u << (is_base ? command->mode : SENTINEL_RUNNING);
     for (unsigned i = 0; i < count; i++) {
         const note *row = &notes->rows[i];
         if ((row->what == NOTE_STOP || row->what == NOTE_SUBMIT) && row->scope == scope &&
@@ -232,7 +239,7 @@ static const sentinel_stop_state *place_of(uint16_t scope, uint32_t target) {
 static const char *judge_state(unsigned count, unsigned *halts) {
     const sentinel_state *state = engine_state();
     const sentinel_view *view = sentinel_gate_view(sentinel_engine_context(engine));
-    EXPECT(view != NULL && state->halted == 0);
+    EXPECT(view != NULL && (state->halted == 0 || state->halted == base_halted));
     const sentinel_agent_state *agent = sentinel_view_agent(view, scene.session.node);
     uint64_t asked = 0;
     uint64_t acked = 0;
@@ -257,9 +264,9 @@ static const char *judge_state(unsigned count, unsigned *halts) {
         EXPECT(state->sequences[i] <= highest[i]);
     }
     *halts = 0;
-    const note firm = {.what = NOTE_STOP, .scope = SENTINEL_SCOPE_NODE, .target = FIRM_ID};
+    const note base = {.what = NOTE_STOP, .scope = base_place.scope, .target = base_place.target};
     for (unsigned i = 0; i <= count; i++) {
-        const note *row = i < count ? &notes->rows[i] : &firm;
+        const note *row = i < count ? &notes->rows[i] : &base;
         if (row->what == NOTE_STOP || row->what == NOTE_SUBMIT) {
             const sentinel_stop_state *stop = place_of(row->scope, row->target);
             EXPECT((modes_of(count, row->scope, row->target) & 1u << stop->mode) != 0);
@@ -369,6 +376,8 @@ static const char *judge_replay(void) {
     EXPECT(kept.pending_used == engine_state()->pending_used);
     EXPECT(memcmp(kept.pending, engine_state()->pending, sizeof kept.pending) == 0);
     EXPECT(kept.lease_until_ns == engine_state()->lease_until_ns);
+    EXPECT(kept.grant.count == engine_state()->grant.count);
+    EXPECT(memcmp(kept.grant.hash32, engine_state()->grant.hash32, 32) == 0);
     EXPECT(kept.epoch + 1 == engine_state()->epoch);
     engine_close();
     return NULL;
@@ -380,8 +389,9 @@ static const char *judge_engine(unsigned count, int may_be_damaged) {
     sentinel_status status = engine_open();
     judged_damaged = status != SENTINEL_OK;
     if (may_be_damaged && status != SENTINEL_OK) {
-        /* Not opened, or opened and halted for good. */
-        EXPECT(engine == NULL || engine_state()->halted == status);
+        /* Not opened, or opened and halted for good; a halt's first cause stays. */
+        EXPECT(engine == NULL || engine_state()->halted == status ||
+               (base_halted != 0 && engine_state()->halted == base_halted));
         scene.session.agent = AGENT_A;
         EXPECT(engine == NULL || engine_sign()->verdict != SENTINEL_ALLOWED);
         return NULL;

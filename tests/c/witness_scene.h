@@ -89,12 +89,12 @@ static inline void witness_step(gate_scene *s, witness_scene *w, uint64_t (*draw
         break;
     }
     if (grant->gap_to != 0 && draw(2) != 0) {
-        sentinel_command command = {.verb = SENTINEL_COMMAND_RESUME,
-                                    .scope = SENTINEL_SCOPE_ENGINE,
-                                    .reason_size = 4,
-                                    .record = grant->gap_to};
-        memcpy(command.record_hash32, grant->gap_hash32, 32);
-        frame_begin(s, SENTINEL_FRAME_COMMAND, &command, sizeof command,
+        sentinel_command accept = {.verb = SENTINEL_COMMAND_RESUME,
+                                   .scope = SENTINEL_SCOPE_ENGINE,
+                                   .reason_size = 4,
+                                   .record = grant->gap_to};
+        memcpy(accept.record_hash32, grant->gap_hash32, 32);
+        frame_begin(s, SENTINEL_FRAME_COMMAND, &accept, sizeof accept,
                     ++s->sequences[SENTINEL_FRAME_COMMAND]);
         frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
         frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
