@@ -9,7 +9,8 @@ from typing import Any
 
 from ._engine_halt import EngineHalt, engine_halt_of
 from ._enums import Environment, Rule, Venue, label
-from ._stops import Stop, stops_of
+from ._node_states import NodeState, node_states
+from ._stops import Stop, stop_word_of, stops_of
 from ._types import EngineState
 from .config import Installed
 from .policy import Constraint, Policy
@@ -67,8 +68,9 @@ def beat_rules(policy: Policy | None, agent: int) -> list[Constraint]:
 
 def _beats(state: EngineState, policy: Policy | None, names: Mapping[int, str]) -> tuple[Beat, ...]:
     found = []
+    ruled = policy is not None and any(row.kind is Rule.HEARTBEAT for row in policy.constraints)
     for row in state.agents:
-        rule = row.node in names and bool(beat_rules(policy, row.node))
+        rule = ruled and row.node in names and bool(beat_rules(policy, row.node))
         if rule or row.beat_ns:
             found.append(
                 Beat(
@@ -83,6 +85,8 @@ def _beats(state: EngineState, policy: Policy | None, names: Mapping[int, str]) 
 class Status:
     """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not;
     `engine_halt` is that with its record and what lifts it, None when it did not.
+    `stop_word`: what a stop word is of that no record covers, and what clears it. `nodes`: every
+    node of the policy with the state that counts for it.
 
     `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
     Unix milliseconds; no venue that was given none.
@@ -113,6 +117,8 @@ class Status:
     relied_ns: int = 0
     tolerance_ns: int = 0
     engine_halt: EngineHalt | None = None
+    stop_word: str = ""
+    nodes: tuple[NodeState, ...] = ()
 
     def clock_json(self, now_ns: int) -> dict[str, Any] | None:
         """How far the log's time is ahead of the clock, beyond the tolerance; None: it is not."""
@@ -195,6 +201,9 @@ def status_of(
     now_ns = time.time_ns() if now_ns is None else now_ns
     tolerance_ns = policy.clock_tolerance_ns if policy is not None else 10**9
     halt = engine_halt_of(installed, state, now_ns, tolerance_ns)
+    stops, word = stops_of(installed, state, policy, now_ns), stop_word_of(installed, policy)
+    causes = (("the engine itself", halt), ("the stop word", word))
+    everything = [what for what, is_so in causes if is_so]
     return Status(
         directory=str(installed.directory),
         engine_id=state.engine_id,
@@ -205,7 +214,7 @@ def status_of(
         policy_version=policy.version if policy is not None else None,
         policy_hash=state.policy_hash,
         engine_halted=halt.why if halt is not None else "",
-        stops=stops_of(installed, state, policy, now_ns),
+        stops=stops,
         agents={names.get(row.node, str(row.node)): row.id_highest for row in state.agents},
         usable_until_ms=usable_until_ms(state),
         freshness=_freshness(state),
@@ -215,4 +224,6 @@ def status_of(
         relied_ns=state.relied_ns,
         tolerance_ns=tolerance_ns,
         engine_halt=halt,
+        stop_word=word,
+        nodes=node_states(policy, stops, everything),
     )

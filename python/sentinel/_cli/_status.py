@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,14 +12,18 @@ from .._enums import Venue
 from .._holdings import holdings_of
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
+from .._node_states import LINES, node_lines
 from .._overview import Status, status_of
-from .._stops import stop_word_of
 from .._types import EngineState
 from ..audit import restore
 from ..errors import SentinelError
 from ..policy import Policy
 from ..receipt import iso_time
 from ._shared import Cli, DirOption, JsonOption, now_ns
+
+AllOption = Annotated[
+    bool, typer.Option("--all", help="List every node and agent, however many there are.")
+]
 
 _FRESHNESS: Final = {
     "unproven": "unproven: no witness says that no newer state ever was",
@@ -33,15 +37,19 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
 
 
-def status(directory: DirOption = None, json: JsonOption = False) -> None:
-    """Show the engine: who it is, its log, its policy, what is stopped, whether it is open, and
-    until when signatures that were released can still be used at each venue.
+def status(directory: DirOption = None, every: AllOption = False, json: JsonOption = False) -> None:
+    """Show the engine: who it is, its log, its policy, each node's state, what is stopped and what
+    lifts that, whether it is open, and until when signatures that were released can still be used
+    at each venue.
 
-    Reads only; works beside a writer and without a key.
+    Reads only; works beside a writer and without a key. Of a large firm, what runs is counted per
+    group, and agents are not listed.
 
-    Example:
+    Examples:
 
         zcp status
+
+        zcp status --all
     """
     cli = Cli.of(directory, json)
     installed = cli.installed()
@@ -53,7 +61,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
     writer = writer_is_alive(cli.directory)
-    venues, word = _venues(policy), stop_word_of(installed, policy)
+    venues = _venues(policy)
     data: dict[str, Any] = {
         "directory": found.directory,
         "engine_id": found.engine_id.hex(),
@@ -68,8 +76,9 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         "engine_halted": found.engine_halted,
         "engine_halt": found.engine_halt.to_json() if found.engine_halt else None,
         "halted": _halted(found),
+        "nodes": [node.to_json() for node in found.nodes],
         "stops": [stop.to_json() for stop in found.stops],
-        "stop_word": word,
+        "stop_word": found.stop_word,
         "waiting": asked,
         "agents": dict(found.agents),
         **held.to_json(),
@@ -87,17 +96,33 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
         f"policy     version {found.policy_version}, hash {data['policy_hash']}",
         f"freshness  {_FRESHNESS[found.freshness]}",
     ]
-    lines += [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    lines += [f"node       {text}" for text in node_lines(found.nodes, every=every)]
+    lines += _agents(found, every)
     lines += [*held.lines(), *found.lease_lines(now_ns())]
-    lines += [f"heartbeat  {beat.text()}" for beat in found.beats]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
     lines += [f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in asked]
     lines += found.engine_halt.lines() if found.engine_halt else []
-    lines += [f"STOP WORD  {word}"] if word else []
+    lines += [f"STOP WORD  {found.stop_word}"] if found.stop_word else []
     lines += found.clock_lines(now_ns())
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))
+
+
+def _agents(found: Status, every: bool) -> list[str]:
+    """What each did last; of more than are read one by one, those without a heartbeat."""
+    few = every or len(found.agents) <= LINES
+    last = [f"agent      {path}: last action {last}" for path, last in found.agents.items()]
+    beats = [f"heartbeat  {beat.text()}" for beat in found.beats]
+    if few:
+        return last + beats
+    silent = [f"heartbeat  {beat.text()}" for beat in found.beats if not beat.beat_ns]
+    lines = [f"agent      {len(last):,} agents; --all lists the last action of each"]
+    if len(beats) > len(silent):
+        lines.append(f"heartbeat  {len(beats) - len(silent):,} agents beat; --all lists each")
+    if len(silent) > LINES:
+        return [*lines, f"heartbeat  {len(silent):,} agents: none; refused until they beat"]
+    return lines + silent
 
 
 def _halted(found: Status) -> list[dict[str, Any]]:
