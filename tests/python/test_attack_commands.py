@@ -3,6 +3,7 @@
 Goal: each attempt is denied and recorded, or leaves the engine halted; none lifts a halt. Method:
 a desk where two of three operators resume, halted; what two of them signed is forged, replayed,
 reordered, cut, altered bit by bit, and put into the spool and the files in every wrong way.
+Frames of the other kinds: tests/c/attack_frames_test.c.
 """
 
 from __future__ import annotations
