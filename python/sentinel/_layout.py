@@ -328,6 +328,28 @@ def authority_bundle(
 
 
 _TIMED: Final = (Command.DRAIN, Command.LEASE, Command.RESUME)
+_REASON_BYTES_MAX: Final = 4096
+
+
+def reason_text(reason: str) -> bytes:
+    """A command's reason as its digest takes it: 1 to 4,096 bytes of UTF-8, not of blanks alone.
+
+    Raises UsageError.
+    """
+    if not reason.strip():
+        raise UsageError(
+            "the reason is empty", next_step="say why: it is signed, recorded and shown with it"
+        )
+    try:
+        text = reason.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the reason is not UTF-8", next_step="say it in other words") from None
+    if len(text) > _REASON_BYTES_MAX:
+        raise UsageError(
+            f"the reason has {len(text)} bytes, and {_REASON_BYTES_MAX} is the most",
+            next_step="say it in fewer words",
+        )
+    return text
 
 
 def command(
@@ -342,7 +364,7 @@ def command(
     record: int = 0,
     record_hash: bytes = bytes(32),
 ) -> bytes:
-    """The signed part of a command. The reason is 1 to 4,096 bytes of UTF-8.
+    """The signed part of a command. The reason is as `reason_text` takes it.
 
     `until_ns`: when a drain becomes a halt, or a lease ends; 0 for never. Of a resume of the firm:
     the log's time, which it sets back; 0: it does not. 0 for other verbs.
@@ -350,9 +372,7 @@ def command(
 
     Raises UsageError.
     """
-    text = reason.encode()
-    if not 0 < len(text) <= 4096:
-        raise UsageError("a command needs a reason of 1 to 4096 bytes")
+    text = reason_text(reason)
     if not 0 <= severity <= 3:
         raise UsageError("a severity is from 0 to 3")
     if not 0 <= until_ns < 1 << 63 or (until_ns and verb not in _TIMED):

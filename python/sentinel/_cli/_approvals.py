@@ -195,8 +195,7 @@ def reject(
 def _answer(
     cli: Cli, verb: Command, record: int, reason: str, key: Path | None, yes: bool, wait: float
 ) -> None:
-    if not reason.strip():
-        raise UsageError("the reason is empty", next_step="say why: it is signed and recorded")
+    _layout.reason_text(reason)
     now = now_ns()
     installed, state, public = _read(cli)
     found = _live(request_of(installed, state, public, record, now), "answered")

@@ -168,10 +168,7 @@ def _verb(text: str, reason: str, until: str | None) -> Command:
     verbs = {label(member): member for member in Command}
     if text not in verbs:
         raise UsageError(f"there is no command {text!r}", next_step=f"one of {', '.join(verbs)}")
-    if not reason.strip():
-        raise UsageError(
-            "the reason is empty", next_step="say why: it is signed, recorded and shown with it"
-        )
+    _layout.reason_text(reason)
     verb = verbs[text]
     if until is not None and verb not in (Command.DRAIN, Command.LEASE):
         raise UsageError(f"a {text} has no end", next_step="leave --until out")

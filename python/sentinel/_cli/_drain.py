@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .._enums import Scope, Venue, label
+from .._layout import reason_text
 from ..audit import restore
 from ..errors import EngineHalted, UnitInvalid, UsageError
 from ..sign import Signer
@@ -60,6 +61,8 @@ class Sending(NamedTuple):
         """Before anything is signed. Raises UsageError."""
         if not self.again and not reason:
             raise UsageError("a drain needs a reason", next_step="--reason TEXT, or --again")
+        if reason:
+            reason_text(reason)
         if self.halt_when_done and (not self.send or not reason):
             raise UsageError(
                 "--halt-when-done needs --send and --reason",
