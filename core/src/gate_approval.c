@@ -308,7 +308,9 @@ sentinel_status sentinel_gate_withdraw(sentinel_context *context, uint64_t *reco
         return SENTINEL_USAGE_ARGUMENT;
     }
     uint32_t flags = 0;
-    (void)gate_clock(context, &now_ns, &flags); /* It lets nothing through on any clock. */
+    if (!gate_clock(context, &now_ns, &flags)) {
+        return SENTINEL_POLICY_CLOCK; /* else the clock could not be set back over it */
+    }
     uint64_t number = gate_state(context)->record_count;
     sentinel_status status = withdraw(context, session->agent, action_id, now_ns, flags);
     if (status == SENTINEL_OK && record != NULL) {

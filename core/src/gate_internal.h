@@ -129,6 +129,10 @@ SENTINEL_MUST_USE sentinel_status gate_append(sentinel_context *context, uint8_t
  * gives 0 when it stepped back too far (the engine is then halted). */
 int gate_clock(sentinel_context *context, int64_t *now_ns, uint32_t *flags);
 
+/* Whether a time is before the log's by more than the tolerance. What agents,
+ * feeders and witnesses say then is not of the time that would count. */
+int gate_is_behind(const sentinel_context *context, int64_t now_ns);
+
 /* Whether a denial is recorded or only counted; writes a summary when one is
  * due. node: index, or SENTINEL_NODE_NONE. */
 SENTINEL_MUST_USE sentinel_status gate_attempt(sentinel_context *context, int *recorded,

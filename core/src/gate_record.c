@@ -146,6 +146,14 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
     return SENTINEL_OK;
 }
 
+int gate_is_behind(const sentinel_context *context, int64_t now_ns) {
+    const sentinel_view *view = gate_view(context);
+    int64_t last_ns = gate_state(context)->last_now_ns;
+    int64_t tolerance =
+        view != NULL ? view->bundle.policy->clock_tolerance_ns : GATE_CLOCK_TOLERANCE_NS;
+    return now_ns < last_ns && last_ns - now_ns > tolerance;
+}
+
 int gate_clock(sentinel_context *context, int64_t *now_ns, uint32_t *flags) {
     sentinel_state *state = gate_state(context);
     if (context->expected != NULL) {
@@ -156,10 +164,7 @@ int gate_clock(sentinel_context *context, int64_t *now_ns, uint32_t *flags) {
     if (*now_ns >= state->last_now_ns) {
         return 1;
     }
-    const sentinel_view *view = gate_view(context);
-    int64_t tolerance =
-        view != NULL ? view->bundle.policy->clock_tolerance_ns : GATE_CLOCK_TOLERANCE_NS;
-    int within = state->last_now_ns - *now_ns <= tolerance;
+    int within = !gate_is_behind(context, *now_ns);
     *now_ns = state->last_now_ns;
     *flags |= SENTINEL_RECORD_CLOCK_HELD;
     if (!within) {

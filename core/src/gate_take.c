@@ -181,6 +181,15 @@ static int sets_clock(const void *bytes, size_t size) {
     return kind_of(bytes, size) == SENTINEL_FRAME_COMMAND && gate_sets_clock(bytes, size);
 }
 
+/* What takes effect in the log's time keeps the clock there: where that ran
+ * ahead, nobody but people says anything before they have set it back. */
+static int is_early(const sentinel_context *context, const void *bytes, size_t size,
+                    int64_t now_ns) {
+    uint16_t kind = kind_of(bytes, size);
+    return (kind == SENTINEL_FRAME_FEED || kind == SENTINEL_FRAME_GRANT) &&
+           gate_is_behind(context, now_ns);
+}
+
 static sentinel_status take(sentinel_context *context, const void *bytes, size_t size,
                             int64_t now_ns, uint32_t flags, int commit) {
     uint16_t kind = kind_of(bytes, size);
@@ -247,8 +256,9 @@ sentinel_status sentinel_gate_take(sentinel_context *context, uint64_t *record, 
     uint32_t flags = 0;
     int64_t given_ns = now_ns;
     int sets = sets_clock(frame, size);
+    int early = is_early(context, frame, size, now_ns);
     (void)gate_clock(context, &now_ns, &flags); /* A halt must get through on any clock. */
-    sentinel_status status = SENTINEL_OK;
+    sentinel_status status = early ? SENTINEL_POLICY_CLOCK : SENTINEL_OK;
     if (sets || kind_of(frame, size) == SENTINEL_FRAME_POLICY) {
         /* An agent that the new policy lacks leaves nothing only counted; nor
          * is anything counted in a time that is gone. */
@@ -282,6 +292,9 @@ sentinel_status sentinel_gate_check(sentinel_context *context, const void *frame
     }
     /* The time that taking it would use: what passes here may be relied on. */
     const sentinel_state *state = gate_state(context);
+    if (is_early(context, frame, size, now_ns)) {
+        return SENTINEL_POLICY_CLOCK;
+    }
     int held = now_ns < state->last_now_ns && !sets_clock(frame, size);
     return take(context, frame, size, held ? state->last_now_ns : now_ns, 0, 0);
 }

@@ -117,10 +117,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "ask again; see to the witness when it stays so: nothing is signed without a grant",
         ),
         "POLICY_CLOCK": Advice(
-            "the log went on since it was drafted, its time is not ahead of this clock, or frames"
-            " were taken or orders signed in the time that would be undone",
-            "zcp status says which: draft it again, or wait until that time, or make a new engine"
-            " with zcp init in another directory",
+            "the log is ahead of this clock; or, of what would set it back: it went on since that"
+            " was drafted, is not ahead, or frames were taken or orders signed in that time",
+            "zcp status says which: set it back with zcp command draft resume --clock, draft that"
+            " again, wait until that time, or make a new engine with zcp init elsewhere",
         ),
         "AUDIT_FULL": Advice(
             "the log's quota or disk is used up", "make room, then open the engine again"

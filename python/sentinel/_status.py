@@ -176,7 +176,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x030D: "a report contradicts what was signed, or one is missing",
         0x030E: "the policy asks for no lease, or this one is over or too long",
         0x030F: "the grant is no answer to the question that this engine asked last",
-        0x0310: "the log's time is another, not ahead, or something rests on it",
+        0x0310: "the log is ahead: set it back; or it is not, or something rests on its time",
         0x0401: "the log cannot take another record",
         0x0402: "a committed record is not intact",
         0x0403: "the log belongs to another engine",

@@ -2,6 +2,7 @@
  * before what rests on a record; and nothing is looser than it was. */
 #include "gate_internal.h"
 #include "gate_scene.h"
+#include "witness_scene.h"
 
 #define YEAR_NS (365 * 86400 * SECOND_NS)
 enum { CAP = 70, REQUESTS = 71, A = 1, B = 2 };
@@ -181,6 +182,75 @@ static void test_what_rests_on_the_wrong_time_keeps_it(void) {
     }
 }
 
+static void make_mark(void) {
+    scene_feed(&scene, BTCUSDT, decimal(5000000, 2));
+}
+
+static void make_beat(void) {
+    scene_beat(&scene, AGENT_A, 1, 0);
+    frame_sign(&scene, KEY_AGENT_A, KEY_AGENT_A);
+}
+
+static void make_grant(void) {
+    sentinel_ask ask;
+    uint8_t signature64[64];
+    witness_scene w = {.records = 100, .spend = 1};
+    CHECK_OK(sentinel_gate_ask(scene.context, &ask, signature64, 0));
+    sentinel_grant grant = witness_answer(&w, &ask);
+    witness_frame(&scene, &grant);
+}
+
+/* An agent, a feeder or a witness that speaks before the clock is set back does
+ * not keep it from being so; one nanosecond less is a clock that is held. */
+static void test_only_people_are_heard_before_it_is_set(void) {
+    static void (*const makes[])(void) = {make_mark, make_beat, make_grant};
+    gate_scene *s = &scene;
+    for (unsigned i = 0; i < 2 * sizeof makes / sizeof makes[0]; i++) {
+        scene_begin(s);
+        s->has_witness = i / 2 == 2;
+        scene_authority(s);
+        CHECK_OK(scene_take(s));
+        int64_t right_ns = s->now;
+        s->now = run_ahead(YEAR_NS);
+        int64_t last_ns = s->now;
+        makes[i / 2](); /* valid at the log's time */
+        int is_held = i % 2 == 0;
+        s->now = last_ns - SECOND_NS - !is_held;
+        sentinel_status expected = is_held ? SENTINEL_OK : SENTINEL_POLICY_CLOCK;
+        CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, s->now), expected);
+        CHECK_EQ(scene_take(s), expected);
+        CHECK_EQ(state()->relied_ns, is_held ? last_ns : right_ns);
+        s->now = right_ns;
+        memset(s->sequences, 0, sizeof s->sequences);
+        s->sequences[SENTINEL_FRAME_COMMAND] = 10;
+        CHECK_EQ(set_back(last_ns), is_held ? SENTINEL_POLICY_CLOCK : SENTINEL_OK);
+        scene_end(s);
+    }
+}
+
+static void test_a_request_is_not_taken_back_before_it_is_set(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    scene_policy_rows(s);
+    s->build.policy.oversight[SENTINEL_ACTION_MESSAGE] = SENTINEL_OVERSIGHT_APPROVE;
+    s->build.policy.approval_quorum = 1;
+    s->build.policy.approval_ns = YEAR_NS;
+    CHECK_OK(scene_load(s));
+    act_request();
+    int64_t right_ns = s->now;
+    uint64_t id = state()->pending[0].action_id;
+    int64_t last_ns = run_ahead(YEAR_NS / 2);
+    CHECK_EQ(sentinel_gate_withdraw(s->context, NULL, &s->session, id, last_ns - SECOND_NS - 1),
+             SENTINEL_POLICY_CLOCK);
+    CHECK_EQ(state()->halted, SENTINEL_USAGE_STATE);
+    CHECK_EQ(state()->pending_used, 1);
+    CHECK_EQ(state()->relied_ns, right_ns);
+    CHECK_OK(set_back(last_ns));
+    CHECK_OK(sentinel_gate_withdraw(s->context, NULL, &s->session, id, s->now));
+    CHECK_EQ(state()->pending_used, 0);
+    scene_end(s);
+}
+
 /* Starts, halts, snapshots, refusals, denials and their summaries do not. */
 static void test_what_has_no_effect_does_not(void) {
     static _Alignas(8) uint8_t snapshot[1 << 20];
@@ -349,6 +419,8 @@ int main(int argc, char **argv) {
     RUN(test_it_names_the_firm_and_the_time_that_the_log_has);
     RUN(test_not_before_the_last_record_that_something_rests_on);
     RUN(test_what_rests_on_the_wrong_time_keeps_it);
+    RUN(test_only_people_are_heard_before_it_is_set);
+    RUN(test_a_request_is_not_taken_back_before_it_is_set);
     RUN(test_what_has_no_effect_does_not);
     RUN(test_nobody_whose_key_had_ended_sets_it);
     RUN(test_what_was_spent_stays_spent);

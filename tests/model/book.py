@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.model import reports, stops
+from tests.model import clock, reports, stops
 from tests.model.names import (
     FORMAT_LIMIT,
     FORMAT_RANGE,
@@ -141,9 +141,11 @@ def has_form(row: Report, issued: int) -> bool:
 
 def take_reports(gate: Gate, feed: Feed, now: int) -> int:
     """The status: 0, or why it is refused; POLICY_REPORT halts who is named wrong."""
-    now = gate.clock(now)
     feeds = gate.feeds
     feeds.stopped = None
+    if clock.is_early(gate, now):
+        return clock.refuse_early(gate, now)
+    now = gate.clock(now)
     if not 0 < len(feed.rows) <= REPORTS_MAX:
         return refuse(gate, FORMAT_LIMIT, now)
     if not all(has_form(row, feed.issued) for row in feed.rows):
@@ -237,6 +239,8 @@ def take_positions(
     now: int,
 ) -> int:
     """rows: instrument, quantity, time. The status."""
+    if clock.is_early(gate, now):
+        return clock.refuse_early(gate, now)
     now = gate.clock(now)
     assert gate.policy is not None
     for instrument, quantity, time in rows:

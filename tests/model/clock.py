@@ -1,4 +1,4 @@
-"""The log's time set back, as docs/2-policy.md has it under "Setting the clock back"."""
+"""The log's time: what ends by it, and how it is set back (docs/2-policy.md, "The clock" ff.)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.model import stops
 from tests.model.names import (
     FORMAT_RANGE,
     POLICY_CLOCK,
+    POLICY_LEASE,
     POLICY_SCOPE,
     POLICY_SIGNATURE,
     Scope,
@@ -17,6 +18,28 @@ from tests.model.stops import Mode
 
 if TYPE_CHECKING:
     from tests.model.gate import Gate
+
+
+def is_early(gate: Gate, now: int) -> bool:
+    """Whether the log is ahead by more than the tolerance: then only people are heard."""
+    tolerance = gate.policy.clock_tolerance_ns if gate.policy is not None else 0
+    return now < gate.state.last_now - tolerance
+
+
+def refuse_early(gate: Gate, now: int) -> int:
+    gate.record(gate.clock(now))
+    return POLICY_CLOCK
+
+
+def lease(gate: Gate, scope: int, target: int, until: int, now: int) -> int:
+    """The status of a lease that an operator signed."""
+    assert gate.policy is not None
+    if scope != Scope.ENGINE or target or until <= 0:
+        return FORMAT_RANGE
+    if not gate.policy.lease_ns or not now < until <= now + gate.policy.lease_ns:
+        return POLICY_LEASE
+    gate.lease_until = until
+    return 0
 
 
 def sets(verb: int, place: stops.Place, until: int) -> bool:

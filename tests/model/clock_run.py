@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.model import orders, report_run
 from tests.model.names import Scope, Verb
 from tests.model.policies import chance
 
@@ -27,11 +28,30 @@ def step(run: GateRun) -> None:
     if chance(rng, 25):
         run.order()
     run.now = rng.choice((right, right, right, model.relied, max(1, model.relied - 1)))
+    if chance(rng, 30):
+        speak(run)
     give(run)
     if model.state.last_now > run.now:  # refused: that time has to come
         run.now = model.state.last_now
         command(run, (Scope.NODE, run.world.policy.nodes[0].id), 0, 2)
     run.compare_state(everything=True)
+
+
+def speak(run: GateRun) -> None:
+    """What is not of people, before they set the clock back: nothing is to rest on it."""
+    rng, world = run.rng, run.world
+    draw = rng.randrange(4)
+    if draw == 0:
+        run.take_marks([orders.some_mark(rng, world, run.now)])
+    elif draw == 1:
+        run.beat(rng.choice(sorted(world.policy.chains)))
+    elif draw == 2:
+        report_run.state(run)
+    elif run.model.requests.rows:
+        row = rng.choice(run.model.requests.rows)
+        status = run.core.withdraw(row.order.agent, row.order.action_id, run.now)
+        expected = run.model.withdraw(row.order.agent, row.order.action_id, run.now)
+        run.expect("status of a withdrawal", expected, status)
 
 
 def give(run: GateRun) -> None:

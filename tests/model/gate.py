@@ -28,7 +28,7 @@ from tests.model.names import (
     FORMAT_RANGE,
     ID_WINDOW,
     POLICY_APPROVAL,
-    POLICY_LEASE,
+    POLICY_CLOCK,
     POLICY_SCOPE,
     POLICY_SEQUENCE,
     POLICY_SIGNATURE,
@@ -159,16 +159,6 @@ class Gate:
         if policy.lease_ns:
             self.lease_until = min(self.lease_until, now + policy.lease_ns)
 
-    def lease(self, scope: int, target: int, until: int, now: int) -> int:
-        """The status of a lease that an operator signed."""
-        assert self.policy is not None
-        if scope != Scope.ENGINE or target or until <= 0:
-            return FORMAT_RANGE
-        if not self.policy.lease_ns or not now < until <= now + self.policy.lease_ns:
-            return POLICY_LEASE
-        self.lease_until = until
-        return 0
-
     def take_command(
         self, verb: int, place: stops.Place, until: int, operators: int, now: int
     ) -> int:
@@ -186,7 +176,7 @@ class Gate:
         if verb == Verb.RESUME and operators < 2:
             return POLICY_SIGNATURE
         if verb == Verb.LEASE:
-            return self.lease(*place, until, now)
+            return clock.lease(self, *place, until, now)
         if until < 0 or (until and verb != Verb.DRAIN):
             return FORMAT_RANGE
         if not stops.exists(self.policy, place):
@@ -207,11 +197,14 @@ class Gate:
             self.halted = 0  # the firm's resume lifts the engine's own halt too
         return 0
 
-    def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> None:
+    def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
+        if clock.is_early(self, now):
+            return clock.refuse_early(self, now)
         self.record(self.clock(now), rests=True)
         if self.policy is not None:
             for mark in marks:
                 model.feed(self.policy, self.state, *mark)
+        return 0
 
     # ---- Heartbeats.
 
@@ -224,6 +217,8 @@ class Gate:
         self, agent: int, beat: beats.Beat, sequence: int, now: int, *, own_key: bool
     ) -> int:
         """The status: 0, or why it is refused."""
+        if clock.is_early(self, now):
+            return clock.refuse_early(self, now)
         now = self.clock(now)
         status = 0
         if beat.running < 0 or beat.running > beat.issued:
@@ -399,7 +394,10 @@ class Gate:
         return status
 
     def withdraw(self, agent: int, action_id: int, now: int) -> int:
+        early = clock.is_early(self, now)
         now = self.clock(now)
+        if early:
+            return POLICY_CLOCK
         row = self.requests.of(agent, action_id)
         if row is None or row.is_over(now):
             return POLICY_APPROVAL
@@ -421,8 +419,7 @@ class Gate:
 
     def clock_reasons(self, now: int) -> set[int]:
         """A step back beyond the tolerance latches the engine halted, which is a record."""
-        tolerance = self.policy.clock_tolerance_ns if self.policy is not None else 0
-        if now >= self.state.last_now - tolerance:
+        if not clock.is_early(self, now):
             return set()
         if not self.halted:
             self.halted = USAGE_STATE

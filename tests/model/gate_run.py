@@ -209,8 +209,8 @@ class GateRun:
         self.compare_state(everything=True)
 
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]]) -> None:
-        self.expect("status of a feed", 0, self.core.take_marks(marks, self.now))
-        self.model.take_marks(marks, self.now)
+        status = self.core.take_marks(marks, self.now)
+        self.expect("status of a feed", self.model.take_marks(marks, self.now), status)
         self.counts["marks"] += len(marks)
 
     def watch(self) -> None:

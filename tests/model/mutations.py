@@ -415,8 +415,8 @@ GATE = (
     gate(
         "the clock's tolerance is a nanosecond shorter",
         "gate_record.c",
-        "state->last_now_ns - *now_ns <= tolerance;",
-        "state->last_now_ns - *now_ns < tolerance;",
+        "last_ns - now_ns > tolerance;",
+        "last_ns - now_ns >= tolerance;",
     ),
     gate(
         "a clock that stepped back is believed",

@@ -96,4 +96,16 @@ CLOCK = (
         "if (sets || kind_of(frame, size) == SENTINEL_FRAME_POLICY) {",
         "if (kind_of(frame, size) == SENTINEL_FRAME_POLICY) {",
     ),
+    gate(
+        "a feed is taken in the log's time, so that the clock is never set back",
+        "gate_take.c",
+        "status = early ?",
+        "status = 0 ?",
+    ),
+    gate(
+        "a request is taken back in the log's time, so that the clock is never set back",
+        "gate_approval.c",
+        "if (!gate_clock(context, &now_ns, &flags)) {",
+        "if (gate_clock(context, &now_ns, &flags) > 1) {",
+    ),
 )
