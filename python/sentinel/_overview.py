@@ -12,6 +12,7 @@ from ._enums import Environment, Rule, Venue, label
 from ._node_states import NodeState, node_states
 from ._stops import Stop, stop_word_of, stops_of
 from ._types import EngineState
+from ._witness_state import WitnessState, witness_of
 from .config import Installed
 from .policy import Constraint, Policy
 from .receipt import iso_time
@@ -86,7 +87,8 @@ class Status:
     """An engine's state in words. `engine_halted` is why it halted itself, "" when it did not;
     `engine_halt` is that with its record and what lifts it, None when it did not.
     `stop_word`: what a stop word is of that no record covers, and what clears it. `nodes`: every
-    node of the policy with the state that counts for it.
+    node of the policy with the state that counts for it. `witness`: None where the authority asks
+    for none.
 
     `usable_until_ms`: by venue, when the last signature that adds risk stops being usable there,
     Unix milliseconds; no venue that was given none.
@@ -119,6 +121,7 @@ class Status:
     engine_halt: EngineHalt | None = None
     stop_word: str = ""
     nodes: tuple[NodeState, ...] = ()
+    witness: WitnessState | None = None
 
     def clock_json(self, now_ns: int) -> dict[str, Any] | None:
         """How far the log's time is ahead of the clock, beyond the tolerance; None: it is not."""
@@ -194,9 +197,14 @@ def _freshness(state: EngineState) -> str:
 
 
 def status_of(
-    installed: Installed, state: EngineState, policy: Policy | None, now_ns: int | None = None
+    installed: Installed,
+    state: EngineState,
+    policy: Policy | None,
+    now_ns: int | None = None,
+    *,
+    probe: bool = False,
 ) -> Status:
-    """A state in words, with the policy's names."""
+    """A state in words, with the policy's names. `probe`: also whether the witness is up."""
     names = {node.id: node.path for node in policy.nodes} if policy is not None else {}
     now_ns = time.time_ns() if now_ns is None else now_ns
     tolerance_ns = policy.clock_tolerance_ns if policy is not None else 10**9
@@ -226,4 +234,5 @@ def status_of(
         engine_halt=halt,
         stop_word=word,
         nodes=node_states(policy, stops, everything),
+        witness=witness_of(installed, state, probe=probe),
     )

@@ -39,7 +39,9 @@ from sentinel._authority_edit import Wish
 from sentinel._enums import Command, Power, Scope
 from sentinel._frame import FrameKind, unsafe_parse_frame
 from sentinel._people import Person, person_id
+from sentinel._witness_state import witness_of
 from sentinel.audit import restore, verify_log
+from sentinel.config import Installed
 from sentinel.errors import ConfigError, EngineHalted, EngineLocked, UsageError, VerificationFailed
 from sentinel.witness import WitnessError, configure
 
@@ -56,6 +58,48 @@ def test_grants_are_asked_for_and_given_back(engine: Made, place: Path) -> None:
             assert says(signer) == "allowed"
             assert kept(place).epoch > given.epoch
     check(engine.directory)
+
+
+def test_status_says_what_the_witness_leaves(engine: Made, place: Path) -> None:
+    installed = Installed(engine.directory)
+    with witness_at(place, records=5, spend=1_000) as url:
+        with open_with(engine.directory, url) as signer:
+            signer.feed_marks(MARKS)
+            state = signer._engine.state()
+            told = signer.status().witness
+            assert told is not None
+            assert (told.confirmed, told.signs, told.answers) == (True, True, None)
+            assert told.records_left == state.grant.record_end - state.record_count > 0
+            assert told.spend_left == 1_000 * 10**6
+            assert "1,000.00 USD" in told.lines()[0]
+        configure(engine.directory, url)
+        asked = witness_of(installed, state, probe=True)
+        assert asked is not None
+        assert "what is left can be signed without it" in asked.lines()[1]
+        assert "somebody answers there" in asked.lines()[0]
+    for change, means in (
+        ({}, "what is left can be signed, then nothing is signed until it answers"),
+        ({"spent": state.grant.spend_end}, "nothing that has a value is signed until it answers"),
+        ({"record_end": state.record_count}, "nothing is signed until it answers (grant_exh"),
+        ({"record_end": state.record_count + 1}, "what is left can be signed, then nothing"),
+        ({"epoch": state.epoch - 1}, "nothing is signed until it answers (grant_exhausted)"),
+        ({"gap_from": 3, "gap_to": 5}, "missing: nothing is signed before people accept that"),
+    ):
+        grant = replace(state.grant, **change)
+        told = witness_of(installed, replace(state, grant=grant), probe=True)
+        assert told is not None
+        assert "IT IS DOWN" in told.lines()[0]
+        assert means in told.lines()[1]
+        assert told.signs is ("what is left" in means or "value" in means)
+    (engine.directory / "witness").unlink()
+    told = witness_of(installed, state, probe=True)
+    assert told is not None
+    assert "none is named here (zcp witness use URL)" in told.lines()[0]
+
+
+def test_without_one_that_is_asked_for_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    made = make_engine(tmp_path / "plain")
+    assert witness_of(Installed(made.directory), restore(made.directory).state()) is None
 
 
 def test_a_grant_of_one_record_confirms_each(engine: Made, place: Path) -> None:
@@ -384,6 +428,9 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
     with witness_at(tmp_path / "w") as url:
         assert desk.at("witness", "use", "nonsense").status == 2
         assert desk.at("witness", "use", url).status == 0
+        told = desk.at("status", "--json").json()["witness"]
+        assert (told["url"], told["answers"], told["signs"]) == (url, True, False)
+        assert "this start is NOT CONFIRMED; there is no grant" in desk.at("status").out
         done = desk.at("halt", "--reason", "test")
         assert done.status == 0, done.err
         assert "not confirmed" not in done.err
@@ -396,6 +443,9 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
         lose_records(desk)
         with made.open() as signer:
             assert signer.status().freshness == "gap"
+        text = desk.at("status").out
+        assert "records that it confirmed are missing: nothing is signed before people" in text
+        assert desk.at("status", "--json").json()["witness"]["signs"] is False
         grant = restore(desk.engine).state().grant
         halt = desk.at("status", "--json").json()["engine_halt"]
         assert halt["missing"] == {"from": grant.gap_from, "to": grant.gap_to - 1}
@@ -409,8 +459,13 @@ def test_the_commands(desk: Desk, tmp_path: Path) -> None:
         assert restore(desk.engine).state().halted == 0
         with made.open() as signer:
             assert signer.status().freshness == "confirmed"
+    assert f"{url}: IT IS DOWN; this start is confirmed; nothing is left" in desk.at("status").out
     done = desk.at("halt", "--reason", "no witness")
     assert "not confirmed" in done.err
+    text = desk.at("status").out
+    assert "freshness  unproven: the witness that the authority asks for has not" in text
+    assert f"witness    {url}: IT IS DOWN; this start is NOT CONFIRMED; there is no grant" in text
+    assert "nothing is signed until it answers (grant_exhausted)" in text
     assert "halt" in json.dumps(desk.at("status", "--json").json()["stops"])
     check(desk.engine)
 

@@ -42,8 +42,9 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
     lifts that, whether it is open, and until when signatures that were released can still be used
     at each venue.
 
-    Reads only; works beside a writer and without a key. Of a large firm, what runs is counted per
-    group, and agents are not listed.
+    Reads only; works beside a writer and without a key. Where the authority asks for a witness, it
+    connects to that one's address, sends nothing, and says whether anybody is there. Of a large
+    firm, what runs is counted per group, and agents are not listed.
 
     Examples:
 
@@ -55,7 +56,7 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
     installed = cli.installed()
     context = restore(cli.directory)
     policy = installed.policy() if context.policy() is not None else None
-    found = status_of(installed, context.state(), policy, now_ns())
+    found = status_of(installed, context.state(), policy, now_ns(), probe=True)
     asked, held = _asked(context.state()), holdings_of(context, policy)
     synced: int | None = None
     with contextlib.suppress(SentinelError):
@@ -88,14 +89,10 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
         "released": released_rows(found.usable_until_ms),
         "holds": hold_rows(venues),
         "freshness": found.freshness,
+        "witness": found.witness.to_json() if found.witness else None,
     }
-    lines = [
-        f"engine     {data['engine_id']} ({found.environment}) in {found.directory}",
-        f"writer     {'another process has it open' if writer else 'none'}",
-        f"log        {found.records} records, epoch {found.epoch}, last {data['last']}",
-        f"policy     version {found.policy_version}, hash {data['policy_hash']}",
-        f"freshness  {_FRESHNESS[found.freshness]}",
-    ]
+    lines = _head(found, data)
+    lines += found.witness.lines() if found.witness else []
     lines += [f"node       {text}" for text in node_lines(found.nodes, every=every)]
     lines += _agents(found, every)
     lines += [*held.lines(), *found.lease_lines(now_ns())]
@@ -107,6 +104,22 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
     lines += found.clock_lines(now_ns())
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
     cli.emit(data, "\n".join(lines))
+
+
+def _head(found: Status, data: dict[str, Any]) -> list[str]:
+    return [
+        f"engine     {data['engine_id']} ({found.environment}) in {found.directory}",
+        f"writer     {'another process has it open' if data['writer_alive'] else 'none'}",
+        f"log        {found.records} records, epoch {found.epoch}, last {data['last']}",
+        f"policy     version {found.policy_version}, hash {data['policy_hash']}",
+        f"freshness  {_freshness(found)}",
+    ]
+
+
+def _freshness(found: Status) -> str:
+    if found.witness is not None and found.freshness == "unproven":
+        return "unproven: the witness that the authority asks for has not confirmed this start"
+    return _FRESHNESS[found.freshness]
 
 
 def _agents(found: Status, every: bool) -> list[str]:
