@@ -302,7 +302,7 @@ def test_the_core_reads_scope_and_end_of_a_drain() -> None:
     row = ffi.cast("sentinel_command *", frame.payload)
     assert (row.verb, row.scope, row.target, row.until_ns) == (3, 2, 3, NOW + 1)
     del memory
-    for verb, until_ns in ((drain, -1), (_enums.Command.HALT, 1), (_enums.Command.RESUME, 1)):
+    for verb, until_ns in ((drain, -1), (_enums.Command.HALT, 1), (_enums.Command.APPROVE, 1)):
         with pytest.raises(UsageError):
             _layout.command(verb, 3, "x", TERMS, until_ns=until_ns)
 
