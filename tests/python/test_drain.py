@@ -507,7 +507,10 @@ def test_beside_a_writer_the_list_is_shown_and_not_sent(desk: Desk, zcp: Zcp) ->
     ("words", "says"),
     [
         ((), "a drain needs a reason"),
-        (("--again", "--halt-when-done"), "--send and --reason"),
+        (("--again", "--halt-when-done"), "a halt has a reason"),
+        (("--again", "--timeout", "2s"), "--timeout is of --halt-when-done"),
+        (("--reason", "x", "--halt-when-done", "--timeout", "soon"), "--timeout"),
+        (("--again", "--reason", "x", "--halt-when-done"), "does not drain"),
         (("--again", "--deadline", "2s"), "add --send"),
         (("--again", "--send", "--endpoint", "nowhere=http://127.0.0.1:1"), "VENUE=URL"),
         (("--again", "--send", "--deadline", "soon"), "--deadline"),

@@ -12,10 +12,10 @@ from rich.progress import Progress
 
 from .._enums import Scope, Venue, label
 from .._layout import reason_text
-from ..audit import restore
 from ..errors import EngineHalted, UnitInvalid, UsageError
 from ..sign import Signer
-from ..units import parse_duration
+from ..units import format_duration, parse_duration
+from ._drain_wait import DRAINING, HALTED, left_of, look, mode_of, wait_for_end
 from ._shared import Cli, now_ns
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ SendOption = Annotated[
     bool, typer.Option("--send", help="Sign and send the list; else it is only shown.")
 ]
 HaltOption = Annotated[
-    bool, typer.Option("--halt-when-done", help="Halt what drains once nothing is open there.")
+    bool,
+    typer.Option(
+        "--halt-when-done",
+        help="Halt what drains once nothing is open there; without --send, wait for that.",
+    ),
+]
+TimeoutOption = Annotated[
+    str, typer.Option("--timeout", help="How long --halt-when-done waits without --send.")
 ]
 WithinOption = Annotated[
     str, typer.Option("--within", help="How far from the mark a close with a price may trade.")
@@ -44,6 +51,7 @@ DeadlineOption = Annotated[
 ]
 WITHIN = "1 %"
 DEADLINE = "10s"
+TIMEOUT = "10min"
 _EXIT_OPEN, _EXIT_UNKNOWN = 11, 12
 
 
@@ -56,6 +64,12 @@ class Sending(NamedTuple):
     within: str
     endpoints: tuple[str, ...]
     deadline: str
+    timeout: str = TIMEOUT
+
+    @property
+    def waits(self) -> bool:
+        """Whether others do the work, and this waits for its end."""
+        return self.halt_when_done and not self.send
 
     def checked(self, reason: str) -> Sending:
         """Before anything is signed. Raises UsageError."""
@@ -63,11 +77,16 @@ class Sending(NamedTuple):
             raise UsageError("a drain needs a reason", next_step="--reason TEXT, or --again")
         if reason:
             reason_text(reason)
-        if self.halt_when_done and (not self.send or not reason):
+        if self.halt_when_done and not reason:
             raise UsageError(
-                "--halt-when-done needs --send and --reason",
-                next_step="what is only shown closes nothing; a halt has a reason",
+                "--halt-when-done needs --reason", next_step="a halt has a reason: --reason TEXT"
             )
+        if self.timeout != TIMEOUT and not self.waits:
+            raise UsageError(
+                "--timeout is of --halt-when-done without --send",
+                next_step="add --halt-when-done, or leave it out",
+            )
+        self.timeout_ns()
         if not self.send and (self.endpoints or self.deadline != DEADLINE):
             raise UsageError(
                 "--endpoint and --deadline are of --send, which is not there",
@@ -94,6 +113,13 @@ class Sending(NamedTuple):
             raise UsageError(f"--within {self.within}: 0 % to 50 %", next_step='such as "0.5 %"')
         return int(found * 10_000)
 
+    def timeout_ns(self) -> int:
+        """How long to wait. Raises UsageError."""
+        try:
+            return parse_duration(self.timeout)
+        except UnitInvalid as error:
+            raise UsageError(f"--timeout: {error}", next_step="such as 30min") from None
+
     def submitter(self) -> Submitter:
         """What sends."""
         from ..submit import Submitter
@@ -115,6 +141,8 @@ def work_off(
     halt: Callable[[], dict[str, Any]],
 ) -> tuple[dict[str, Any], list[str], int]:
     """The list, and with --send what came of it: as data, for people, and the exit status."""
+    if sending.waits:
+        return _waited(cli, sending, on, halt)
     if not sending.send:
         plan = _shown(cli, sending, on)
         lines = ["", *plan.lines()]
@@ -134,18 +162,38 @@ def work_off(
 
 
 def _shown(cli: Cli, sending: Sending, on: tuple[Scope, int, str]) -> Plan:
-    """From the log alone: it works beside a writer, and without a key."""
-    from ..drain import plan_of
+    return look(cli, on, sending.within_ppm())[0]
 
-    policy = cli.installed().policy()
-    return plan_of(
-        restore(cli.directory),
-        policy,
-        on,
-        directory=str(cli.directory),
-        within_ppm=sending.within_ppm(),
-        now_ns=now_ns(),
-    )
+
+def _waited(
+    cli: Cli,
+    sending: Sending,
+    on: tuple[Scope, int, str],
+    halt: Callable[[], dict[str, Any]],
+) -> tuple[dict[str, Any], list[str], int]:
+    """Others cancel and close; this halts once they are done."""
+    timeout_ns = sending.timeout_ns()
+    within = sending.within_ppm()
+    end = wait_for_end(cli, on, within, timeout_ns, given=not sending.again)
+    data: dict[str, Any] = {"plan": end.plan.to_json(), "sent": None, "halt": None}
+    data["waited"] = {"seconds": end.seconds, "done": end.is_done}
+    if end.mode == HALTED:
+        lines = [f"halted: {on[2]}: the drain's end came, or somebody halted it"]
+    elif end.mode == DRAINING and end.is_done:
+        data["halt"] = halt()
+        lines = [f"halted: {on[2]}: nothing is open, as far as the engine knows"]
+        # What was signed behind the last look is not cancelled any more.
+        end = end._replace(plan=look(cli, on, within)[0])
+        data["plan"] = end.plan.to_json()
+    elif end.mode == DRAINING:
+        lines = [f"not halted: something is still open after {format_duration(timeout_ns)}"]
+    else:
+        lines = ["not halted: the engine's writer has not taken the drain; zcp status"]
+        return data, ["", *lines], _EXIT_OPEN
+    data["waited"]["done"] = end.is_done
+    lines += [f"open       {text}" for text in left_of(end.plan)]
+    lines += [f"note       {text}" for text in end.plan.notes]
+    return data, ["", *lines], 0 if end.is_done else _EXIT_OPEN
 
 
 def _sent(cli: Cli, sending: Sending, on: tuple[Scope, int, str]) -> tuple[Plan, Report]:
@@ -180,17 +228,11 @@ def _sent(cli: Cli, sending: Sending, on: tuple[Scope, int, str]) -> tuple[Plan,
 
 def _must_drain(signer: Signer, on: tuple[Scope, int, str]) -> None:
     """What does not drain would trade on while it is closed. Raises EngineHalted, UsageError."""
-    policy, (scope, number, name) = signer.policy, on
-    over = {("node", policy.nodes[0].path), (label(scope), name)}
-    if scope is Scope.NODE:
-        over |= {("node", node.path) for node in policy.chain(policy.node(number))}
-    if scope is Scope.INSTRUMENT:
-        over.add(("venue", label(policy.instruments[number].venue)))
-    modes = {s.mode: s.path for s in signer.status().stops if (s.scope, s.path) in over}
-    if "halted" in modes:
+    mode, path = mode_of(signer.policy, signer.status().stops, on)
+    if mode == HALTED:
         raise EngineHalted(
-            f"{modes['halted']} is halted: nothing is signed there, not even cancels",
+            f"{path} is halted: nothing is signed there, not even cancels",
             next_step="cancel at the venue, or resume and drain: zcp resume --reason TEXT",
         )
-    if not modes:
-        raise UsageError(f"{name} does not drain", next_step="zcp drain --reason TEXT --send")
+    if not mode:
+        raise UsageError(f"{on[2]} does not drain", next_step="zcp drain --reason TEXT --send")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from ..receipt import iso_time
 from ..units import parse_duration
 from ._drain import (
     DEADLINE,
+    TIMEOUT,
     WITHIN,
     AgainOption,
     DeadlineOption,
@@ -31,6 +33,7 @@ from ._drain import (
     HaltOption,
     Sending,
     SendOption,
+    TimeoutOption,
     WithinOption,
     work_off,
 )
@@ -126,6 +129,7 @@ def drain(
     within: WithinOption = WITHIN,
     endpoint: EndpointOption = None,
     deadline: DeadlineOption = DEADLINE,
+    timeout: TimeoutOption = TIMEOUT,
     wait: WaitOption = WAIT_SECONDS,
     key: KeyOption = None,
     ack: AckOption = None,
@@ -142,6 +146,9 @@ def drain(
     signed, sent and reported on, and this command has to be the engine's writer. It exits with 11
     when something is still open, with 12 when nobody knows.
 
+    --halt-when-done without --send works beside another writer, while others cancel and close: it
+    waits until nothing is open, as far as reports tell, then halts; or says at --timeout what is.
+
     Examples:
 
         zcp drain --reason "end of day" --until 30min
@@ -149,23 +156,26 @@ def drain(
         zcp drain --again --send
 
         zcp drain --venue bybit --reason "venue incident" --send --halt-when-done
+
+        zcp drain --reason "end of day" --halt-when-done --timeout 30min
     """
     cli = Cli.of(directory, json, passphrase_file)
-    options = Sending(again, send, halt_when_done, within, tuple(endpoint or ()), deadline)
-    sending = options.checked(reason)
+    ends = tuple(endpoint or ())
+    sending = Sending(again, send, halt_when_done, within, ends, deadline, timeout).checked(reason)
     until_ns = end_of(until) if until is not None else 0
     on = (scope, venue, instrument)
     target = target_of(cli.installed().policy(), *(text or None for text in on))
+    if again and (until_ns or ack):
+        raise UsageError("--until and --ack are of the command, and --again signs none")
+    cli = _ready_to_halt(cli, key) if sending.waits else cli
     result: dict[str, Any] = {"verb": "drain", "kind": label(target[0]), "scope": target[2]}
     lines: list[str] = []
     if not again:
         result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
-        lines = _stopped(cli, "draining", result, ack)
-    elif until_ns or ack:
-        raise UsageError("--until and --ack are of the command, and --again signs none")
-    if until_ns:
-        result["until"] = iso_time(until_ns)
-        lines.insert(1, f"until      {result['until']}, then it is a halt")
+        lines = _draining(cli, result, ack, until_ns)
+    if lines and sending.waits and not cli.json:
+        cli.emit({}, "\n".join(lines))  # before the wait
+        lines = []
 
     def halted() -> dict[str, Any]:
         end = _command(cli, Command.HALT, on, reason, severity, wait, key)
@@ -176,6 +186,22 @@ def drain(
     cli.emit({**result, **data}, "\n".join([*lines, *more]).lstrip("\n"))
     if status:
         raise SystemExit(status)
+
+
+def _draining(cli: Cli, result: dict[str, Any], ack: Path | None, until_ns: int) -> list[str]:
+    """What the command did, and its end, in words."""
+    lines = _stopped(cli, "draining", result, ack)
+    if until_ns:
+        result["until"] = iso_time(until_ns)
+        lines.insert(1, f"until      {result['until']}, then it is a halt")
+    return lines
+
+
+def _ready_to_halt(cli: Cli, key: Path | None) -> Cli:
+    """Nobody is there to be asked, or told that a key is none, when it halts after a long wait."""
+    ready = replace(cli, secret=cli.passphrase())
+    SigningKeys.open(key or cli.directory / "keys" / "authority", ready.passphrase())
+    return ready
 
 
 def resume(

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -66,11 +66,12 @@ before the passphrase has opened the keys, and takes nothing that is issued afte
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """One command's surroundings."""
+    """One command's surroundings. `secret`: a passphrase that was asked for before."""
 
     directory: Path
     json: bool
     passphrase_file: Path | None = None
+    secret: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, directory: Path | None, json: bool, passphrase_file: Path | None = None) -> Cli:
@@ -83,6 +84,8 @@ class Cli:
 
     def passphrase(self) -> bytes:
         """The passphrase: file, environment, the file beside the keys, or a prompt."""
+        if self.secret is not None:
+            return self.secret
         ask = _ask if sys.stdin.isatty() else None
         return read_passphrase(self.directory, file=self.passphrase_file, ask=ask)
 
