@@ -17,6 +17,11 @@ static int read_clock(int64_t *ns, clockid_t id) {
     return 1;
 }
 
+uint64_t engine_wall_ns(void) {
+    int64_t wall_ns;
+    return read_clock(&wall_ns, CLOCK_REALTIME) ? (uint64_t)wall_ns : 0;
+}
+
 static int64_t tolerance_of(const sentinel_engine *engine) {
     const sentinel_view *view = sentinel_gate_view(engine->context);
     return view != NULL ? view->bundle.policy->clock_tolerance_ns : ENGINE_CLOCK_TOLERANCE_NS;

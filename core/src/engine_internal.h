@@ -79,6 +79,9 @@ SENTINEL_MUST_USE sentinel_status engine_tick(sentinel_engine *engine, int64_t n
  * was set right or the engine is resumed. */
 int64_t engine_clock(sentinel_engine *engine, int64_t now_ns);
 
+/* The machine's wall time; 0: it has none. */
+uint64_t engine_wall_ns(void);
+
 /* The time to take a frame at, which is that of the jump where it was signed so. */
 int64_t engine_clock_of(const sentinel_engine *engine, const void *frame, size_t size,
                         int64_t now_ns);

@@ -37,13 +37,32 @@ engine_stop engine_stop_seen(const sentinel_control *control) {
     return seen;
 }
 
+/* Never lower, whoever else asks: a resume that is older than one of the halts
+ * would clear the word. One on the page that was made up says nothing: now. */
+static uint64_t sequence_raise(sentinel_control *control, uint64_t sequence, uint64_t now_ns,
+                               uint64_t most) {
+    uint64_t is = __atomic_load_n(&control->stop_sequence, __ATOMIC_ACQUIRE);
+    uint64_t raised;
+    do {
+        uint64_t known = is > most ? now_ns : is;
+        raised = known > sequence ? known : sequence;
+    } while (raised != is && !__atomic_compare_exchange_n(&control->stop_sequence, &is, raised, 0,
+                                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return raised;
+}
+
 engine_stop engine_stop_ask(sentinel_control *control, engine_stop *before, const void *frame,
                             size_t size) {
     sentinel_frame_header header = {0};
     sentinel_command command = {0};
     engine_stop asked;
+    uint64_t now_ns = engine_wall_ns();
+    uint64_t most = now_ns != 0 ? now_ns + SENTINEL_FRAME_AHEAD_NS : UINT64_MAX;
     *before = engine_stop_seen(control);
-    uint64_t place = command_read(&header, &command, frame, size) ? place_of(&command) : 0;
+    int is_command = command_read(&header, &command, frame, size);
+    uint64_t place = is_command ? place_of(&command) : 0;
+    /* What nobody knows is of now; and nobody's command is of later. */
+    int is_known = is_command && header.sequence <= most;
     do {
         int is_first = before->word == 0;
         /* Of several halts it is the firm's to say that all may go on. */
@@ -51,22 +70,18 @@ engine_stop engine_stop_ask(sentinel_control *control, engine_stop *before, cons
         /* Counted, so that a word that is set again is another one; never 0. */
         uint64_t count = (before->word >> PLACE_BITS) % UINT16_MAX + 1;
         asked.word = count << PLACE_BITS | both;
-        asked.sequence =
-            is_first || header.sequence > before->sequence ? header.sequence : before->sequence;
-        __atomic_store_n(&control->stop_sequence, asked.sequence, __ATOMIC_RELEASE);
+        asked.sequence = sequence_raise(control, is_known ? header.sequence : now_ns, now_ns, most);
     } while (!__atomic_compare_exchange_n(&control->stop, &before->word, asked.word, 0,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
     return asked;
 }
 
+/* The sequence stays: another submitter may have raised it meanwhile. */
 void engine_stop_drop(sentinel_control *control, const engine_stop *asked,
                       const engine_stop *before) {
     uint64_t word = asked->word;
-    if (__atomic_compare_exchange_n(&control->stop, &word, before->word, 0, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED) &&
-        before->word != 0) {
-        __atomic_store_n(&control->stop_sequence, before->sequence, __ATOMIC_RELEASE);
-    }
+    (void)__atomic_compare_exchange_n(&control->stop, &word, before->word, 0, __ATOMIC_ACQ_REL,
+                                      __ATOMIC_RELAXED);
 }
 
 /* The place itself; the firm where the word names none that could be named. */

@@ -6,6 +6,8 @@
 #include "engine_scene.h"
 #include "file_faults.h"
 
+#include <time.h>
+
 static uint64_t ticket;
 
 static void make(uint16_t verb, uint16_t scope, uint32_t target) {
@@ -53,6 +55,7 @@ static void expect_word(void) {
 }
 
 static void expect_no_word(void) {
+    CHECK_EQ(engine_stop_seen(engine->control).word, 0);
     CHECK(engine_sign()->reason != SENTINEL_REASON_CONTROL_STOP);
 }
 
@@ -202,7 +205,7 @@ static void test_a_halt_with_a_ticket_leaves_the_word_of_another(void) {
     submit();
     engine_stop second = engine_stop_seen(engine->control);
     CHECK_EQ(second.word, first.word);
-    CHECK_EQ(second.sequence, first.sequence);
+    CHECK_EQ(second.sequence, first.sequence + 1); /* what is older than either clears none */
     expect_word();
     make(SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_NODE, AGENT_A);
     CHECK_OK(spooled());
@@ -230,6 +233,55 @@ static void test_an_older_resume_does_not_clear_the_word(void) {
         } else {
             expect_allowed();
         }
+    }
+}
+
+static uint64_t real_ns(void) {
+    struct timespec at;
+    CHECK_OK(clock_gettime(CLOCK_REALTIME, &at));
+    return (uint64_t)at.tv_sec * SECOND_NS + (uint64_t)at.tv_nsec;
+}
+
+/* Whatever is asked behind a halt, the sequence is never a lower one. */
+static void test_the_sequence_of_a_word_only_grows(void) {
+    engine_stop before;
+    engine_begin();
+    sentinel_control *page = engine->control;
+    scene.sequences[SENTINEL_FRAME_COMMAND] = real_ns();
+    lose_halt(SENTINEL_SCOPE_NODE, FIRM_ID);
+    uint64_t sequence = scene.sequences[SENTINEL_FRAME_COMMAND];
+    CHECK_EQ(page->stop_sequence, sequence);
+    page->stop = 0; /* cleared between another one's look and its word */
+    scene.sequences[SENTINEL_FRAME_COMMAND] = 0;
+    lose_halt(SENTINEL_SCOPE_NODE, FIRM_ID);
+    CHECK_EQ(page->stop_sequence, sequence);
+    (void)engine_stop_ask(page, &before, NULL, 0); /* a ticket that is gone: of now */
+    CHECK(page->stop_sequence >= sequence && page->stop_sequence <= real_ns());
+    sequence = page->stop_sequence = real_ns() + SENTINEL_FRAME_AHEAD_NS / 2;
+    (void)engine_stop_ask(page, &before, NULL, 0);
+    CHECK_EQ(page->stop_sequence, sequence);
+    /* One that no command can have by now is not taken, nor left on the page. */
+    scene.sequences[SENTINEL_FRAME_COMMAND] = UINT64_MAX - 1;
+    lose_halt(SENTINEL_SCOPE_NODE, FIRM_ID);
+    CHECK_EQ(page->stop_sequence, sequence);
+    page->stop_sequence = UINT64_MAX;
+    lose_halt(SENTINEL_SCOPE_NODE, FIRM_ID);
+    CHECK(page->stop_sequence >= sequence - SENTINEL_FRAME_AHEAD_NS / 2);
+    CHECK(page->stop_sequence <= real_ns());
+}
+
+/* A resume that two signed before a ticket was found to be gone. */
+static void test_an_older_resume_does_not_clear_the_word_of_a_ticket_that_is_gone(void) {
+    engine_stop before;
+    for (int newer = 0; newer < 2; newer++) {
+        engine_begin();
+        uint64_t now_ns = real_ns();
+        (void)engine_stop_ask(engine->control, &before, NULL, 0);
+        engine_stop seen = engine_stop_seen(engine->control);
+        scene.sequences[SENTINEL_FRAME_COMMAND] = newer ? seen.sequence : now_ns - 1;
+        make(SENTINEL_COMMAND_RESUME, SENTINEL_SCOPE_NODE, FIRM_ID);
+        engine_stop_answer(engine, &seen, scene.frame, scene.frame_size, (int64_t)real_ns());
+        CHECK_EQ(engine_stop_seen(engine->control).word == 0, newer);
     }
 }
 
@@ -339,6 +391,8 @@ int main(int argc, char **argv) {
     RUN(test_a_word_without_one_place_is_the_firms);
     RUN(test_a_halt_with_a_ticket_leaves_the_word_of_another);
     RUN(test_an_older_resume_does_not_clear_the_word);
+    RUN(test_the_sequence_of_a_word_only_grows);
+    RUN(test_an_older_resume_does_not_clear_the_word_of_a_ticket_that_is_gone);
     RUN(test_a_resume_that_waits_does_not_clear_the_word_of_a_later_halt);
     RUN(test_a_sequence_that_was_made_up_is_not_compared);
     RUN(test_a_frame_that_is_answered_again_clears_no_word);
