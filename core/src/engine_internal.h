@@ -47,6 +47,7 @@ struct sentinel_engine {
     uint64_t snapshot_at;       /* records when the last one was taken */
     uint64_t opened_at;         /* records when the engine was opened */
     uint64_t last_frame_record; /* of the last frame replayed, or taken from the spool */
+    uint64_t first_ticket;      /* that waited when it was opened; 0: none */
     uint8_t last_frame32[32];   /* SHA-256 of all its bytes */
     uint8_t engine_id32[32];
     /* The machine's clocks when they were last looked at (engine_clock.c). */

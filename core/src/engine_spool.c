@@ -96,16 +96,17 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     spool_result result = {.status = SENTINEL_OK};
     size_t size = 0;
     files_number_name(name, ticket, "");
-    if (is_there(engine->spool_fd, ticket, ".done")) {
-        /* Its writer was cut off behind the answer: only this is left. */
-        (void)unlinkat(engine->spool_fd, name, 0);
-        return SENTINEL_OK;
-    }
+    int is_answered = ticket == engine->first_ticket && is_there(engine->spool_fd, ticket, ".done");
     sentinel_status status = files_load(&size, engine->spool_fd, name, engine->frame,
                                         (size_t)engine->config.bundle_bytes_max);
     if (status == SENTINEL_IO_READ ||
         (status == SENTINEL_IO_OPEN && errno != ENOENT && errno != ELOOP)) {
         return status; /* It is there, and will be read another time. */
+    }
+    if (is_answered && !(status == SENTINEL_OK && engine_frame_stops(engine->frame, size))) {
+        /* Its writer was cut off behind the answer: only this is left. */
+        (void)unlinkat(engine->spool_fd, name, 0);
+        return SENTINEL_OK;
     }
     if (status == SENTINEL_IO_OPEN || status == SENTINEL_FORMAT_MAGIC) {
         /* Its file is gone, or no file: what it was, perhaps a halt, nobody knows. */
@@ -123,6 +124,13 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
     engine->owed = status == SENTINEL_OK;
     if (engine->log.failed) {
         return status; /* The ticket stays open, and with it every order refused. */
+    }
+    if (is_answered) {
+        /* Whoever put an answer beside a halt, it was taken now, or was before
+         * and is refused by its sequence. */
+        engine->owed = 0;
+        (void)unlinkat(engine->spool_fd, name, 0);
+        return SENTINEL_OK;
     }
     if (status == SENTINEL_OK &&
         engine_is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
@@ -224,6 +232,7 @@ static sentinel_status recover(sentinel_engine *engine) {
     uint64_t applied = lowest != 0 ? lowest - 1 : submitted;
     look_for_gone(engine, applied);
     control->spool_applied = applied;
+    engine->first_ticket = lowest;
     __atomic_store_n(&control->spool_submitted, submitted, __ATOMIC_RELEASE);
     return SENTINEL_OK;
 }

@@ -363,6 +363,34 @@ static void test_a_writer_killed_before_its_answer_answers_later(void) {
     munmap(control, 4096);
 }
 
+/* An answer that somebody put there takes no halt away, whichever ticket it is;
+ * and none of the tickets behind the first loses anything. */
+static void test_an_answer_that_was_planted_takes_no_halt_away(void) {
+    for (int opens = 0; opens < 2; opens++) {
+        engine_begin();
+        frame_command(SENTINEL_COMMAND_HALT);
+        if (opens) {
+            engine_close();
+        }
+        submit();
+        shell("touch %s/spool/00000000000000000001.done", home, "");
+        if (opens) {
+            CHECK_OK(engine_open());
+        }
+        expect_denied(SENTINEL_REASON_KILL_SWITCH);
+        CHECK(!exists("spool/00000000000000000001"));
+        frame_command(SENTINEL_COMMAND_RESUME);
+        submit();
+        shell("touch %s/spool/00000000000000000002.done", home, "");
+        expect_allowed();
+        (void)expect_done(2, SENTINEL_OK);
+        frame_command(SENTINEL_COMMAND_HALT);
+        submit(); /* and is gone, with an answer in its place */
+        shell("mv %s/spool/00000000000000000003 %s/spool/00000000000000000003.done", home, home);
+        expect_denied(SENTINEL_REASON_CONTROL_STOP);
+    }
+}
+
 static void test_a_writer_killed_behind_its_answer_does_not_apply_again(void) {
     engine_begin();
     engine_close();
@@ -545,6 +573,7 @@ int main(int argc, char **argv) {
     RUN(test_a_halt_that_cannot_be_spooled_stops_all_the_same);
     RUN(test_a_result_that_cannot_be_written_keeps_the_ticket_open);
     RUN(test_a_writer_killed_before_its_answer_answers_later);
+    RUN(test_an_answer_that_was_planted_takes_no_halt_away);
     RUN(test_a_writer_killed_behind_its_answer_does_not_apply_again);
     RUN(test_a_lost_control_page_is_worked_out_from_the_files);
     RUN(test_wrong_counts_refuse_until_the_engine_is_opened_again);
