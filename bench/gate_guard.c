@@ -2,14 +2,32 @@
  * which counts instructions; alone it only signs a few orders.
  *
  * The order is what `zcp bench` times: a limit order of Binance spot against
- * twelve constraints at three levels beside the kill switch, HMAC, a log. */
+ * twelve constraints at three levels beside the kill switch, HMAC, a log. The
+ * other case has what people command in force: another agent is halted, a lease
+ * runs, an approval is asked for above a bound. The argument names the case. */
 #include <valgrind/callgrind.h>
 
 #include "gate_scene.h"
 
 enum { GROUP_ID = 1500, AGENT_C = 2003, WARM_UP = 64, COUNTED = 64 };
 
-static void rows(gate_scene *s) {
+/* A thirteenth constraint that does not ask, and a lease that must run. */
+static void people_rows(bundle_build *b) {
+    sentinel_constraint *row = add_bound(b, 13, 0, SENTINEL_RULE_APPROVAL, 900000000);
+    row->mask = SENTINEL_ASK_VALUE;
+    row->quorum = 2;
+    row->window_ns = 60 * SECOND_NS;
+    b->policy.lease_ns = 30 * SECOND_NS;
+}
+
+static void people_command(gate_scene *s) {
+    scene_command_at(s, SENTINEL_COMMAND_LEASE, SENTINEL_SCOPE_ENGINE, 0, s->now + 30 * SECOND_NS);
+    frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+    CHECK_OK(scene_take(s));
+    CHECK_OK(scene_halt(s, AGENT_A));
+}
+
+static void rows(gate_scene *s, int in_force) {
     bundle_build *b = &s->build;
     scene_policy_rows(s);
     /* The scene's constraints are replaced by twelve at three levels. */
@@ -23,6 +41,9 @@ static void rows(gate_scene *s) {
     add_mask(b, 2, 0, SENTINEL_RULE_VENUES, (1u << SENTINEL_VENUE_COUNT) - 1);
     add_bound(b, 3, 0, SENTINEL_RULE_VALUE_CAP, 1000 * usd);
     add_bound(b, 4, 0, SENTINEL_RULE_DAILY_LIMIT, 1000000 * usd);
+    if (in_force) {
+        people_rows(b);
+    }
     add_instruments(b, 5, group, ids, 1);
     add_mask(b, 6, group, SENTINEL_RULE_ORDER_TYPES, (1u << SENTINEL_TYPE_COUNT) - 2);
     add_mask(b, 7, group, SENTINEL_RULE_SIDES, (1u << SENTINEL_SIDE_COUNT) - 2);
@@ -34,7 +55,7 @@ static void rows(gate_scene *s) {
     add_window(b, 12, agent, SENTINEL_RULE_RATE_LIMIT, 1000, 60 * SECOND_NS);
 }
 
-static void sign_orders(gate_scene *s, unsigned count) {
+static void sign_orders(gate_scene *s, unsigned count, unsigned results) {
     for (unsigned i = 0; i < count; i++) {
         s->now += 1000000;
         sentinel_order order = scene_place(s);
@@ -42,32 +63,44 @@ static void sign_orders(gate_scene *s, unsigned count) {
         CHECK_OK(sentinel_gate_sign(s->context, &s->outcome, &s->session, &order,
                                     sizeof order.place, s->now));
         CHECK_EQ(s->outcome.verdict, SENTINEL_ALLOWED);
-        CHECK_EQ(s->outcome.decision.result_count, 13);
+        CHECK_EQ(s->outcome.decision.result_count, results);
     }
 }
 
-static void count_orders(void) {
+static void count_orders(int in_force) {
     static gate_scene scene;
     gate_scene *s = &scene;
     scene_bare(s);
     CHECK_OK(sentinel_gate_genesis(s->context, s->now));
     scene_authority(s);
     CHECK_OK(scene_take(s));
-    rows(s);
+    rows(s, in_force);
     CHECK_OK(scene_load(s));
     CHECK_OK(sentinel_gate_start(s->context, 0, s->now));
     scene_feed(s, BTCUSDT, decimal(5000000, 2));
     CHECK_OK(scene_take(s));
     CHECK_OK(sentinel_session_open(&s->session, s->context, AGENT_C));
-    sign_orders(s, WARM_UP);
+    if (in_force) {
+        people_command(s);
+    }
+    sign_orders(s, WARM_UP, in_force ? 14 : 13);
     CALLGRIND_ZERO_STATS;
-    sign_orders(s, COUNTED);
+    sign_orders(s, COUNTED, in_force ? 14 : 13);
     CALLGRIND_DUMP_STATS;
     scene_end(s);
 }
 
+static void nothing_in_force(void) {
+    count_orders(0);
+}
+
+static void people_in_force(void) {
+    count_orders(1);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
-    RUN(count_orders);
+    RUN(nothing_in_force);
+    RUN(people_in_force);
     return test_end();
 }

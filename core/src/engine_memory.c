@@ -49,7 +49,8 @@ sentinel_status engine_new(sentinel_engine **made, const sentinel_engine_options
         options->snapshot_every != 0 ? options->snapshot_every : ENGINE_SNAPSHOT_EVERY_DEFAULT;
     uint8_t *alive = room_map(ENGINE_PAGE_BYTES);
     engine->alive = alive;
-    if (alive == NULL || madvise(alive, ENGINE_PAGE_BYTES, MADV_WIPEONFORK) != 0) {
+    if (alive == NULL || madvise(alive, ENGINE_PAGE_BYTES, -1) == 0 ||
+        madvise(alive, ENGINE_PAGE_BYTES, MADV_WIPEONFORK) != 0) {
         engine_free(engine);
         return SENTINEL_IO_MEMORY;
     }

@@ -22,24 +22,25 @@ sentinel_status engine_nonces_open(sentinel_engine *engine,
 
 sentinel_status sentinel_engine_fill(sentinel_engine *engine, uint32_t *made) {
     *made = 0;
-    if (*engine->alive == 0) {
+    if (engine == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
+    sentinel_status first = SENTINEL_OK; /* one key's failure keeps no other from its nonces */
     for (uint32_t i = 0; i < sentinel_keyring_count(engine->keyring); i++) {
         uint32_t batch = 0;
         uint32_t key = sentinel_keyring_at(engine->keyring, i)->id;
         sentinel_status status = sentinel_nonces_fill(engine->keyring, key, &batch);
-        if (status != SENTINEL_OK && status != SENTINEL_USAGE_STATE) {
-            return status;
+        if (status != SENTINEL_USAGE_STATE && first == SENTINEL_OK) {
+            first = status;
         }
         *made += batch;
     }
-    return SENTINEL_OK;
+    return first;
 }
 
 sentinel_status sentinel_engine_nonces(const sentinel_engine *engine, sentinel_nonces *nonces) {
     memset(nonces, 0, sizeof *nonces);
-    if (*engine->alive == 0) {
+    if (engine == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
     for (uint32_t i = 0; i < sentinel_keyring_count(engine->keyring); i++) {

@@ -29,10 +29,11 @@ static sentinel_status count_use(sentinel_keyring *ring, const sign_slot *slot) 
     return SENTINEL_OK;
 }
 
-/* Completes a signature, or wipes whatever a backend left. */
+/* Completes a signature, or wipes whatever a backend left. In a child that was
+ * forked amid the signing the key read as zeros meanwhile. */
 static sentinel_status complete(sentinel_keyring *ring, const sign_slot *slot,
                                 sentinel_signature *signature, int made) {
-    if (!made) {
+    if (!made || !sign_is_live(ring)) {
         bytes_wipe(signature, sizeof *signature);
         return SENTINEL_CRYPTO_FAILED;
     }
@@ -147,7 +148,7 @@ sentinel_status sentinel_sign_frame(sentinel_keyring *ring, uint8_t signature64[
     if (size == 0) {
         return SENTINEL_USAGE_ARGUMENT;
     }
-    if (!sign_ed25519(signature64, slot, message, size)) {
+    if (!sign_ed25519(signature64, slot, message, size) || !sign_is_live(ring)) {
         bytes_wipe(signature64, 64);
         return SENTINEL_CRYPTO_FAILED;
     }

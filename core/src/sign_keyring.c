@@ -21,8 +21,9 @@ sentinel_status sign_memory_new(void **memory, size_t size) {
     if (pages == NULL) {
         return SENTINEL_IO_MEMORY;
     }
-    if (mlock(pages, whole) != 0 || madvise(pages, whole, MADV_DONTDUMP) != 0 ||
-        madvise(pages, whole, MADV_WIPEONFORK) != 0) {
+    /* Advice that does not exist is refused, unless none is heeded at all. */
+    if (madvise(pages, whole, -1) == 0 || mlock(pages, whole) != 0 ||
+        madvise(pages, whole, MADV_DONTDUMP) != 0 || madvise(pages, whole, MADV_WIPEONFORK) != 0) {
         sodium_free(pages);
         return SENTINEL_KEY_MEMORY;
     }

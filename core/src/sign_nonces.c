@@ -1,17 +1,28 @@
 /* The pool: who takes a nonce, who fills, and that none is taken twice. */
 #include "sign_nonces.h"
 
+#include <time.h>
+#include <unistd.h>
+
 #define LABEL "sentinel-nonce-v1"
+#define STACK_BYTES 1024u /* below the caller's frame, where the libraries worked */
 
 void sign_nonces_draw(uint8_t draw64[64], sign_pool *pool, const uint8_t fresh32[32]) {
-    uint8_t message[sizeof LABEL + 32 + 32 + 8] = LABEL;
+    uint8_t message[sizeof LABEL + 32 + 32 + sizeof pool->origin + 8] = LABEL;
     uint8_t *at = message + sizeof LABEL;
     pool->drawn++;
     memcpy(at, fresh32, 32);
     memcpy(at + 32, pool->secret32, 32);
-    memcpy(at + 64, &pool->drawn, 8);
+    memcpy(at + 64, pool->origin, sizeof pool->origin);
+    memcpy(at + 64 + sizeof pool->origin, &pool->drawn, 8);
     (void)crypto_hash_sha512(draw64, message, sizeof message);
     bytes_wipe(message, sizeof message);
+}
+
+/* All but its place. */
+static void erase(sign_nonce *nonce) {
+    const size_t behind = offsetof(sign_nonce, recovery_id);
+    bytes_wipe((uint8_t *)nonce + behind, sizeof *nonce - behind);
 }
 
 /* The next nonce, out of the pool for good. A place is claimed by one swap, so
@@ -32,7 +43,7 @@ static int claim(sign_pool *pool, sign_nonce *taken) {
     } while (!__atomic_compare_exchange_n(&pool->next, &next, next + 1, 0, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
     *taken = *at;
-    bytes_wipe(&at->recovery_id, sizeof *at - offsetof(sign_nonce, recovery_id));
+    erase(at);
     __atomic_store_n(&at->ready, 0, __ATOMIC_RELEASE);
     __builtin_prefetch(&pool->nonces[(next + 1) & (pool->capacity - 1)]);
     return 1;
@@ -57,6 +68,7 @@ int sign_with_nonce(sentinel_signature *signature, sign_pool *pool, const uint8_
         break;
     }
     bytes_wipe(&nonce, sizeof nonce);
+    sodium_stackzero(STACK_BYTES); /* the libraries' own copies, such as r in a sum */
     __atomic_fetch_add(made ? &pool->used : &pool->burnt, 1, __ATOMIC_RELAXED);
     if (!made) {
         bytes_wipe(signature, sizeof *signature);
@@ -64,7 +76,9 @@ int sign_with_nonce(sentinel_signature *signature, sign_pool *pool, const uint8_
     return made;
 }
 
-/* The empty places behind the last nonce, at most a batch of them. */
+/* The empty places behind the last nonce, at most a batch of them. While the
+ * pool is more than half full a whole batch must be empty, for each batch costs
+ * an inversion. */
 static uint32_t room(sign_pool *pool, sign_nonce *places[SENTINEL_NONCES_BATCH]) {
     uint32_t count = 0;
     while (count < SENTINEL_NONCES_BATCH) {
@@ -74,7 +88,8 @@ static uint32_t room(sign_pool *pool, sign_nonce *places[SENTINEL_NONCES_BATCH])
         }
         places[count++] = at;
     }
-    return count;
+    const uint64_t ready = pool->made - __atomic_load_n(&pool->next, __ATOMIC_RELAXED);
+    return count < SENTINEL_NONCES_BATCH && 2 * ready > pool->capacity ? 0 : count;
 }
 
 static sentinel_status fill(sign_pool *pool, uint32_t *made) {
@@ -90,11 +105,14 @@ static sentinel_status fill(sign_pool *pool, uint32_t *made) {
     bytes_wipe(pool->fresh, sizeof pool->fresh);
     bytes_wipe(pool->drafts, sizeof pool->drafts);
     bytes_wipe(pool->chain, sizeof pool->chain);
+    sodium_stackzero(STACK_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         if (!filled) {
-            bytes_wipe(places[i], sizeof *places[i]);
+            erase(places[i]);
         } else {
-            __atomic_store_n(&places[i]->ready, ++pool->made, __ATOMIC_RELEASE);
+            const uint64_t place = pool->made + 1;
+            __atomic_store_n(&places[i]->ready, place, __ATOMIC_RELEASE);
+            __atomic_store_n(&pool->made, place, __ATOMIC_RELEASE);
         }
     }
     *made = filled ? count : 0;
@@ -137,11 +155,26 @@ sentinel_status sentinel_nonces_read(const sentinel_keyring *ring, uint32_t key,
     const uint64_t next = __atomic_load_n(&pool->next, __ATOMIC_ACQUIRE);
     nonces->capacity = pool->capacity;
     nonces->made = __atomic_load_n(&pool->made, __ATOMIC_ACQUIRE);
-    nonces->ready = (uint32_t)(nonces->made - next);
+    const uint64_t ready = nonces->made - next; /* the two were not read at once */
+    nonces->ready = ready < pool->capacity ? (uint32_t)ready : pool->capacity;
     nonces->used = __atomic_load_n(&pool->used, __ATOMIC_RELAXED);
     nonces->burnt = __atomic_load_n(&pool->burnt, __ATOMIC_RELAXED);
     nonces->missed = __atomic_load_n(&pool->missed, __ATOMIC_RELAXED);
     return SENTINEL_OK;
+}
+
+/* Two pools of one secret must not draw the same, even where the machine's
+ * randomness repeats: after a restart, or under another id. */
+static void set_origin(sign_pool *pool, uint32_t key) {
+    struct timespec wall = {0};
+    struct timespec running = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &wall);
+    (void)clock_gettime(CLOCK_MONOTONIC, &running);
+    pool->origin[0] = key;
+    pool->origin[1] = pool->algorithm;
+    pool->origin[2] = (uint64_t)getpid();
+    pool->origin[3] = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec;
+    pool->origin[4] = (uint64_t)running.tv_sec * 1000000000u + (uint64_t)running.tv_nsec;
 }
 
 sentinel_status sentinel_nonces_start(sentinel_keyring *ring, uint32_t key, uint32_t capacity) {
@@ -163,6 +196,7 @@ sentinel_status sentinel_nonces_start(sentinel_keyring *ring, uint32_t key, uint
     pool = memory;
     pool->capacity = capacity;
     pool->algorithm = slot->info.algorithm;
+    set_origin(pool, key);
     pool->secp256k1 = ring->secp256k1;
     memcpy(pool->secret32, slot->secret, 32);
     if (!(pool->algorithm == SENTINEL_ALGORITHM_ED25519

@@ -29,6 +29,7 @@ struct sign_pool {
     uint8_t reserved[3];
     const secp256k1_context *secp256k1; /* the keyring's */
     uint8_t secret32[32];               /* as imported: hedges what is drawn */
+    uint64_t origin[5]; /* key, algorithm, process, both clocks: tells pools of one secret apart */
     uint8_t scalar32[32];  /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
     uint8_t public32[32];  /* Ed25519, BIP340 */
     hash_sha256 challenge; /* BIP340: after its tag */
@@ -68,8 +69,8 @@ SENTINEL_MUST_USE int sign_bip340_with(uint8_t sig64[64], const sign_pool *pool,
                                        const sign_nonce *nonce, const uint8_t digest32[32]);
 
 /* A candidate: SHA-512("sentinel-nonce-v1" || 0x00 || fresh32 || secret32 ||
- * u64 count). Hedged: it stays unknown while either the machine's randomness
- * or the key is. */
+ * 5 x u64 origin || u64 count). Hedged: it stays unknown while either the
+ * machine's randomness or the key is. */
 void sign_nonces_draw(uint8_t draw64[64], sign_pool *pool, const uint8_t fresh32[32]);
 
 /* A signature with the pool's next nonce. 0: there is none, or it was burnt. */

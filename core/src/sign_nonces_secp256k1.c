@@ -161,35 +161,41 @@ static int times_plus(const sign_pool *pool, uint8_t x32[32], const uint8_t y32[
 int sign_ecdsa_with(sentinel_signature *signature, const sign_pool *pool, const sign_nonce *nonce,
                     const uint8_t digest32[32]) {
     uint8_t z32[32];
-    uint8_t *s32 = signature->bytes + 32;
+    uint8_t s32[32]; /* not in the caller's memory before it is a signature */
     memcpy(z32, digest32, 32);
     (void)reduce_public(z32);
     memcpy(s32, nonce->scalar32, 32);
-    if (!times_plus(pool, s32, z32, nonce->product32)) {
-        return 0;
+    int made = times_plus(pool, s32, z32, nonce->product32);
+    if (made) {
+        SIGN_DECLASSIFY(s32, 32); /* (r, s) and (r, -s) are the same to all */
+        const int high = memcmp(s32, HALF32, 32) > 0;
+        made = !high || secp256k1_ec_seckey_negate(pool->secp256k1, s32);
+        memcpy(signature->bytes, nonce->shown32, 32);
+        memcpy(signature->bytes + 32, s32, 32);
+        signature->recovery_id = nonce->recovery_id ^ (uint8_t)high;
     }
-    memcpy(signature->bytes, nonce->shown32, 32);
-    signature->recovery_id = nonce->recovery_id;
-    SIGN_DECLASSIFY(signature, sizeof *signature); /* (r, s) and (r, -s) are the same to all */
-    if (memcmp(s32, HALF32, 32) > 0) {
-        signature->recovery_id ^= 1;
-        return secp256k1_ec_seckey_negate(pool->secp256k1, s32);
-    }
-    return 1;
+    bytes_wipe(s32, sizeof s32);
+    return made;
 }
 
 /* s = e d + k with e = H(x(R) || x(P) || m) (BIP340, default signing). */
 int sign_bip340_with(uint8_t sig64[64], const sign_pool *pool, const sign_nonce *nonce,
                      const uint8_t digest32[32]) {
     uint8_t e32[32];
+    uint8_t s32[32]; /* as above: it begins as the key */
     hash_sha256 hash = pool->challenge;
-    memcpy(sig64, nonce->shown32, 32);
-    SIGN_DECLASSIFY(sig64, 32);
-    hash_add(&hash, sig64, 32);
+    hash_add(&hash, nonce->shown32, 32);
     hash_add(&hash, pool->public32, 32);
     hash_add(&hash, digest32, 32);
     hash_final(&hash, e32);
+    SIGN_DECLASSIFY(e32, 32);
     (void)reduce_public(e32);
-    memcpy(sig64 + 32, pool->scalar32, 32);
-    return times_plus(pool, sig64 + 32, e32, nonce->scalar32);
+    memcpy(s32, pool->scalar32, 32);
+    const int made = times_plus(pool, s32, e32, nonce->scalar32);
+    if (made) {
+        memcpy(sig64, nonce->shown32, 32);
+        memcpy(sig64 + 32, s32, 32);
+    }
+    bytes_wipe(s32, sizeof s32);
+    return made;
 }

@@ -16,6 +16,7 @@ cdef class Engine(Gate):
     """An engine's one writer."""
     cdef sentinel_engine *engine
     cdef readonly int open_status
+    cdef object pid
     cdef object filling  # held while nonces are made, which may be beside all else but the end
 
     @staticmethod
@@ -52,7 +53,7 @@ cdef class Engine(Gate):
             _raise_status(status, os.fsdecode(directory), errno)
         self.open_status = <int>status
         self.lock = threading.Lock()
-        self.filling = threading.Lock()
+        self.pid, self.filling = os.getpid(), threading.Lock()
         self.context = sentinel_engine_context(self.engine)
         return self
 
@@ -127,6 +128,8 @@ cdef class Engine(Gate):
         return _nonces(&found)
 
     def close(self, int64_t now_ns):
+        if self.pid != os.getpid():  # forked: the thread that may hold it is not here
+            self.filling = threading.Lock()
         with self.filling, self.lock:
             if self.engine != NULL:
                 self.context = NULL

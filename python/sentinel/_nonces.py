@@ -6,10 +6,14 @@ import threading
 from typing import Final
 
 from . import _core
+from ._status import Status
 from .errors import SentinelError, UsageError
 
 _PAUSE_S: Final = 0.001
 """How long it waits once all pools are full: ten signatures, at 10,000 a second."""
+
+_AGAIN_S: Final = 1.0
+"""How long it waits after a failure."""
 
 
 def check_nonces(capacity: int, accept_snapshot_risk: bool) -> None:
@@ -32,6 +36,7 @@ class Filler:
         self._engine = engine
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self.error: SentinelError | None = None
 
     def start(self) -> None:
         """Begins to fill, once."""
@@ -43,13 +48,22 @@ class Filler:
         while not self._ending.is_set():
             try:
                 made = self._engine.fill()
-            except SentinelError:  # Closed, or forked: signatures are deterministic from here on.
-                return
+            except SentinelError as error:
+                self.error = error
+                if error.status in (Status.USAGE_STATE, Status.KEY_WIPED):
+                    return  # Closed, or forked.
+                self._ending.wait(_AGAIN_S)  # Signatures are deterministic meanwhile.
+                continue
+            self.error = None
             if not made:
                 self._ending.wait(_PAUSE_S)
 
+    def end(self) -> None:
+        """Lets the thread end by itself."""
+        self._ending.set()
+
     def stop(self) -> None:
         """Returns when nothing is being filled any more. Safe to call again."""
-        self._ending.set()
+        self.end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()

@@ -19,6 +19,7 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
@@ -162,6 +163,7 @@ class Signer:
             made._witness.try_ask(now_ns)
         if nonces:
             made._filler.start()
+            weakref.finalize(made, made._filler.end)  # One that is dropped unclosed ends, too.
         return made
 
     def close(self, now_ns: int | None = None) -> None:
@@ -202,7 +204,12 @@ class Signer:
 
     @property
     def nonces(self) -> Nonces:
-        """The pools of nonces that were made ahead; all figures are 0 where there are none."""
+        """The pools of nonces that were made ahead; all figures are 0 where there are none.
+
+        Raises what keeps them from being filled; signatures are deterministic meanwhile.
+        """
+        if self._filler.error is not None:
+            raise self._filler.error
         return self._engine.nonces()
 
     @property

@@ -269,8 +269,15 @@ static void stuck_buf(void *const buf, const size_t size) {
     memset(buf, 0x5a, size);
 }
 
-/* Both halves of the hedge, each alone: the count tells candidates of one pool
- * apart, the key those of two keys. */
+static sign_nonce stuck_first(sentinel_keyring *ring, uint32_t key) {
+    uint32_t made = 0;
+    CHECK_OK(sentinel_nonces_start(ring, key, CAPACITY));
+    CHECK_OK(sentinel_nonces_fill(ring, key, &made));
+    return pool_of_key(ring, key)->nonces[0];
+}
+
+/* The count tells candidates of one pool apart, the key those of two keys, the
+ * origin those of two pools of one secret. */
 static void a_stuck_source_of_randomness_repeats_no_nonce(void) {
     static randombytes_implementation stuck = {
         .implementation_name = stuck_name, .random = stuck_random, .buf = stuck_buf};
@@ -292,6 +299,19 @@ static void a_stuck_source_of_randomness_repeats_no_nonce(void) {
                 CHECK(memcmp(first[i].shown32, second[j].shown32, 32) != 0);
             }
         }
+        CHECK_EQ(randombytes_set_implementation(&stuck), 0);
+        const sign_nonce once = first[0];
+        sentinel_nonces_stop(ring, 1);
+        const sign_nonce again = stuck_first(ring, 1);
+        CHECK(memcmp(once.shown32, again.shown32, 32) != 0);
+        sentinel_key_info same = info_of(3, SENTINEL_PURPOSE_MESSAGE, algorithm);
+        uint8_t secret32[32];
+        secret_of(secret32, 1);
+        CHECK_OK(sentinel_keyring_import(ring, &same, secret32, 32));
+        const sign_nonce other = stuck_first(ring, 3);
+        CHECK(memcmp(other.shown32, once.shown32, 32) != 0);
+        CHECK(memcmp(other.shown32, again.shown32, 32) != 0);
+        CHECK_EQ(randombytes_set_implementation(&randombytes_sysrandom_implementation), 0);
         sentinel_keyring_free(ring);
     }
 }
@@ -299,7 +319,7 @@ static void a_stuck_source_of_randomness_repeats_no_nonce(void) {
 /* ---- threads ---------------------------------------------------------------- */
 
 static sentinel_keyring *shared_ring;
-static uint8_t shown_by[THREADS][1 << 14][32];
+static sentinel_signature signed_by[THREADS][4096];
 static int shown_count[THREADS];
 static int stopping;
 
@@ -310,7 +330,7 @@ static void *sign_without_turns(void *data) {
         sentinel_signature signature;
         const uint8_t digest32[32] = {7};
         if (sign_with_nonce(&signature, pool, digest32, 32)) {
-            memcpy(shown_by[me][shown_count[me]++], signature.bytes, 32);
+            signed_by[me][shown_count[me]++] = signature;
         }
     }
     return NULL;
@@ -336,7 +356,7 @@ static void threads_that_take_no_turns_share_no_nonce(void) {
     pthread_t signers[THREADS];
     pthread_t fillers[2];
     shared_ring = ring_new();
-    (void)import(shared_ring, 1, SENTINEL_PURPOSE_MESSAGE, ECDSA);
+    sentinel_key_info info = import(shared_ring, 1, SENTINEL_PURPOSE_MESSAGE, ECDSA);
     CHECK_OK(sentinel_nonces_start(shared_ring, 1, SENTINEL_NONCES_MIN));
     fill_whole(shared_ring, 1);
     stopping = 0;
@@ -349,7 +369,11 @@ static void threads_that_take_no_turns_share_no_nonce(void) {
     }
     for (int i = 0; i < THREADS; i++) {
         CHECK_EQ(pthread_join(signers[i], NULL), 0);
-        memcpy(all[i * 4096], shown_by[i], sizeof all[0] * 4096);
+        for (int j = 0; j < 4096; j++) {
+            const uint8_t digest32[32] = {7};
+            CHECK(sign_ecdsa_verify(info.public_key, &signed_by[i][j], digest32));
+            memcpy(all[i * 4096 + j], signed_by[i][j].bytes, 32);
+        }
     }
     __atomic_store_n(&stopping, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < 2; i++) {

@@ -54,18 +54,26 @@ def test_the_gate_keeps_its_budget(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     counted = json.loads(done.stdout)
-    # All of the gate was counted, not a part of it.
-    assert counted["instructions"] > 5000
-    assert counted["hash_and_curve"] > 5000
+    for case in gate_guard.CASES:  # All of the gate was counted, not a part of it.
+        assert counted[case]["instructions"] > 5000
+        assert counted[case]["hash_and_curve"] > 5000
+    before, beside = (counted[case]["instructions"] for case in gate_guard.CASES)
+    assert before < beside < before + 400
 
 
 def test_above_the_budget_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    case = {"instructions": 1000, "c_library": 0, "hash_and_curve": 0}
+    compiler = subprocess.run(["cc", "--version"], check=True, capture_output=True, text=True)
+    named = compiler.stdout.splitlines()[0]
     budget = tmp_path / "budget.json"
-    budget.write_text(json.dumps({"instructions": 1, "margin_percent": 5}))
+    budget.write_text(json.dumps({**dict.fromkeys(gate_guard.CASES, case), "compiler": named}))
+    monkeypatch.setenv("CC", "cc")
     monkeypatch.setattr(gate_guard, "BUDGET", budget)
-    monkeypatch.setattr(gate_guard, "count", lambda tree: gate_guard.Counter({("core", "f"): 999}))
     monkeypatch.setattr(sys, "argv", ["gate_guard.py"])
-    assert gate_guard.main() == 1
-    assert "above the budget" in capsys.readouterr().out
+    for more, status in ((gate_guard.MARGIN, 0), (gate_guard.MARGIN + 1, 1)):
+        costs = gate_guard.Counter({("core", "f"): (1000 + more) * gate_guard.ORDERS})
+        monkeypatch.setattr(gate_guard, "count", lambda tree, case, costs=costs: costs)
+        assert gate_guard.main() == status
+        assert ("above the budget" in capsys.readouterr().out) == bool(status)

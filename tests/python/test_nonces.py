@@ -5,9 +5,11 @@ The nonces are computed back from signatures and the test's own key, with Python
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -75,6 +77,14 @@ def assert_even(nonces: list[int], bits: int) -> None:
     assert abs(chi_squared - 255) < 8 * (2 * 255) ** 0.5, f"chi squared {chi_squared}"
 
 
+@pytest.mark.parametrize("mask", [(1 << 248) - 1, ((1 << 256) - 1) ^ 0xFF, (1 << 251) - 1])
+def test_a_bias_is_seen(mask: int) -> None:
+    drawn = [int.from_bytes(os.urandom(32), "little") % L for _ in range(COUNT)]
+    assert_even(drawn, 252)
+    with pytest.raises(AssertionError):
+        assert_even([nonce & mask for nonce in drawn], 252)
+
+
 def test_ed25519_verifies_elsewhere_and_its_nonces_are_even() -> None:
     rows, public = signed(Algorithm.ED25519)
     key = ed25519.Ed25519PublicKey.from_public_bytes(public)
@@ -86,7 +96,7 @@ def test_ed25519_verifies_elsewhere_and_its_nonces_are_even() -> None:
         challenge = hashlib.sha512(signature[:32] + public + message).digest()
         s = int.from_bytes(signature[32:], "little")
         nonces.append((s - int.from_bytes(challenge, "little") * scalar) % L)
-    assert_even(nonces, 248)
+    assert_even(nonces, 252)
 
 
 def test_ecdsa_verifies_elsewhere_and_its_nonces_are_even() -> None:
@@ -104,11 +114,8 @@ def test_ecdsa_verifies_elsewhere_and_its_nonces_are_even() -> None:
         assert recovered.format() == public
         z = int.from_bytes(hashlib.sha256(message).digest(), "big")
         k = pow(s, -1, N) * (z + r * d) % N
-        # A low s is of k or of n - k, which the signature leaves open: kG says by its y.
-        y_is_odd = coincurve.PrivateKey(k.to_bytes(32, "big")).public_key.format()[0] == 3
-        nonces.append(k if y_is_odd else N - k)
-    assert len(set(nonces)) == COUNT
-    assert_even([min(k, N - k) for k in nonces], 248)
+        nonces.append(k)  # or n - k, where s was negated
+    assert_even([min(k, N - k) for k in nonces], 255)
 
 
 def test_bip340_verifies_elsewhere_and_its_nonces_are_even() -> None:
@@ -123,7 +130,7 @@ def test_bip340_verifies_elsewhere_and_its_nonces_are_even() -> None:
         challenge = hashlib.sha256(tag + tag + signature[:32] + public + digest).digest()
         s = int.from_bytes(signature[32:], "big")
         nonces.append((s - int.from_bytes(challenge, "big") * d) % N)
-    assert_even([min(k, N - k) for k in nonces], 248)
+    assert_even([min(k, N - k) for k in nonces], 255)
 
 
 # ---- an engine ----------------------------------------------------------------------------------
@@ -190,6 +197,35 @@ def test_they_are_not_made_unasked(engine: Made, options: dict[str, Any]) -> Non
     assert len(list(read_log(engine.directory))) == before
     with open_with(engine) as signer:
         assert signer.nonces.capacity == 0
+
+
+def test_a_child_forked_amid_a_fill_can_close(engine: Made) -> None:
+    with open_with(engine, nonces=1 << 16, accept_snapshot_risk=True) as signer:
+        child = os.fork()
+        if child == 0:
+            signer.close()
+            os._exit(7)
+        deadline = time.monotonic() + 30
+        ended, status = 0, 0
+        while not ended and time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.01)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert ended == child
+        assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_one_that_is_dropped_unclosed_ends(engine: Made) -> None:
+    signer = open_with(engine, nonces=64, accept_snapshot_risk=True)
+    del signer
+    deadline = time.monotonic() + 30
+    while any(thread.name == "sentinel-nonces" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        gc.collect()
+        time.sleep(0.01)
+    open_with(engine).close()  # its lock is free
 
 
 def test_closing_ends_the_thread_that_fills(engine: Made) -> None:

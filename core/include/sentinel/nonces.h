@@ -34,7 +34,8 @@ typedef struct sentinel_nonces {
 SENTINEL_SIZE(sentinel_nonces, 40);
 
 /* Gives a key an empty pool; from then on sentinel_sign and _sign_digest take
- * from it. Keys of purpose RECEIPT and AUTHORITY, and HMAC keys, have none
+ * from it. Whoever calls this accepts the risk of a copied machine; an engine
+ * records that it did. Keys of purpose RECEIPT and AUTHORITY, and HMAC keys, have none
  * (KEY_PURPOSE). capacity: a power of two from 64 to 2^20.
  * Returns:  OK; KEY_UNKNOWN; KEY_PURPOSE; KEY_WIPED; USAGE_ARGUMENT;
  *           USAGE_STATE (it has one); IO_MEMORY; KEY_MEMORY (RLIMIT_MEMLOCK).
@@ -47,7 +48,7 @@ SENTINEL_API void
 sentinel_nonces_stop(sentinel_keyring *ring, uint32_t key);
 
 /* Adds up to one batch where there is room. made: how many; 0 when the pool is
- * full, or another thread is filling it.
+ * more than half full and has no room for a batch, or another thread fills it.
  * Returns:  OK; KEY_UNKNOWN; KEY_WIPED; USAGE_STATE (no pool); CRYPTO_FAILED.
  * Threads:  beside signing; not beside a call that changes keys or pools. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

@@ -134,9 +134,11 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_unseal(sentinel_keyring *ring, const uint8_t *sealed, size_t size,
                         const char *passphrase, size_t passphrase_size);
 
-/* Signs bytes with a key. Ed25519: RFC 8032 over the bytes. ECDSA: over the
- * SHA-256 of the bytes, RFC 6979. BIP340: over the SHA-256 of the bytes,
- * auxiliary randomness zero. HMAC-SHA256: over the bytes. Counts the use.
+/* Signs bytes with a key. A key with a pool of nonces signs with the next of
+ * them (nonces.h); else, and whenever there is none: Ed25519: RFC 8032 over the
+ * bytes. ECDSA: over the SHA-256 of the bytes, RFC 6979. BIP340: over the SHA-256
+ * of the bytes, auxiliary randomness zero. HMAC-SHA256: over the bytes. Counts
+ * the use.
  * Keys of purpose AUTHORITY and RECEIPT are refused (KEY_PURPOSE).
  * Returns:  OK; KEY_UNKNOWN; KEY_PURPOSE; KEY_WIPED; CRYPTO_FAILED (signature
  *           zeroed).
