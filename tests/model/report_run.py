@@ -72,9 +72,14 @@ def crowd(run: GateRun) -> None:
 # ---- Reports
 
 
+def has_room(row: Report) -> bool:
+    """A fill beyond an order as large as a number can be has no form in a frame."""
+    return all(abs(mantissa) < 1 << 63 for mantissa, _ in (row.filled, row.price))
+
+
 def report(run: GateRun, rows: list[Report] | None = None) -> None:
     rng, feeds = run.rng, run.model.feeds
-    rows = pick_rows(run) if rows is None else rows
+    rows = [row for row in (pick_rows(run) if rows is None else rows) if has_room(row)]
     if not rows:
         return
     pool = sorted(feeds.reporters if chance(rng, 97) else feeds.holders)
