@@ -50,6 +50,11 @@ int64_t engine_clock(sentinel_engine *engine, int64_t now_ns) {
     return now_ns;
 }
 
+int engine_is_behind(const sentinel_engine *engine, int64_t now_ns) {
+    int64_t last_ns = sentinel_gate_state(engine->context)->last_now_ns;
+    return now_ns < last_ns && last_ns - now_ns > tolerance_of(engine);
+}
+
 int64_t engine_clock_of(const sentinel_engine *engine, const void *frame, size_t size,
                         int64_t now_ns) {
     sentinel_frame_header header;

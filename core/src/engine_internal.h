@@ -80,6 +80,9 @@ SENTINEL_MUST_USE sentinel_status engine_tick(sentinel_engine *engine, int64_t n
  * was set right or the engine is resumed. */
 int64_t engine_clock(sentinel_engine *engine, int64_t now_ns);
 
+/* Whether the log is ahead of a time by more than the tolerance. */
+int engine_is_behind(const sentinel_engine *engine, int64_t now_ns);
+
 /* The machine's wall time; 0: it has none. */
 uint64_t engine_wall_ns(void);
 

@@ -132,7 +132,9 @@ static sentinel_status apply(sentinel_engine *engine, uint64_t ticket, int64_t n
         (void)unlinkat(engine->spool_fd, name, 0);
         return SENTINEL_OK;
     }
-    if (status == SENTINEL_OK &&
+    /* Where the log is ahead no witness is heard: what sets it back waits behind
+     * a halt, which has its answer, and no acknowledgement before it is confirmed. */
+    if (status == SENTINEL_OK && !engine_is_behind(engine, now_ns) &&
         engine_is_unconfirmed(engine, kind_of(engine->frame, size), result.record)) {
         engine->held = 1;
         return SENTINEL_OK;

@@ -107,6 +107,17 @@ sentinel_status sentinel_frame_parse(sentinel_frame *frame, const void *bytes, s
     return SENTINEL_OK;
 }
 
+/* A halt binds however late it comes: a clock that runs ahead refuses none. One
+ * that was taken is not taken again, by its sequence; any other only tightens. */
+static int is_halt(const sentinel_frame *frame) {
+    sentinel_command command;
+    if (frame->header->kind != SENTINEL_FRAME_COMMAND || frame->payload_size != sizeof command) {
+        return 0;
+    }
+    memcpy(&command, frame->payload, sizeof command);
+    return command.verb == SENTINEL_COMMAND_HALT;
+}
+
 sentinel_status sentinel_frame_expects(const sentinel_frame *frame,
                                        const sentinel_frame_expect *expect) {
     const sentinel_frame_header *header = frame->header;
@@ -124,7 +135,7 @@ sentinel_status sentinel_frame_expects(const sentinel_frame *frame,
     }
     int64_t ahead = header->kind == SENTINEL_FRAME_FEED ? 0 : SENTINEL_FRAME_AHEAD_NS;
     if ((expect->now_ns < header->issued_ns && header->issued_ns - expect->now_ns > ahead) ||
-        expect->now_ns >= header->expires_ns) {
+        (expect->now_ns >= header->expires_ns && !is_halt(frame))) {
         return SENTINEL_POLICY_EXPIRED;
     }
     return SENTINEL_OK;

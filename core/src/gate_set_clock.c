@@ -3,6 +3,14 @@
  * the clock back"). */
 #include "gate_internal.h"
 
+/* It has no end, and its sequence keeps the clock from before it. */
+static int is_halt(const gate_entry *entry) {
+    sentinel_command command;
+    memcpy(&command, (const uint8_t *)entry->subject + sizeof(sentinel_frame_header),
+           sizeof command);
+    return command.verb == SENTINEL_COMMAND_HALT;
+}
+
 int gate_rests_on(const gate_entry *entry) {
     switch (entry->type) {
     case SENTINEL_RECORD_START:
@@ -14,6 +22,8 @@ int gate_rests_on(const gate_entry *entry) {
         return 0;
     case SENTINEL_RECORD_ORDER: /* a denial debits nothing and uses no id */
         return entry->verdict != SENTINEL_DENIED;
+    case SENTINEL_RECORD_COMMAND:
+        return !is_halt(entry);
     default:
         return 1;
     }

@@ -128,11 +128,16 @@ static void test_a_frame_names_engine_environment_sequence_and_time(void) {
     sign_again(s, KEY_OPERATOR_A);
     CHECK_EQ(scene_take(s), SENTINEL_POLICY_SEQUENCE);
 
-    header = halt_frame(s);
-    CHECK_OK(sentinel_gate_check(s->context, s->frame, s->frame_size, header->issued_ns));
-    CHECK_OK(sentinel_gate_check(s->context, s->frame, s->frame_size, header->expires_ns - 1));
-    CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, header->expires_ns),
-             SENTINEL_POLICY_EXPIRED);
+    for (uint16_t verb = SENTINEL_COMMAND_HALT; verb <= SENTINEL_COMMAND_DRAIN; verb++) {
+        scene_command(s, verb, AGENT_B);
+        frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+        frame_sign(s, KEY_OPERATOR_B, KEY_OPERATOR_B);
+        header = (sentinel_frame_header *)s->frame;
+        CHECK_OK(sentinel_gate_check(s->context, s->frame, s->frame_size, header->issued_ns));
+        CHECK_OK(sentinel_gate_check(s->context, s->frame, s->frame_size, header->expires_ns - 1));
+        CHECK_EQ(sentinel_gate_check(s->context, s->frame, s->frame_size, header->expires_ns),
+                 verb == SENTINEL_COMMAND_HALT ? SENTINEL_OK : SENTINEL_POLICY_EXPIRED);
+    }
     scene_end(s);
 }
 

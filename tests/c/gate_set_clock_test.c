@@ -141,8 +141,10 @@ static void act_beat(void) {
     CHECK_OK(scene_beat_take(&scene, AGENT_A, 1, 0));
 }
 
-static void act_halt(void) {
-    CHECK_OK(scene_halt(&scene, AGENT_B));
+static void act_drain(void) {
+    scene_command(&scene, SENTINEL_COMMAND_DRAIN, AGENT_B);
+    frame_sign(&scene, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    CHECK_OK(scene_take(&scene));
 }
 
 static void act_authority(void) {
@@ -158,7 +160,7 @@ static void act_policy(void) {
 /* Whatever has an effect in the wrong time keeps the clock where it is. */
 static void test_what_rests_on_the_wrong_time_keeps_it(void) {
     static void (*const acts[])(void) = {act_order, act_request,   act_mark,  act_beat,
-                                         act_halt,  act_authority, act_policy};
+                                         act_drain, act_authority, act_policy};
     gate_scene *s = &scene;
     for (unsigned i = 0; i < sizeof acts / sizeof acts[0]; i++) {
         scene_begin(s);
@@ -180,6 +182,26 @@ static void test_what_rests_on_the_wrong_time_keeps_it(void) {
         CHECK_OK(scene_resume(s, FIRM_ID));
         scene_end(s);
     }
+}
+
+/* It binds whatever its end is, and does not keep the clock; others look expired. */
+static void test_a_halt_binds_where_the_log_is_ahead(void) {
+    gate_scene *s = &scene;
+    scene_begin(s);
+    int64_t right_ns = s->now;
+    int64_t last_ns = run_ahead(YEAR_NS);
+    scene_command(s, SENTINEL_COMMAND_DRAIN, AGENT_A);
+    frame_sign(s, KEY_OPERATOR_A, KEY_OPERATOR_A);
+    check_refused(scene_take(s), SENTINEL_POLICY_EXPIRED, last_ns);
+    scene_command(s, SENTINEL_COMMAND_HALT, AGENT_A);
+    check_refused(scene_take(s), SENTINEL_POLICY_SIGNATURE, last_ns); /* by nobody */
+    CHECK_OK(scene_halt(s, AGENT_A));
+    CHECK_EQ(scene_take(s), SENTINEL_POLICY_SEQUENCE); /* once */
+    CHECK_EQ(state()->relied_ns, right_ns);
+    CHECK_OK(set_back(last_ns));
+    sentinel_order order = scene_place(s);
+    check_denied(s, &order, SENTINEL_REASON_KILL_SWITCH);
+    scene_end(s);
 }
 
 static void make_mark(void) {
@@ -419,6 +441,7 @@ int main(int argc, char **argv) {
     RUN(test_it_names_the_firm_and_the_time_that_the_log_has);
     RUN(test_not_before_the_last_record_that_something_rests_on);
     RUN(test_what_rests_on_the_wrong_time_keeps_it);
+    RUN(test_a_halt_binds_where_the_log_is_ahead);
     RUN(test_only_people_are_heard_before_it_is_set);
     RUN(test_a_request_is_not_taken_back_before_it_is_set);
     RUN(test_what_has_no_effect_does_not);

@@ -30,6 +30,10 @@ def step(run: GateRun) -> None:
     run.now = rng.choice((right, right, right, model.relied, max(1, model.relied - 1)))
     if chance(rng, 30):
         speak(run)
+    if chance(rng, 20):  # a halt gets through, and leaves the clock to be set back
+        place = (Scope.NODE, rng.choice(sorted(run.world.policy.chains)))
+        status = run.core.take_command(Verb.HALT, place, 0, 1, run.now)
+        run.expect("halt", run.model.take_command(Verb.HALT, place, 0, 1, run.now), status)
     give(run)
     if model.state.last_now > run.now:  # refused: that time has to come
         run.now = model.state.last_now

@@ -167,7 +167,7 @@ class Gate:
             return clock.set_back(self, place, until, operators, now)
         now = self.clock(now)
         status = self.obey(verb, place, until, operators, now)
-        self.relied = self.relied if status else now
+        self.relied = self.relied if status or verb == Verb.HALT else now
         return status
 
     def obey(self, verb: int, place: stops.Place, until: int, operators: int, now: int) -> int:

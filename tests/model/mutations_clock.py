@@ -108,4 +108,10 @@ CLOCK = (
         "if (!gate_clock(context, &now_ns, &flags)) {",
         "if (gate_clock(context, &now_ns, &flags) > 1) {",
     ),
+    gate(
+        "something rests on a halt, so that the clock stays",
+        FILE,
+        "return !is_halt(entry);",
+        "return 1;",
+    ),
 )
