@@ -61,10 +61,20 @@ def opened(desk: Desk) -> Signer:
     return Signer.open(desk.engine, passphrase=PASSPHRASE)
 
 
+INTERRUPTIBLE = """\
+import signal, sys
+from sentinel._cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def process(desk: Desk, *words: str) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
+    """The command in a process of its own. A process in the background of a shell ignores
+    interrupts, and so would what it starts; this one does not.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "sentinel", *words, "--dir", str(desk.engine)],
+        [sys.executable, "-c", INTERRUPTIBLE, *words, "--dir", str(desk.engine)],
         env={**os.environ, "PYTHONPATH": str(TOP / "python")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -368,8 +378,12 @@ def watching(desk: Desk) -> Iterator[queue.Queue[str]]:
             assert watcher.poll() is None  # it goes on until then
         finally:
             watcher.send_signal(signal.SIGINT)
+            try:
+                status = watcher.wait(20)
+            finally:
+                watcher.kill()
             reader.join(20)
-        assert watcher.wait(20) == 130
+        assert status == 130
 
 
 def stands(row: dict[str, Any]) -> tuple[Any, ...]:
