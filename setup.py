@@ -35,7 +35,7 @@ if os.environ.get("SENTINEL_SANITIZE"):
     link_args += sanitize
     macros.append(("SENTINEL_TEST", None))
 if os.environ.get("SENTINEL_COVERAGE"):
-    compile_args += ["--coverage", "-O0"]
+    compile_args += ["--coverage", "-fprofile-update=atomic", "-O0"]
     link_args.append("--coverage")
     macros.append(("SENTINEL_COVERAGE", None))
 if os.environ.get("SENTINEL_DEBUG"):
