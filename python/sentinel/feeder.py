@@ -38,11 +38,11 @@ from ._frame import Authority, FrameKind, parse_authority, unsafe_parse_frame
 from ._layout import FEED, FedReport, attach_proofs, frame_hash, report_feed
 from ._log import spool_answer, writer_is_alive
 from ._order import DecimalText, decimal_of
-from ._people import SigningKeys
+from ._own_key import OwnKey
 from ._status import Status
 from ._submit_report import ExecutionReport
 from .audit import restore
-from .config import Installed, read_passphrase
+from .config import Installed
 from .errors import KeyFileError, PolicyInvalid, SentinelError, raise_status
 from .policy import Policy
 from .sign import Session, SignedOrder, Signer
@@ -55,31 +55,8 @@ _WAIT_S: Final = 5.0
 _POLL_S: Final = 0.01
 
 
-class FeederKey:
+class FeederKey(OwnKey):
     """A feeder's own key, from its key file (`zcp authority keygen`, or `keys/authority`)."""
-
-    def __init__(self, keys: SigningKeys, path: Path) -> None:
-        """Use `FeederKey.open`."""
-        self._keys = keys
-        self.path = path
-
-    @classmethod
-    def open(
-        cls,
-        path: str | PathLike[str],
-        *,
-        passphrase: bytes | str | None = None,
-        passphrase_file: str | PathLike[str] | None = None,
-    ) -> Self:
-        """Opens a key file; the passphrase as in `config.read_passphrase`.
-
-        Raises StorageError, KeyFileError.
-        """
-        place = Path(path)
-        if passphrase is None:
-            passphrase = read_passphrase(place.parent, file=passphrase_file)
-        secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
-        return cls(SigningKeys.open(place, secret), place)
 
     def ids(self, authority: Authority, now_ns: int) -> tuple[tuple[int, bytes], ...]:
         """Id and public half of the keys that sign; the first one's sequence counts.

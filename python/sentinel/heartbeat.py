@@ -30,8 +30,8 @@ from ._layout import attach_proofs, frame_hash
 from ._layout import heartbeat as heartbeat_part
 from ._log import writer_is_alive
 from ._overview import beat_rules
-from ._people import SigningKeys
-from .config import Installed, read_passphrase
+from ._own_key import OwnKey
+from .config import Installed
 from .errors import KeyFileError, SentinelError, UsageError
 from .sign import Signer
 
@@ -43,31 +43,8 @@ _EVERY_SECONDS: Final = 1.0
 _BEATS_PER_SILENCE: Final = 3
 
 
-class AgentKey:
+class AgentKey(OwnKey):
     """An agent's own key, from its key file (`zcp authority keygen`)."""
-
-    def __init__(self, keys: SigningKeys, path: Path) -> None:
-        """Use `AgentKey.open`."""
-        self._keys = keys
-        self.path = path
-
-    @classmethod
-    def open(
-        cls,
-        path: str | PathLike[str],
-        *,
-        passphrase: bytes | str | None = None,
-        passphrase_file: str | PathLike[str] | None = None,
-    ) -> Self:
-        """Opens a key file; the passphrase as in `config.read_passphrase`.
-
-        Raises StorageError, KeyFileError.
-        """
-        place = Path(path)
-        if passphrase is None:
-            passphrase = read_passphrase(place.parent, file=passphrase_file)
-        secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
-        return cls(SigningKeys.open(place, secret), place)
 
     def frame(
         self,
