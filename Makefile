@@ -33,7 +33,7 @@ format:              ## rewrite the sources as lint wants them
 	@scripts/format.sh
 
 bench:               ## each step and the gate beside the bare libraries
-	$(SETUP) run
+	$(SETUP) bench
 	@.venv/bin/zcp bench
 
 fuzz:                ## each fuzzer for FUZZ_SECONDS (60)

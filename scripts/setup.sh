@@ -1,7 +1,8 @@
 #!/bin/sh
-# Everything that a target needs: setup.sh run|test|check
+# Everything that a target needs: setup.sh run|test|bench|check
 #
-# run    what the program needs      test   and the tests      check  and lint, fuzzers, wheel
+# run    what the program needs      test   and the tests
+# bench  what the benchmarks compare  check  all, and lint, fuzzers, wheel
 #
 # Installs what is missing of the system's packages (apt, as root or with sudo; else says in one
 # line what to install), makes .venv, installs the pinned Python packages, builds the core and the
@@ -87,7 +88,10 @@ look_for_packages() {
     need "$python_package-venv" "$python" -c 'import venv, ensurepip'
     need "$python_package-dev" "$python" -c \
         'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
-    if [ "$level" != run ]; then
+    if [ "$level" = bench ] || [ "$level" = check ]; then
+        need softhsm2 command -v softhsm2-util
+    fi
+    if [ "$level" = test ] || [ "$level" = check ]; then
         need g++ command -v c++
         need spin command -v spin
     fi
@@ -139,7 +143,12 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     pyproject = tomllib.load(file)
 project = pyproject["project"]
-extras = {"run": ["loopback"], "test": ["test"], "check": ["test", "dev"]}[sys.argv[1]]
+extras = {
+    "run": ["loopback"],
+    "test": ["test"],
+    "bench": ["loopback", "bench"],
+    "check": ["test", "bench", "dev"],
+}[sys.argv[1]]
 wanted = pyproject["build-system"]["requires"] + project["dependencies"]
 for extra in extras:
     wanted += project["optional-dependencies"][extra]

@@ -40,7 +40,7 @@ from ._overview import status_of
 from ._people import SigningKeys
 from ._stops import stop_word_of
 from .audit import last_record, restore
-from .bench import machine
+from .bench.gate import machine
 from .config import Installed, KeyFile
 from .errors import EngineHalted, EngineLocked, SentinelError, UsageError
 from .receipt import iso_time

@@ -24,12 +24,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ._bench import STEPS, measure
-from ._enums import Algorithm, OrderType, Purpose, Side, TimeInForce, Venue
-from ._policy_draft import stable_id
-from .config import KeyFile, create_engine
-from .order import Place
-from .sign import Signer
+from .._bench import STEPS, measure
+from .._enums import Algorithm, OrderType, Purpose, Side, TimeInForce, Venue
+from .._policy_draft import stable_id
+from ..config import KeyFile, create_engine
+from ..order import Place
+from ..sign import Signer
 
 __all__ = ["Report", "Row", "percentile", "run"]
 
