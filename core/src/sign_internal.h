@@ -22,8 +22,8 @@
 
 /* HMAC-SHA256 after its key: both pads are hashed already (RFC 2104 section 4). */
 typedef struct sign_mac {
-    hash_sha256 inner;
-    hash_sha256 outer;
+    hash_chain inner;
+    hash_chain outer;
 } sign_mac;
 
 /* Nonces made ahead of time (sign_nonces.h). */

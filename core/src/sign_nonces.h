@@ -32,7 +32,7 @@ struct sign_pool {
     uint64_t origin[5]; /* key, algorithm, process, both clocks: tells pools of one secret apart */
     uint8_t scalar32[32];  /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
     uint8_t public32[32];  /* Ed25519, BIP340 */
-    hash_sha256 challenge; /* BIP340: after its tag */
+    hash_chain challenge; /* BIP340: after its tag */
 
     /* Those who sign. */
     _Alignas(64) uint64_t next; /* the place before the next nonce */

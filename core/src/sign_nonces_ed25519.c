@@ -39,7 +39,7 @@ int sign_ed25519_with(uint8_t sig64[64], const sign_pool *pool, const sign_nonce
     uint8_t product32[32];
     memcpy(sig64, nonce->shown32, 32);
     SIGN_DECLASSIFY(sig64, 32);
-    hash_sha512_3(hash64, sig64, 32, pool->public32, 32, bytes, size);
+    hash_sha512(hash64, sig64, pool->public32, bytes, size);
     crypto_core_ed25519_scalar_reduce(product32, hash64);
     crypto_core_ed25519_scalar_mul(product32, product32, pool->scalar32);
     crypto_core_ed25519_scalar_add(sig64 + 32, product32, nonce->scalar32);

@@ -54,7 +54,7 @@ static int invert(const sign_pool *pool, uint8_t x32[32]) {
 
 int sign_nonces_secp256k1_prepare(sign_pool *pool, const sign_slot *slot) {
     static const char tag[] = "BIP0340/challenge";
-    uint8_t tag32[32];
+    uint8_t tag64[64];
     memcpy(pool->scalar32, slot->secret, 32);
     if (slot->info.algorithm != SENTINEL_ALGORITHM_BIP340) {
         return 1;
@@ -67,10 +67,10 @@ int sign_nonces_secp256k1_prepare(sign_pool *pool, const sign_slot *slot) {
     }
     SIGN_DECLASSIFY(&fine, sizeof fine);
     memcpy(pool->public32, slot->info.public_key, 32);
-    hash_bytes(tag32, tag, sizeof tag - 1);
-    hash_init(&pool->challenge);
-    hash_add(&pool->challenge, tag32, 32);
-    hash_add(&pool->challenge, tag32, 32);
+    hash_bytes(tag64, tag, sizeof tag - 1);
+    memcpy(tag64 + 32, tag64, 32);
+    pool->challenge = hash_first;
+    hash_blocks(&pool->challenge, tag64, sizeof tag64);
     return fine;
 }
 
@@ -183,11 +183,11 @@ int sign_bip340_with(uint8_t sig64[64], const sign_pool *pool, const sign_nonce 
                      const uint8_t digest32[32]) {
     uint8_t e32[32];
     uint8_t s32[32]; /* as above: it begins as the key */
-    hash_sha256 hash = pool->challenge;
-    hash_add(&hash, nonce->shown32, 32);
-    hash_add(&hash, pool->public32, 32);
-    hash_add(&hash, digest32, 32);
-    hash_final(&hash, e32);
+    uint8_t hashed[96];
+    memcpy(hashed, nonce->shown32, 32);
+    memcpy(hashed + 32, pool->public32, 32);
+    memcpy(hashed + 64, digest32, 32);
+    hash_rest(e32, &pool->challenge, SHA256_CBLOCK, hashed, sizeof hashed);
     SIGN_DECLASSIFY(e32, 32);
     (void)reduce_public(e32);
     memcpy(s32, pool->scalar32, 32);
