@@ -9,35 +9,13 @@
     (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN | \
      SENTINEL_RECORD_CLOCK_HELD | SENTINEL_RECORD_LAB | SENTINEL_RECORD_NOTIFY |                 \
      SENTINEL_RECORD_CLOCK_SET)
-#define RECORD_SALTS_BYTES (SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES)
 #define REASONS_COUNT 128u
 
-void sentinel_decision_digest(uint8_t digest32[32], const sentinel_record_header *header,
-                              const uint8_t subject_digest32[32],
-                              const uint8_t results_digest32[32]) {
+static void commit(uint8_t commitment32[32], const uint8_t *salt16, const void *part, size_t size) {
     hash_sha256 hash;
     hash_init(&hash);
-    hash_add_prefix(&hash, "sentinel-decision-v1");
-    hash_add(&hash, &header->semantics_version, sizeof header->semantics_version);
-    hash_add(&hash, &header->now_ns, sizeof header->now_ns);
-    hash_add(&hash, subject_digest32, 32);
-    hash_add(&hash, header->policy_hash32, 32);
-    hash_add(&hash, header->limit_hash32, 32);
-    hash_add(&hash, header->authority_hash32, 32);
-    hash_add(&hash, &header->verdict, sizeof header->verdict);
-    hash_add(&hash, &header->reason, sizeof header->reason);
-    hash_add(&hash, results_digest32, 32);
-    hash_final(&hash, digest32);
-}
-
-static void commit(uint8_t commitment32[32], uint8_t part, const uint8_t *salt16,
-                   const uint8_t digest32[32]) {
-    hash_sha256 hash;
-    hash_init(&hash);
-    hash_add_prefix(&hash, "sentinel-part-v1");
-    hash_add(&hash, &part, 1);
     hash_add(&hash, salt16, SENTINEL_SALT_BYTES);
-    hash_add(&hash, digest32, 32);
+    hash_add(&hash, part, size);
     hash_final(&hash, commitment32);
 }
 
@@ -53,7 +31,7 @@ static void record_hash(uint8_t hash32[32], const sentinel_record_header *header
 
 static size_t record_bytes(const sentinel_record_header *header) {
     return sizeof *header + header->subject_size + header->result_count * sizeof(sentinel_result) +
-           header->outcome_size + RECORD_SALTS_BYTES;
+           header->outcome_size + SENTINEL_SALTS_BYTES;
 }
 
 /* The size of a subject that has one size only; 0 for the others. */
@@ -134,40 +112,21 @@ static sentinel_status results_check(const sentinel_result *results, size_t coun
     return SENTINEL_OK;
 }
 
-/* The header commits to every part, and the outcome to the decision. */
-static sentinel_status commitments_check(const sentinel_record *record) {
-    const sentinel_record_header *header = record->header;
-    const struct {
-        const void *bytes;
-        size_t size;
-    } parts[SENTINEL_RECORD_PARTS] = {
-        {record->subject, header->subject_size},
-        {record->results, header->result_count * sizeof(sentinel_result)},
-        {record->outcome, header->outcome_size},
-    };
-    uint8_t digests[SENTINEL_RECORD_PARTS][32];
-    for (uint8_t i = 0; i < SENTINEL_RECORD_PARTS; i++) {
-        uint8_t commitment32[32];
-        hash_bytes(digests[i], parts[i].bytes, parts[i].size);
-        commit(commitment32, i, record->salts + i * SENTINEL_SALT_BYTES, digests[i]);
-        if (!bytes_equal(commitment32, header->commitments[i], 32)) {
-            return SENTINEL_AUDIT_CORRUPT;
-        }
-    }
-    if (record->outcome == NULL) {
-        return SENTINEL_OK;
-    }
-    uint8_t decision32[32];
-    sentinel_decision_digest(decision32, header, digests[0], digests[1]);
-    return bytes_equal(decision32, record->outcome->decision_digest32, 32) ? SENTINEL_OK
-                                                                           : SENTINEL_AUDIT_CORRUPT;
+/* The header commits to every part. */
+static void commitments(uint8_t (*out)[32], const sentinel_record_header *header,
+                        const sentinel_record_parts *parts) {
+    const uint8_t *salts = parts->salts;
+    commit(out[0], salts, parts->subject, header->subject_size);
+    commit(out[1], salts + SENTINEL_SALT_BYTES, parts->results,
+           header->result_count * sizeof(sentinel_result));
+    commit(out[2], salts + 2 * SENTINEL_SALT_BYTES, parts->outcome, header->outcome_size);
 }
 
 sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {
     if (record == NULL || bytes == NULL || ((uintptr_t)bytes & 7) != 0) {
         return SENTINEL_USAGE_ARGUMENT;
     }
-    if (size < sizeof(sentinel_record_header) + RECORD_SALTS_BYTES ||
+    if (size < sizeof(sentinel_record_header) + SENTINEL_SALTS_BYTES ||
         size > SENTINEL_RECORD_BYTES_MAX) {
         return SENTINEL_FORMAT_SIZE;
     }
@@ -183,13 +142,13 @@ sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes
     record->salts = next + header->outcome_size;
     record_hash(record->hash32, header);
     SENTINEL_TRY(results_check(record->results, header->result_count));
-    return commitments_check(record);
-}
-
-void sentinel_record_digests(sentinel_record_parts *parts, const sentinel_record_header *header) {
-    hash_bytes(parts->subject_digest32, parts->subject, header->subject_size);
-    hash_bytes(parts->results_digest32, parts->results,
-               header->result_count * sizeof(sentinel_result));
+    sentinel_record_parts parts = {
+        .subject = record->subject, .results = record->results, .outcome = record->outcome};
+    memcpy(parts.salts, record->salts, sizeof parts.salts);
+    uint8_t expected[SENTINEL_RECORD_PARTS][32];
+    commitments(expected, header, &parts);
+    return bytes_equal(expected, header->commitments, sizeof expected) ? SENTINEL_OK
+                                                                       : SENTINEL_AUDIT_CORRUPT;
 }
 
 static uint8_t *put(uint8_t *out, const void *bytes, size_t size) {
@@ -209,26 +168,12 @@ sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t has
     header->size_bytes = (uint32_t)size;
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
-    uint8_t salts[SENTINEL_RECORD_PARTS][SENTINEL_SALT_BYTES];
-    uint8_t outcome_digest32[32];
-    hash_bytes(outcome_digest32, parts->outcome, header->outcome_size);
-    const uint8_t *digests[SENTINEL_RECORD_PARTS] = {parts->subject_digest32,
-                                                     parts->results_digest32, outcome_digest32};
-    for (uint8_t i = 0; i < SENTINEL_RECORD_PARTS; i++) {
-        uint8_t digest32[32];
-        hash_sha256 hash;
-        hash_init(&hash);
-        hash_add(&hash, parts->salt32, sizeof parts->salt32);
-        hash_add(&hash, &i, 1);
-        hash_final(&hash, digest32);
-        memcpy(salts[i], digest32, SENTINEL_SALT_BYTES);
-        commit(header->commitments[i], i, salts[i], digests[i]);
-    }
+    commitments(header->commitments, header, parts);
     uint8_t *next = put(out, header, sizeof *header);
     next = put(next, parts->subject, header->subject_size);
     next = put(next, parts->results, header->result_count * sizeof(sentinel_result));
     next = put(next, parts->outcome, header->outcome_size);
-    (void)put(next, salts, sizeof salts);
+    (void)put(next, parts->salts, sizeof parts->salts);
     record_hash(hash32, header);
     return SENTINEL_OK;
 }

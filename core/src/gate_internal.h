@@ -94,7 +94,7 @@ typedef struct gate_entry {
     int64_t now_ns;
     const void *subject;
     const sentinel_result *results;
-    sentinel_outcome_part *outcome; /* null: none; gets the decision digest */
+    const sentinel_outcome_part *outcome; /* null: none */
 } gate_entry;
 
 /* A feed on its way. */

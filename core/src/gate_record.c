@@ -101,15 +101,15 @@ static sentinel_status compare(sentinel_context *context, sentinel_record_header
 }
 
 /* Genesis and start records come before any key is known to be there. */
-static sentinel_status make_salt(const sentinel_context *context, uint8_t salt32[32],
-                                 const sentinel_record_header *header) {
-    memset(salt32, 0, 32);
+static sentinel_status make_salts(const sentinel_context *context,
+                                  uint8_t salts[SENTINEL_SALTS_BYTES],
+                                  const sentinel_record_header *header) {
     if (context->keyring == NULL || header->type == SENTINEL_RECORD_GENESIS ||
         header->type == SENTINEL_RECORD_START) {
         return SENTINEL_OK;
     }
-    return sentinel_sign_salt(context->keyring, salt32, context->config.receipt_key, header->epoch,
-                              header->number);
+    return sentinel_sign_salts(context->keyring, salts, context->config.receipt_key, header->epoch,
+                               header->number);
 }
 
 sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
@@ -119,19 +119,13 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
     fill_header(context, &header, entry);
     sentinel_record_parts parts = {
         .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
-    sentinel_record_digests(&parts, &header);
-    if (entry->outcome != NULL) {
-        sentinel_decision_digest(entry->outcome->decision_digest32, &header, parts.subject_digest32,
-                                 parts.results_digest32);
-    }
     if (context->expected != NULL) {
         SENTINEL_TRY(compare(context, &header, entry));
         memcpy(hash32, context->expected->hash32, 32);
     } else {
-        SENTINEL_TRY(make_salt(context, parts.salt32, &header));
+        SENTINEL_TRY(make_salts(context, parts.salts, &header));
         SENTINEL_TRY(sentinel_record_build(context->record, sizeof context->record, hash32, &header,
                                            &parts));
-        bytes_wipe(parts.salt32, sizeof parts.salt32);
         if (context->log != NULL) {
             SENTINEL_TRY(
                 sentinel_log_append(context->log, context->record, header.size_bytes, hash32, 0));

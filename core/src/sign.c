@@ -164,19 +164,25 @@ sentinel_status sentinel_verify_frame(const uint8_t signature64[64], const uint8
                : SENTINEL_CRYPTO_VERIFY;
 }
 
-sentinel_status sentinel_sign_salt(const sentinel_keyring *ring, uint8_t salt32[32], uint32_t key,
-                                   uint64_t epoch, uint64_t record) {
-    static const char prefix[] = "sentinel-salt-v1";
+sentinel_status sentinel_sign_salts(const sentinel_keyring *ring,
+                                    uint8_t salts[SENTINEL_SALTS_BYTES], uint32_t key,
+                                    uint64_t epoch, uint64_t record) {
     const sign_slot *slot = NULL;
-    uint8_t message[sizeof prefix + 16];
-    memset(salt32, 0, 32);
+    memset(salts, 0, SENTINEL_SALTS_BYTES);
     SENTINEL_TRY(slot_for(&slot, ring, key, FOR_FRAMES));
     if (slot->info.purpose != SENTINEL_PURPOSE_RECEIPT) {
         return SENTINEL_KEY_PURPOSE;
     }
-    memcpy(message, prefix, sizeof prefix);
-    memcpy(message + sizeof prefix, &epoch, 8); /* little-endian: see types.h */
-    memcpy(message + sizeof prefix + 8, &record, 8);
-    sign_hmac(salt32, &slot->mac, message, sizeof message);
+    uint8_t input[sizeof slot->salt_key32 + 17], digests[2][32];
+    memcpy(input, slot->salt_key32, sizeof slot->salt_key32);
+    memcpy(input + 32, &epoch, 8); /* little-endian: see types.h */
+    memcpy(input + 40, &record, 8);
+    for (uint8_t i = 0; i < 2; i++) {
+        input[48] = i;
+        hash_bytes(digests[i], input, sizeof input);
+    }
+    memcpy(salts, digests, SENTINEL_SALTS_BYTES);
+    bytes_wipe(input, sizeof input);
+    bytes_wipe(digests, sizeof digests);
     return SENTINEL_OK;
 }

@@ -38,7 +38,10 @@ typedef struct sign_slot {
     uint8_t secret[SENTINEL_SECRET_BYTES_MAX];          /* as imported; unused bytes are zero */
     uint8_t ed25519[64];       /* seed || public key, as libsodium signs with it */
     secp256k1_keypair keypair; /* BIP340 */
-    sign_mac mac;              /* HMAC: the key. RECEIPT: the seed, for salts */
+    union {
+        sign_mac mac;           /* HMAC_SHA256: the key */
+        uint8_t salt_key32[32]; /* RECEIPT: what records are salted with */
+    };
     sign_pool *pool;           /* null: signatures are deterministic */
 } sign_slot;
 

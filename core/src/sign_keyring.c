@@ -151,9 +151,14 @@ static sentinel_status slot_expand(const sentinel_keyring *ring, sign_slot *slot
     default:
         break;
     }
-    if (slot->info.algorithm == SENTINEL_ALGORITHM_HMAC_SHA256 ||
-        slot->info.purpose == SENTINEL_PURPOSE_RECEIPT) {
+    if (slot->info.algorithm == SENTINEL_ALGORITHM_HMAC_SHA256) {
         sign_hmac_key(&slot->mac, slot->secret, slot->secret_size);
+    } else if (slot->info.purpose == SENTINEL_PURPOSE_RECEIPT) {
+        static const char name[] = "sentinel-salt-v1";
+        sign_mac mac;
+        sign_hmac_key(&mac, slot->secret, slot->secret_size);
+        sign_hmac(slot->salt_key32, &mac, name, sizeof name - 1);
+        bytes_wipe(&mac, sizeof mac);
     }
     slot_fingerprint(slot);
     return SENTINEL_OK;

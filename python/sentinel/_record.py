@@ -17,7 +17,7 @@ from .errors import AuditCorrupt
 RECORD_BYTES_MAX: Final = 24_576
 HEADER_BYTES: Final = 320
 RESULT_BYTES: Final = 24
-OUTCOME_BYTES: Final = 96
+OUTCOME_BYTES: Final = 64
 SALT_BYTES: Final = 16
 RULE_IMPLICIT: Final = 0xFFFFFFFF
 RESULTS_MAX: Final = 128
@@ -137,11 +137,27 @@ class Record:
     results: tuple[RecordResult, ...]
     payload_digest: bytes
     signature_digest: bytes
-    decision_digest: bytes
 
     def has(self, flag: RecordFlag) -> bool:
         """Whether the record carries a mark."""
         return bool(self.flags & flag)
+
+    @property
+    def decision_digest(self) -> bytes:
+        """What was decided, without the chain: equal inputs give equal digests on every engine.
+
+        SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
+        SHA-256(subject) || policy, limit and authority hash || u8 verdict || u16 reason ||
+        SHA-256(results)).
+        """
+        results_at = HEADER_BYTES + len(self.subject)
+        results = self.raw[results_at : results_at + RESULT_BYTES * len(self.results)]
+        return sha256(
+            b"sentinel-decision-v1\0" + struct.pack("<Iq", self.semantics_version, self.now_ns)
+            + sha256(self.subject).digest() + self.policy_hash + self.limit_hash
+            + self.authority_hash + struct.pack("<BH", self.verdict, self.reason)
+            + sha256(results).digest()
+        ).digest()  # fmt: skip
 
     @property
     def reason_numbers(self) -> tuple[int, ...]:
@@ -159,7 +175,7 @@ def _corrupt(what: str) -> AuditCorrupt:
 
 
 def parse_record(raw: bytes) -> Record:
-    """Takes one record apart; checks sizes, ranges, reserved bytes, commitments, digests.
+    """Takes one record apart; checks sizes, ranges, reserved bytes and commitments.
 
     Raises AuditCorrupt.
     """
@@ -201,18 +217,8 @@ def parse_record(raw: bytes) -> Record:
     subject, results, outcome, salts = parts
     for index, part in enumerate((subject, results, outcome)):
         salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
-        expected = sha256(
-            b"sentinel-part-v1\0" + bytes([index]) + salt + sha256(part).digest()
-        ).digest()
-        if commitments[index * 32 : index * 32 + 32] != expected:
+        if commitments[index * 32 : index * 32 + 32] != sha256(salt + part).digest():
             raise _corrupt(f"commitment to the {('subject', 'results', 'outcome')[index]}")
-    decision = outcome[64:96]
-    if is_order and decision != sha256(
-        b"sentinel-decision-v1\0" + struct.pack("<Iq", semantics, now_ns)
-        + sha256(subject).digest() + policy_hash + limit_hash + authority_hash
-        + struct.pack("<BH", verdict, reason) + sha256(results).digest()
-    ).digest():  # fmt: skip
-        raise _corrupt("decision digest")
     return Record(
         raw=raw, hash=record_hash(raw[:HEADER_BYTES]), type=RecordType(kind), number=number,
         epoch=epoch, prev_hash=prev_hash, now_ns=now_ns, agent=agent, verdict=Verdict(verdict),
@@ -220,7 +226,7 @@ def parse_record(raw: bytes) -> Record:
         semantics_version=semantics, key=key, key_counter=key_counter, pending=pending, flags=flags,
         policy_hash=policy_hash, limit_hash=limit_hash, authority_hash=authority_hash,
         subject=subject, results=_results(results), payload_digest=outcome[:32],
-        signature_digest=outcome[32:64], decision_digest=decision,
+        signature_digest=outcome[32:64],
     )  # fmt: skip
 
 

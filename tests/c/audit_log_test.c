@@ -66,7 +66,7 @@ static void test_a_full_segment_is_followed_by_the_next(void) {
         snprintf(name, sizeof name, "%020u.log", i);
         segments += file_exists(w.dir, name) != 0;
     }
-    CHECK(segments >= 6); /* 816 bytes a frame, 64 KiB a segment */
+    CHECK(segments >= 6); /* 784 bytes a frame, 64 KiB a segment */
     expect_whole(500);
     sentinel_log_close(&w.log);
     CHECK_OK(reopen());
@@ -318,31 +318,31 @@ static void test_a_maker_killed_before_the_first_segment_leaves_a_new_log(void) 
 
 static void test_a_writer_killed_behind_a_new_segment_goes_on_in_it(void) {
     begin(1);
-    while (!file_exists(w.dir, "00000000000000000080.log")) {
-        CHECK(w.c.number < 81);
+    while (!file_exists(w.dir, "00000000000000000083.log")) {
+        CHECK(w.c.number < 84);
         chain_order(&w.c, 288);
         append();
     }
     sentinel_log_close(&w.log);
     /* Its first record was not written yet. */
-    static const uint8_t zeros[816];
-    file_write(w.dir, "00000000000000000080.log", zeros, sizeof zeros, 64);
+    static const uint8_t zeros[784];
+    file_write(w.dir, "00000000000000000083.log", zeros, sizeof zeros, 64);
     CHECK_EQ(reopen(), SENTINEL_AUDIT_TRUNCATED); /* the head says otherwise */
-    CHECK_EQ(w.log.count, 80);
+    CHECK_EQ(w.log.count, 83);
     sentinel_log_close(&w.log);
-    begin(80);
+    begin(83);
     sentinel_log_close(&w.log);
     char header[64];
     file_read(w.dir, FIRST, header, sizeof header);
-    header[48] = 80;
-    file_write(w.dir, "00000000000000000080.log", header, sizeof header, 0);
-    file_write(w.dir, "00000000000000000080.log", "", 1, SEGMENT - 1);
-    expect_whole(80);
+    header[48] = 83;
+    file_write(w.dir, "00000000000000000083.log", header, sizeof header, 0);
+    file_write(w.dir, "00000000000000000083.log", "", 1, SEGMENT - 1);
+    expect_whole(83);
     CHECK_OK(reopen());
-    CHECK_EQ(w.log.count, 80);
+    CHECK_EQ(w.log.count, 83);
     chain_order(&w.c, 288);
     append();
-    expect_whole(81);
+    expect_whole(84);
 }
 
 static void test_a_head_whose_segment_is_gone_is_corruption(void) {
@@ -353,8 +353,8 @@ static void test_a_head_whose_segment_is_gone_is_corruption(void) {
     sentinel_log_close(&w.log);
     file_write(w.dir, "head", head_before, SENTINEL_HEAD_BYTES, 0);
     CHECK_EQ(unlinkat(w.dir, FIRST, 0), 0);
-    CHECK_EQ(unlinkat(w.dir, "00000000000000000080.log", 0), 0);
-    CHECK_EQ(unlinkat(w.dir, "00000000000000000160.log", 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000083.log", 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000166.log", 0), 0);
     CHECK_EQ(reopen(), SENTINEL_AUDIT_CORRUPT);
 }
 
@@ -362,17 +362,17 @@ static void test_a_missing_segment_is_found(void) {
     begin(300);
     sentinel_log_close(&w.log);
     uint64_t count;
-    CHECK_EQ(unlinkat(w.dir, "00000000000000000080.log", 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000083.log", 0), 0);
     CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_TRUNCATED);
-    CHECK_EQ(count, 80);
+    CHECK_EQ(count, 83);
     CHECK_EQ(unlinkat(w.dir, FIRST, 0), 0);
     CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_TRUNCATED);
     /* The last one: */
     begin(300);
     sentinel_log_close(&w.log);
-    CHECK_EQ(unlinkat(w.dir, "00000000000000000240.log", 0), 0);
+    CHECK_EQ(unlinkat(w.dir, "00000000000000000249.log", 0), 0);
     CHECK_EQ(reopen(), SENTINEL_AUDIT_TRUNCATED);
-    CHECK_EQ(w.log.count, 240);
+    CHECK_EQ(w.log.count, 249);
 }
 
 static void test_a_segment_behind_a_hole_is_corruption(void) {
@@ -404,10 +404,10 @@ static void test_another_engines_log_is_refused(void) {
 static void test_a_foreign_segment_in_a_log_is_found(void) {
     begin(100);
     sentinel_log_close(&w.log);
-    flip("00000000000000000080.log", 20, 1);
+    flip("00000000000000000083.log", 20, 1);
     uint64_t count;
     CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_FOREIGN);
-    CHECK_EQ(count, 80);
+    CHECK_EQ(count, 83);
 }
 
 static void test_a_newer_segment_version_is_refused(void) {
@@ -471,18 +471,18 @@ static void test_a_full_disk_stops_the_log_between_segments(void) {
     begin(1);
     /* The first segment was there before; the second cannot be made. */
     with_file_limit(SEGMENT - 1, fills_the_disk);
-    CHECK(!file_exists(w.dir, "00000000000000000080.log.new"));
+    CHECK(!file_exists(w.dir, "00000000000000000083.log.new"));
     w.log.failed = 1;
     sentinel_log_close(&w.log);
     CHECK_OK(reopen());
-    CHECK_EQ(w.log.count, 80);
+    CHECK_EQ(w.log.count, 83);
     CHECK_EQ(w.log.torn_bytes, 0);
 }
 
 static void test_a_record_that_did_not_fit_leaves_no_trace(void) {
     begin(1);
     /* The limit lies within a frame: the write is short, then refused. */
-    with_file_limit(64 + 736 + 10 * 816 + 400, fills_the_disk);
+    with_file_limit(64 + 736 + 10 * 784 + 400, fills_the_disk);
     w.log.failed = 1;
     sentinel_log_close(&w.log);
     expect_whole(11);

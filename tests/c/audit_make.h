@@ -67,10 +67,7 @@ static sentinel_status chain_build(chain *c, const void *subject, const sentinel
     sentinel_record_parts parts = {.subject = subject,
                                    .results = results,
                                    .outcome = c->header.outcome_size != 0 ? &outcome : NULL};
-    memset(parts.salt32, (int)c->number, 32);
-    sentinel_record_digests(&parts, &c->header);
-    sentinel_decision_digest(outcome.decision_digest32, &c->header, parts.subject_digest32,
-                             parts.results_digest32);
+    memset(parts.salts, (int)c->number, sizeof parts.salts);
     sentinel_status status =
         sentinel_record_build(c->record, sizeof c->record, c->last_hash32, &c->header, &parts);
     if (status == SENTINEL_OK) {

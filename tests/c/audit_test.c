@@ -35,7 +35,7 @@ static void test_a_record_comes_apart_as_it_was_built(void) {
     memcpy(prev, c.last_hash32, 32);
     chain_order(&c, 288);
     CHECK_OK(parse(&r, &c));
-    CHECK_EQ(c.size, 320 + 288 + 2 * 24 + 96 + 48);
+    CHECK_EQ(c.size, 320 + 288 + 2 * 24 + 64 + 48);
     CHECK_BYTES(r.header->prev_hash32, prev, 32);
     CHECK_BYTES(r.hash32, c.last_hash32, 32);
     CHECK_EQ(r.subject[0], 2);
@@ -47,52 +47,44 @@ static void test_a_record_comes_apart_as_it_was_built(void) {
 static void test_every_hash_is_the_documented_formula(void) {
     chain c;
     sentinel_record r;
-    uint8_t expected[32], digest[32], salt32[32], part_digests[3][32];
+    uint8_t expected[32], salts[48];
     chain_begin(&c, 3);
     chain_genesis(&c);
     chain_order(&c, 384);
     CHECK_OK(parse(&r, &c));
     sha256(expected, (piece[]){{"\0", 1}, {r.header, 320}, {0}});
     CHECK_BYTES(r.hash32, expected, 32);
-    memset(salt32, 1, 32); /* chain_build: the record's number */
-    const piece parts[3] = {{r.subject, 384}, {r.results, 48}, {r.outcome, 96}};
+    memset(salts, 1, sizeof salts); /* chain_build: the record's number */
+    CHECK_BYTES(r.salts, salts, sizeof salts);
+    const piece parts[3] = {{r.subject, 384}, {r.results, 48}, {r.outcome, 64}};
     for (uint8_t i = 0; i < 3; i++) {
-        sha256(expected, (piece[]){{salt32, 32}, {&i, 1}, {0}});
-        CHECK_BYTES(r.salts + 16 * i, expected, 16);
-        sha256(part_digests[i], (piece[]){parts[i], {0}});
-        sha256(
-            digest,
-            (piece[]){
-                {"sentinel-part-v1\0", 17}, {&i, 1}, {expected, 16}, {part_digests[i], 32}, {0}});
-        CHECK_BYTES(r.header->commitments[i], digest, 32);
+        sha256(expected, (piece[]){{salts, 16}, parts[i], {0}});
+        CHECK_BYTES(r.header->commitments[i], expected, 32);
     }
-    sha256(expected, (piece[]){{"sentinel-decision-v1\0", 21},
-                               {&r.header->semantics_version, 4},
-                               {&r.header->now_ns, 8},
-                               {part_digests[0], 32},
-                               {r.header->policy_hash32, 32},
-                               {r.header->limit_hash32, 32},
-                               {r.header->authority_hash32, 32},
-                               {&r.header->verdict, 1},
-                               {&r.header->reason, 2},
-                               {part_digests[1], 32},
-                               {0}});
-    CHECK_BYTES(r.outcome->decision_digest32, expected, 32);
 }
 
-static void test_the_decision_digest_knows_no_chain(void) {
-    chain a, b;
-    sentinel_record ra, rb;
-    chain_begin(&a, 3);
-    chain_genesis(&a);
-    chain_order(&a, 288);
-    chain_begin(&b, 4);
-    chain_genesis(&b);
-    chain_order(&b, 288);
-    CHECK_OK(parse(&ra, &a));
-    CHECK_OK(parse(&rb, &b));
-    CHECK(memcmp(ra.hash32, rb.hash32, 32) != 0);
-    CHECK_BYTES(ra.outcome->decision_digest32, rb.outcome->decision_digest32, 32);
+static void test_each_part_has_its_own_salt(void) {
+    static const uint8_t zeros[288];
+    chain c;
+    sentinel_record r;
+    chain_begin(&c, 3);
+    chain_genesis(&c);
+    chain_header(&c, SENTINEL_RECORD_ORDER, 288);
+    sentinel_outcome_part outcome = {0};
+    sentinel_record_parts parts = {.subject = zeros, .results = chain_results, .outcome = &outcome};
+    for (uint8_t i = 0; i < 3; i++) {
+        uint8_t before[3][32];
+        CHECK_OK(
+            sentinel_record_build(c.record, sizeof c.record, c.last_hash32, &c.header, &parts));
+        memcpy(before, c.header.commitments, sizeof before);
+        parts.salts[16 * i + 15] ^= 1;
+        CHECK_OK(
+            sentinel_record_build(c.record, sizeof c.record, c.last_hash32, &c.header, &parts));
+        CHECK_OK(sentinel_record_parse(&r, c.record, c.header.size_bytes));
+        for (uint8_t part = 0; part < 3; part++) {
+            CHECK_EQ(memcmp(before[part], c.header.commitments[part], 32) != 0, part == i);
+        }
+    }
 }
 
 static void test_every_flipped_bit_of_a_record_is_found(void) {
@@ -275,27 +267,11 @@ static void test_a_record_of_another_size_than_it_says_is_refused(void) {
     CHECK_EQ(sentinel_record_parse(NULL, c.record, c.size), SENTINEL_USAGE_ARGUMENT);
 }
 
-static void test_another_decision_digest_is_corrupt(void) {
-    static const uint8_t zeros[288];
-    chain c;
-    sentinel_record r;
-    chain_begin(&c, 3);
-    chain_genesis(&c);
-    /* Committed to, but not of these results. */
-    sentinel_outcome_part outcome = {.decision_digest32 = {9}};
-    chain_header(&c, SENTINEL_RECORD_ORDER, 288);
-    sentinel_record_parts parts = {.subject = zeros, .results = chain_results, .outcome = &outcome};
-    sentinel_record_digests(&parts, &c.header);
-    CHECK_OK(sentinel_record_build(c.record, sizeof c.record, c.last_hash32, &c.header, &parts));
-    CHECK_EQ(sentinel_record_parse(&r, c.record, c.header.size_bytes), SENTINEL_AUDIT_CORRUPT);
-}
-
 static void test_too_little_room_is_refused(void) {
     chain c;
     chain_begin(&c, 3);
     chain_header(&c, SENTINEL_RECORD_GENESIS, sizeof c.genesis);
     sentinel_record_parts parts = {.subject = &c.genesis};
-    sentinel_record_digests(&parts, &c.header);
     CHECK_EQ(sentinel_record_build(c.record, 719, c.last_hash32, &c.header, &parts),
              SENTINEL_USAGE_CAPACITY);
     CHECK_OK(sentinel_record_build(c.record, 720, c.last_hash32, &c.header, &parts));
@@ -380,7 +356,7 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_record_comes_apart_as_it_was_built);
     RUN(test_every_hash_is_the_documented_formula);
-    RUN(test_the_decision_digest_knows_no_chain);
+    RUN(test_each_part_has_its_own_salt);
     RUN(test_every_flipped_bit_of_a_record_is_found);
     RUN(test_every_reserved_byte_must_be_zero);
     RUN(test_every_field_has_its_limit);
@@ -389,7 +365,6 @@ int main(int argc, char **argv) {
     RUN(test_subjects_of_one_size_have_no_other);
     RUN(test_genesis_follows_nothing);
     RUN(test_a_record_of_another_size_than_it_says_is_refused);
-    RUN(test_another_decision_digest_is_corrupt);
     RUN(test_too_little_room_is_refused);
     RUN(test_the_tree_is_that_of_rfc_6962);
     RUN(test_the_tree_gives_the_known_answers);

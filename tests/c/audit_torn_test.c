@@ -142,7 +142,7 @@ static void test_a_wrong_commit_word_below_the_head_is_corruption(void) {
 }
 
 static void test_records_behind_a_hole_are_corruption(void) {
-    static const uint8_t zeros[816];
+    static const uint8_t zeros[784];
     size_t at = prepare_cut();
     for (int i = 0; i < 2; i++) {
         /* The third record is gone, the fourth is there, whatever the head says. */
@@ -276,9 +276,9 @@ static void test_a_changed_byte_behind_a_full_segment_is_found(void) {
     begin(200);
     sentinel_log_close(&w.log);
     expect_found(FIRST, SEGMENT - 1, 1);
-    expect_found("00000000000000000080.log", SEGMENT - 20, 128);
+    expect_found("00000000000000000083.log", SEGMENT - 20, 128);
     for (size_t at = 0; at < 64; at++) {
-        expect_found("00000000000000000080.log", at, 2);
+        expect_found("00000000000000000083.log", at, 2);
     }
 }
 
@@ -303,14 +303,14 @@ static void test_the_place_of_damage_is_named(void) {
     sentinel_record record;
     begin(4);
     sentinel_log_close(&w.log);
-    flip(FIRST, 64 + 736 + 816 + 100, 1);
+    flip(FIRST, 64 + 736 + 784 + 100, 1);
     CHECK_OK(sentinel_log_reader_open(&reader, w.dir, 0));
     CHECK_OK(sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer));
     CHECK_OK(sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer));
     CHECK_EQ(sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer),
              SENTINEL_AUDIT_CORRUPT);
     CHECK_EQ(reader.next, 2);
-    CHECK_EQ(reader.offset, 64 + 736 + 816);
+    CHECK_EQ(reader.offset, 64 + 736 + 784);
     sentinel_log_reader_close(&reader);
 }
 

@@ -111,7 +111,7 @@ static void sign_with_each_key(sentinel_keyring *ring) {
         expect_ok(sentinel_sign_frame(ring, bytes64, id, "sentinel-head-v1", digest32),
                   "sign_frame");
     }
-    expect_ok(sentinel_sign_salt(ring, bytes64, 7, 1, 2), "sign_salt");
+    expect_ok(sentinel_sign_salts(ring, bytes64, 7, 1, 2), "sign_salts");
 }
 
 /* The pool's part of the key and what was drawn are secret, and so is all that

@@ -73,7 +73,7 @@ static void close_rows(uint8_t *sealed, const uint8_t *rows, size_t rows_size) {
 
 static void keys_come_back_as_they_were(void) {
     sentinel_keyring *ring = four_keys(), *back = ring_new();
-    uint8_t sealed[SIZE], salt32[32], salt_back32[32];
+    uint8_t sealed[SIZE], salts[48], salts_back[48];
     seal(ring, sealed, sizeof sealed);
     CHECK_OK(sentinel_keyring_unseal(back, sealed, sizeof sealed, passphrase, passphrase_size));
     CHECK_EQ(sentinel_keyring_count(back), KEYS);
@@ -90,9 +90,9 @@ static void keys_come_back_as_they_were(void) {
     CHECK(sentinel_keyring_passphrase(back, 3, &text_size) == NULL && text_size == 0);
     CHECK_BYTES(sentinel_keyring_passphrase(back, 4, &text_size), "venue's own", 11);
     CHECK_EQ(text_size, 11);
-    CHECK_OK(sentinel_sign_salt(ring, salt32, 1, 2, 3));
-    CHECK_OK(sentinel_sign_salt(back, salt_back32, 1, 2, 3));
-    CHECK_BYTES(salt32, salt_back32, 32);
+    CHECK_OK(sentinel_sign_salts(ring, salts, 1, 2, 3));
+    CHECK_OK(sentinel_sign_salts(back, salts_back, 1, 2, 3));
+    CHECK_BYTES(salts, salts_back, 48);
     CHECK_EQ(sentinel_keyring_uses(back, 1), 0); /* uses are not in the file */
     sentinel_keyring_free(ring);
     sentinel_keyring_free(back);

@@ -305,7 +305,7 @@ static int child_finds_nothing(void *data) {
     CHECK_EQ(sentinel_sign(ring, &signature, 1, zero32, 32), SENTINEL_KEY_WIPED);
     CHECK_EQ(sentinel_sign_digest(ring, &signature, 1, zero32), SENTINEL_KEY_WIPED);
     CHECK_EQ(sentinel_sign_frame(ring, out, 2, "sentinel-x", zero32), SENTINEL_KEY_WIPED);
-    CHECK_EQ(sentinel_sign_salt(ring, out, 2, 1, 1), SENTINEL_KEY_WIPED);
+    CHECK_EQ(sentinel_sign_salts(ring, out, 2, 1, 1), SENTINEL_KEY_WIPED);
     CHECK_EQ(sentinel_keyring_generate(ring, &info), SENTINEL_KEY_WIPED);
     CHECK_EQ(sentinel_keyring_import(ring, &info, group_order, 32), SENTINEL_KEY_WIPED);
     CHECK_EQ(sentinel_keyring_import(ring, &info, group_order, 0), SENTINEL_KEY_WIPED);

@@ -178,7 +178,7 @@ static void an_unknown_key_signs_nothing(void) {
                  SENTINEL_KEY_UNKNOWN);
         CHECK_BYTES(bytes64, zero64, 64);
         memset(bytes64, 0xff, sizeof bytes64);
-        CHECK_EQ(sentinel_sign_salt(ring, bytes64, unknown[i], 1, 1), SENTINEL_KEY_UNKNOWN);
+        CHECK_EQ(sentinel_sign_salts(ring, bytes64, unknown[i], 1, 1), SENTINEL_KEY_UNKNOWN);
         CHECK_BYTES(bytes64, zero64, 32);
     }
     sentinel_keyring_free(ring);
@@ -214,9 +214,9 @@ static void each_purpose_signs_only_its_own_kind(void) {
             CHECK_EQ(sentinel_sign_frame(ring, bytes64, 9, "sentinel-head-v1", digest32),
                      rows[i].frames ? 0 : SENTINEL_KEY_PURPOSE);
             CHECK_EQ(sodium_is_zero(bytes64, 64), !rows[i].frames);
-            CHECK_EQ(sentinel_sign_salt(ring, bytes64, 9, 1, 1),
+            CHECK_EQ(sentinel_sign_salts(ring, bytes64, 9, 1, 1),
                      rows[i].salts ? 0 : SENTINEL_KEY_PURPOSE);
-            CHECK_EQ(sodium_is_zero(bytes64, 32), !rows[i].salts);
+            CHECK_EQ(sodium_is_zero(bytes64, 48), !rows[i].salts);
             sentinel_keyring_free(ring);
         }
     }
@@ -262,24 +262,28 @@ static void a_frame_is_signed_over_prefix_zero_and_digest(void) {
     sentinel_keyring_free(ring);
 }
 
-static void a_salt_is_the_documented_hmac(void) {
+static void salts_are_the_documented_hashes(void) {
     sentinel_keyring *ring = ring_new();
-    uint8_t secret32[32], expected32[32], salt32[32];
-    uint8_t message[17 + 16] = "sentinel-salt-v1";
+    uint8_t secret32[32], expected[64], salts[48], input[32 + 17];
+    const uint8_t name[] = "sentinel-salt-v1";
     (void)import(ring, 3, SENTINEL_PURPOSE_RECEIPT, ED25519);
     secret_of(secret32, 3);
     const uint64_t epoch = UINT64_C(0x0102030405060708), record = UINT64_C(0xf1f2f3f4f5f6f7f8);
+    crypto_auth_hmacsha256(input, name, sizeof name - 1, secret32);
     for (size_t i = 0; i < 8; i++) {
-        message[17 + i] = (uint8_t)(8 - i);
-        message[25 + i] = (uint8_t)(0xf8 - i);
+        input[32 + i] = (uint8_t)(8 - i);
+        input[40 + i] = (uint8_t)(0xf8 - i);
     }
-    crypto_auth_hmacsha256(expected32, message, sizeof message, secret32);
-    CHECK_OK(sentinel_sign_salt(ring, salt32, 3, epoch, record));
-    CHECK_BYTES(salt32, expected32, 32);
-    CHECK_OK(sentinel_sign_salt(ring, salt32, 3, epoch, record + 1));
-    CHECK(memcmp(salt32, expected32, 32) != 0);
-    CHECK_OK(sentinel_sign_salt(ring, salt32, 3, epoch + 1, record));
-    CHECK(memcmp(salt32, expected32, 32) != 0);
+    for (uint8_t i = 0; i < 2; i++) {
+        input[48] = i;
+        crypto_hash_sha256(expected + 32 * i, input, sizeof input);
+    }
+    CHECK_OK(sentinel_sign_salts(ring, salts, 3, epoch, record));
+    CHECK_BYTES(salts, expected, 48);
+    CHECK_OK(sentinel_sign_salts(ring, salts, 3, epoch, record + 1));
+    CHECK(memcmp(salts, expected, 48) != 0);
+    CHECK_OK(sentinel_sign_salts(ring, salts, 3, epoch + 1, record));
+    CHECK(memcmp(salts, expected, 48) != 0);
     sentinel_keyring_free(ring);
 }
 
@@ -299,7 +303,7 @@ static void uses_count_signatures_and_nothing_else(void) {
     CHECK_EQ(sentinel_sign_frame(ring, bytes64, 1, "sentinel-x", digest32), SENTINEL_KEY_PURPOSE);
     CHECK_EQ(sentinel_keyring_uses(ring, 1), 2);
     CHECK_OK(sentinel_sign_frame(ring, bytes64, 2, "sentinel-x", digest32));
-    CHECK_OK(sentinel_sign_salt(ring, bytes64, 2, 1, 1));
+    CHECK_OK(sentinel_sign_salts(ring, bytes64, 2, 1, 1));
     CHECK_EQ(sentinel_sign_frame(ring, bytes64, 2, "other", digest32), SENTINEL_USAGE_ARGUMENT);
     CHECK_EQ(sentinel_keyring_uses(ring, 2), 1);
     CHECK_EQ(sentinel_sign_digest(ring, &signature, 3, digest32), SENTINEL_KEY_PURPOSE);
@@ -358,7 +362,7 @@ int main(int argc, char **argv) {
     RUN(an_unknown_key_signs_nothing);
     RUN(each_purpose_signs_only_its_own_kind);
     RUN(a_frame_is_signed_over_prefix_zero_and_digest);
-    RUN(a_salt_is_the_documented_hmac);
+    RUN(salts_are_the_documented_hashes);
     RUN(uses_count_signatures_and_nothing_else);
     RUN(a_signature_that_was_not_made_is_zero);
     RUN(an_address_is_the_last_bytes_of_the_point);

@@ -16,7 +16,7 @@ static void check_bounds(const sentinel_record *record, size_t size) {
         record->subject + record->header->subject_size != (const uint8_t *)record->results ||
         (const uint8_t *)(record->results + record->header->result_count) > end ||
         (record->outcome != NULL && (const uint8_t *)(record->outcome + 1) != record->salts) ||
-        record->salts + SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES != end) {
+        record->salts + SENTINEL_SALTS_BYTES != end) {
         abort();
     }
 }
@@ -46,10 +46,7 @@ static int build(const uint8_t *data, size_t size, uint8_t hash32[32], size_t *b
         return 0;
     }
     memset(&outcome, data[0], sizeof outcome);
-    memcpy(parts.salt32, header.prev_hash32, 32);
-    sentinel_record_digests(&parts, &header);
-    sentinel_decision_digest(outcome.decision_digest32, &header, parts.subject_digest32,
-                             parts.results_digest32);
+    memcpy(parts.salts, header.prev_hash32, 32);
     if (sentinel_record_build(bytes, SENTINEL_RECORD_BYTES_MAX, hash32, &header, &parts) !=
         SENTINEL_OK) {
         return 0;

@@ -20,8 +20,8 @@ def frames(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def part_commitment(index: int, salt: bytes, part: bytes) -> bytes:
-    return sha256(b"sentinel-part-v1\0" + bytes([index]) + salt + sha256(part).digest()).digest()
+def part_commitment(salt: bytes, part: bytes) -> bytes:
+    return sha256(salt + part).digest()
 
 
 def rebuild(raw: bytes, prev: bytes, change: Callable[[bytearray], None]) -> bytes:
@@ -33,17 +33,10 @@ def rebuild(raw: bytes, prev: bytes, change: Callable[[bytearray], None]) -> byt
     results_at = 320 + subject_size
     outcome_at = results_at + 24 * result_count
     salts_at = outcome_at + outcome_size
-    subject, results = out[320:results_at], out[results_at:outcome_at]
-    if outcome_size:
-        now, semantics = out[56:64], out[88:92]
-        out[outcome_at + 64 : outcome_at + 96] = sha256(
-            b"sentinel-decision-v1\0" + semantics + now + sha256(subject).digest()
-            + out[120:216] + bytes([out[68]]) + out[70:72] + sha256(results).digest()
-        ).digest()  # fmt: skip
-    parts = (subject, results, out[outcome_at:salts_at])
+    parts = (out[320:results_at], out[results_at:outcome_at], out[outcome_at:salts_at])
     for index, part in enumerate(parts):
         salt = bytes(out[salts_at + 16 * index : salts_at + 16 * index + 16])
-        out[216 + 32 * index : 248 + 32 * index] = part_commitment(index, salt, bytes(part))
+        out[216 + 32 * index : 248 + 32 * index] = part_commitment(salt, bytes(part))
     return bytes(out)
 
 

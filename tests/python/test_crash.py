@@ -106,7 +106,7 @@ class Tail:
             assert key_counter == self.key_counter + 1
             assert action_id > self.action_id
             self.key_counter, self.action_id = key_counter, action_id
-            outcome = record[-48 - 96 : -48]
+            outcome = record[-48 - 64 : -48]
             self.signed[number] = (self.last_hash, outcome[32:64])
 
 

@@ -13,11 +13,9 @@
  *
  * The hash of a record is SHA-256(0x00 || header), its RFC 6962 leaf hash.
  * The header commits to each part:
- *   commitment[i] = SHA-256("sentinel-part-v1" || 0x00 || u8 i || salt[i] ||
- *                           SHA-256(part i))
- *   salt[i]       = the first 16 bytes of SHA-256(salt32 || u8 i), salt32 of
- *                   sentinel_sign_salt
- * Genesis and start records use a zero salt32. docs/4-audit.md has it all. */
+ *   commitment[i] = SHA-256(salt[i] || part i)
+ * salts: of sentinel_sign_salts; zero in genesis and start records.
+ * docs/4-audit.md has it all. */
 #ifndef SENTINEL_AUDIT_H
 #define SENTINEL_AUDIT_H
 
@@ -29,7 +27,6 @@ extern "C" {
 
 #define SENTINEL_RECORD_VERSION 1u
 #define SENTINEL_RECORD_PARTS 3u
-#define SENTINEL_SALT_BYTES 16u
 #define SENTINEL_RECORD_BYTES_MAX 24576u
 #define SENTINEL_SUBJECT_BYTES_MAX 20480u
 
@@ -100,14 +97,13 @@ SENTINEL_AT(sentinel_record_header, commitments, 216);
 typedef struct sentinel_outcome_part {
     uint8_t payload_digest32[32]; /* SHA-256(string to sign); zero if none */
     uint8_t signature_digest32[32]; /* SHA-256(signature bytes); zero if none */
-    uint8_t decision_digest32[32]; /* see sentinel_decision_digest */
 } sentinel_outcome_part;
-SENTINEL_SIZE(sentinel_outcome_part, 96);
+SENTINEL_SIZE(sentinel_outcome_part, 64);
 
 /* 12 constraints, the largest order: within the promised 1,152 bytes. */
 SENTINEL_ASSERT_LAYOUT(sizeof(sentinel_record_header) + SENTINEL_ORDER_BYTES_MAX +
                                12 * sizeof(sentinel_result) + sizeof(sentinel_outcome_part) +
-                               SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES <=
+                               SENTINEL_SALTS_BYTES <=
                            1152,
                        "a record with 12 constraints is too large");
 
@@ -220,13 +216,6 @@ typedef struct sentinel_witness {
 } sentinel_witness;
 SENTINEL_SIZE(sentinel_witness, 40);
 
-/* SHA-256("sentinel-decision-v1" || 0x00 || u32 semantics version || i64 now ||
- * SHA-256(subject) || policy, limit and authority hash || u8 verdict ||
- * u16 reason || SHA-256(results)). No chain: equal inputs, equal digests. */
-SENTINEL_API void
-sentinel_decision_digest(uint8_t digest32[32], const sentinel_record_header *header,
-                         const uint8_t subject_digest32[32], const uint8_t results_digest32[32]);
-
 /* A record, taken apart. Points into the caller's bytes. */
 typedef struct sentinel_record {
     const sentinel_record_header *header;
@@ -247,18 +236,12 @@ typedef struct sentinel_record_parts {
     const void *subject;
     const sentinel_result *results;
     const sentinel_outcome_part *outcome; /* may be null */
-    uint8_t salt32[32];
-    uint8_t subject_digest32[32]; /* filled in by _digests */
-    uint8_t results_digest32[32];
+    uint8_t salts[SENTINEL_SALTS_BYTES];
 } sentinel_record_parts;
-
-/* Digests of subject and results, for the decision digest. */
-SENTINEL_API void
-sentinel_record_digests(sentinel_record_parts *parts, const sentinel_record_header *header);
 
 /* Builds a record: fills size_bytes and the commitments, writes all parts.
  * header: everything else set, subject_size, result_count and outcome_size
- * included; parts: after sentinel_record_digests.
+ * included.
  * Returns:  OK; USAGE_CAPACITY; FORMAT_* (what sentinel_record_parse would
  *           refuse). Out: hash32 of the record. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

@@ -172,11 +172,13 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_verify_frame(const uint8_t signature64[64], const uint8_t public_key32[32],
                       const char *prefix, const uint8_t digest32[32]);
 
-/* The record's salts: 32 bytes, HMAC-SHA256(receipt key's secret,
- * "sentinel-salt-v1" || 0x00 || u64 epoch || u64 record). Returns: as sign. */
+/* A record's salts, one for each of its three parts: the first 48 bytes of
+ * SHA-256(k || u64 epoch || u64 record || u8 0) || SHA-256(the same, u8 1),
+ * k = HMAC-SHA256(receipt key's secret, "sentinel-salt-v1"). All that is hashed
+ * has one length, so nothing can be appended. Returns: as sign. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
-sentinel_sign_salt(const sentinel_keyring *ring, uint8_t salt32[32], uint32_t key, uint64_t epoch,
-                   uint64_t record);
+sentinel_sign_salts(const sentinel_keyring *ring, uint8_t salts[SENTINEL_SALTS_BYTES], uint32_t key,
+                    uint64_t epoch, uint64_t record);
 
 /* How often a key has signed since the keyring was made. */
 SENTINEL_API uint64_t

@@ -36,6 +36,10 @@ SENTINEL_SIZE(sentinel_decimal, 16);
 
 #define SENTINEL_SCALE_MAX 18u
 
+/* Of a record's three parts, each with a salt of its own (audit.h, sign.h). */
+#define SENTINEL_SALT_BYTES 16u
+#define SENTINEL_SALTS_BYTES (3 * SENTINEL_SALT_BYTES)
+
 /* Zero is no verdict, so that zeroed memory never allows. */
 enum {
     SENTINEL_VERDICT_NONE = 0,
