@@ -47,7 +47,7 @@ if version is None:
     raise SystemExit(f"{HEADER}: no SENTINEL_VERSION")
 
 core = sorted(map(str, Path("core/src").glob("*.c")))
-parts = sorted(map(str, Path("python/sentinel").glob("_core_*.pxi")))
+parts = sorted(map(str, Path("python/sentinel").glob("_*_*.pxi")))
 headers = sorted(map(str, [*Path(HEADER).parent.glob("*"), *Path("core/src").glob("*.h")]))
 
 

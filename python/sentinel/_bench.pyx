@@ -1,11 +1,25 @@
-"""Timings in nanoseconds, taken in C without the interpreter lock: the gate and its steps, and the
-bare libraries on the same bytes, interleaved. What they mean is in bench.py."""
+"""Timings in nanoseconds, taken in C without the interpreter lock.
 
+A lane is one thing that is timed: the gate (`Gate`, an order drawn at random each time), a bare
+library (`Bare`), a Python call (`Call`), the timer itself (`Timer`). `measure` takes one time of
+each in turn, round after round, so that what disturbs one disturbs all; `offer` calls one at fixed
+times. What the figures mean is in bench/README.md.
+"""
+
+from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport (
+    CLOCK_MONOTONIC,
+    CLOCK_PROCESS_CPUTIME_ID,
+    CLOCK_THREAD_CPUTIME_ID,
+    clock_gettime,
+    clockid_t,
+    timespec,
+)
 
-from cpython.bytes cimport PyBytes_AS_STRING
+import os
 
 from sentinel._core cimport (
     SENTINEL_ALLOWED,
@@ -14,22 +28,23 @@ from sentinel._core cimport (
     sentinel_engine,
     sentinel_engine_close,
     sentinel_engine_context,
+    sentinel_engine_fill,
+    sentinel_engine_nonces,
     sentinel_engine_open,
     sentinel_engine_options,
     sentinel_engine_sign,
+    sentinel_nonces,
     sentinel_outcome,
+    sentinel_request,
     sentinel_session,
     sentinel_session_open,
     sentinel_status,
 )
+from sentinel._types import Nonces
 from sentinel.errors import raise_status
 
 import array
 
-
-cdef extern from "sentinel/audit.h" nogil:
-    enum:
-        SENTINEL_DURABILITY_WRITE
 
 cdef extern from "sentinel/gate.h" nogil:
     enum:
@@ -40,149 +55,177 @@ cdef extern from "sentinel/gate.h" nogil:
         uint64_t begin
     void sentinel_gate_trace(sentinel_context *context, sentinel_trace *trace)
 
-cdef extern from "sodium.h" nogil:
-    int crypto_sign_keypair(uint8_t *pk, uint8_t *sk)
-    int crypto_sign_detached(uint8_t *sig, unsigned long long *size, const uint8_t *message,
-                             unsigned long long message_size, const uint8_t *sk)
+cdef extern from "sentinel/gate.h" nogil:
+    # The index that the gate keeps in a session: known here without a search in 100,000 nodes.
+    ctypedef struct bench_session "sentinel_session":
+        uint32_t agent
+        uint32_t node
+        uint64_t generation
 
-cdef extern from "hash.h" nogil:
-    void hash_bytes(uint8_t *digest32, const void *data, size_t size)
-
-cdef extern from "secp256k1.h" nogil:
-    ctypedef struct secp256k1_context:
-        pass
-    ctypedef struct secp256k1_ecdsa_signature:
-        pass
-    unsigned SECP256K1_CONTEXT_NONE
-    secp256k1_context *secp256k1_context_create(unsigned flags)
-    void secp256k1_context_destroy(secp256k1_context *context)
-    int secp256k1_ecdsa_sign(const secp256k1_context *context, secp256k1_ecdsa_signature *sig,
-                             const uint8_t *digest32, const uint8_t *secret32, void *nonce_function,
-                             const void *nonce_data)
+ctypedef uint64_t (*lane_once)(void *self) noexcept nogil
+cdef uint64_t LANE_FAILED = <uint64_t>-1
 
 STEPS = ("decode", "policy", "render", "reserve", "sign", "record")
 
 
-cdef uint64_t now_ns() noexcept nogil:
+cdef uint64_t clock_ns(clockid_t which) noexcept nogil:
     cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
+    clock_gettime(which, &t)
     return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
-cdef int64_t unix_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_REALTIME, &t)
-    return <int64_t>t.tv_sec * 1000000000 + <int64_t>t.tv_nsec
+cdef uint64_t now_ns() noexcept nogil:
+    return clock_ns(CLOCK_MONOTONIC)
 
 
-cdef struct Bare:
-    secp256k1_context *context
-    uint8_t ed_public[32]
-    uint8_t ed_secret[64]
-    uint8_t secret[32]
-    uint8_t message[256]
+def thread_cpu_ns():
+    """Processor time of this thread."""
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID)
 
 
-cdef uint64_t bare_ed25519(Bare *bare) noexcept nogil:
-    """libsodium over 256 bytes: what a bare signer of a request would call."""
-    cdef uint8_t signature[64]
-    cdef uint64_t begin = now_ns()
-    crypto_sign_detached(signature, NULL, bare.message, sizeof(bare.message), bare.ed_secret)
-    return now_ns() - begin
+def process_cpu_ns():
+    """Processor time of all threads."""
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID)
 
 
-cdef uint64_t bare_ecdsa(Bare *bare) noexcept nogil:
-    """libsecp256k1 over the SHA-256 of 256 bytes."""
-    cdef secp256k1_ecdsa_signature signature
-    cdef uint8_t digest[32]
-    cdef uint64_t begin = now_ns()
-    hash_bytes(digest, bare.message, sizeof(bare.message))
-    secp256k1_ecdsa_sign(bare.context, &signature, digest, bare.secret, NULL, NULL)
-    return now_ns() - begin
+cdef struct lane_call:
+    lane_once once  # one time in nanoseconds; LANE_FAILED: it failed
+    void *self
+    uint64_t *times
 
 
-cdef uint64_t empty_timer() noexcept nogil:
+cdef class Lane:
+    """One thing that is timed. `name` is that of its row."""
+    cdef lane_call lane
+    cdef readonly str name
+
+    def why(self):
+        """What failed, as an exception."""
+        return ValueError(f"{self.name} failed")
+
+
+cdef uint64_t timer_once(void *self) noexcept nogil:
     cdef uint64_t begin = now_ns()
     return now_ns() - begin
 
 
-def measure(directory, const uint8_t[::1] passphrase, uint32_t agent, bytes order,
-            uint64_t first_action_id, Py_ssize_t rounds, Py_ssize_t warm_up, progress=None):
-    """Signs one order again and again with fresh action ids; every round also times each bare
-    library once. Returns arrays of nanoseconds by name: "gate" (not traced), "traced" and each of
-    STEPS, "ed25519", "ecdsa", "timer". Raises what opening the engine raises, and ValueError when
-    the order is refused."""
-    cdef sentinel_engine *engine = NULL
-    cdef sentinel_engine_options options
-    cdef sentinel_session session
-    cdef sentinel_outcome outcome
-    cdef sentinel_trace trace
-    cdef Bare bare
-    cdef bytearray text = bytearray(order)
-    cdef uint8_t[::1] bytes_of_order = text
-    cdef bytes path = str(directory).encode()
-    cdef const char *path_text = PyBytes_AS_STRING(path)
-    cdef uint64_t action_id = first_action_id, begin
-    cdef Py_ssize_t i, j, size = len(order)
-    cdef sentinel_status status
-    cdef int refused = 0
-    names = ("gate", "traced", *STEPS, "ed25519", "ecdsa", "timer")
-    results = {name: array.array("Q", bytes(8 * rounds)) for name in names}
-    cdef uint64_t[::1] gate = results["gate"], traced = results["traced"]
-    cdef uint64_t[::1] ed25519 = results["ed25519"], ecdsa = results["ecdsa"]
-    cdef uint64_t[::1] timer = results["timer"]
-    cdef uint64_t[:, ::1] steps = array_2d(SENTINEL_STEP_COUNT, rounds)
+cdef class Timer(Lane):
+    """Two readings of the clock with nothing between."""
 
-    memset(&options, 0, sizeof(options))
-    options.passphrase = <const char *>&passphrase[0]
-    options.passphrase_size = passphrase.shape[0]
-    options.durability = SENTINEL_DURABILITY_WRITE
-    memset(&bare, 7, sizeof(bare))
-    bare.context = secp256k1_context_create(SECP256K1_CONTEXT_NONE)
-    crypto_sign_keypair(bare.ed_public, bare.ed_secret)
-    memset(&trace, 0, sizeof(trace))
-    trace.clock = now_ns
+    def __init__(self, *, str name="timer"):
+        self.name, self.lane.once = name, timer_once
+
+
+cdef uint64_t call_once(void *self) noexcept with gil:
+    cdef Call call = <Call>self
+    cdef object function = call.function
+    cdef uint64_t begin
     try:
-        status = sentinel_engine_open(&engine, path_text, &options, unix_ns())
-        if status == SENTINEL_OK:
-            status = sentinel_session_open(&session, sentinel_engine_context(engine), agent)
-        if status != SENTINEL_OK:
-            raise_status(status, f"{directory}")
-        for i in range(-warm_up, rounds):
+        if call.prepare is not None:
+            call.argument = call.prepare()
+        begin = now_ns()
+        function(call.argument)
+        return now_ns() - begin
+    except BaseException as error:
+        call.error = error
+        return LANE_FAILED
+
+
+cdef class Call(Lane):
+    """A Python call with one argument; `prepare` makes the argument each time, untimed."""
+    cdef object function, argument, prepare, error
+
+    def __init__(self, function, argument=None, *, str name, prepare=None):
+        self.name, self.lane.once, self.lane.self = name, call_once, <void *>self
+        self.function, self.argument, self.prepare = function, argument, prepare
+
+    def why(self):
+        return self.error
+
+
+include "_bench_gate.pxi"
+include "_bench_bare.pxi"
+
+
+def measure(lanes, Py_ssize_t rounds, Py_ssize_t warm_up=0, progress=None, *,
+            Py_ssize_t block=1):
+    """Times every lane `rounds` times, in turn, `block` calls of one behind each other; arrays of
+    nanoseconds by name, in the order of the calls.
+
+    A traced gate adds an array for each of STEPS, under "name.step". `progress` is told how many
+    rounds are done. Raises what a lane's `why` says when one fails.
+    """
+    cdef Py_ssize_t count = len(lanes), done = -warm_up, until, i, j = 0, failed = -1
+    cdef lane_call *calls = <lane_call *>calloc(count, sizeof(lane_call))
+    cdef uint64_t[::1] view
+    cdef Lane lane
+    if calls == NULL:
+        raise MemoryError
+    results = {}
+    try:
+        for i, lane in enumerate(lanes):
+            calls[i] = lane.lane
+            view = results[lane.name] = array.array("Q", bytes(8 * max(rounds, 1)))
+            calls[i].times = &view[0]
+            if isinstance(lane, Gate):
+                (<Gate>lane).begin(rounds, warm_up)
+        while done < rounds and failed < 0:
+            until = min(done + block, rounds if done >= 0 else 0)
             with nogil:
-                action_id += 1
-                memcpy(&bytes_of_order[16], &action_id, 8)
-                begin = now_ns()
-                status = sentinel_engine_sign(engine, &outcome, &session, &bytes_of_order[0],
-                                              size, unix_ns())
-                begin = now_ns() - begin
-                refused |= outcome.verdict != SENTINEL_ALLOWED
-                action_id += 1
-                memcpy(&bytes_of_order[16], &action_id, 8)
-                sentinel_gate_trace(sentinel_engine_context(engine), &trace)
-                status = sentinel_engine_sign(engine, &outcome, &session, &bytes_of_order[0],
-                                              size, unix_ns())
-                sentinel_gate_trace(sentinel_engine_context(engine), NULL)
-                refused |= outcome.verdict != SENTINEL_ALLOWED
-                if i >= 0:
-                    gate[i] = begin
-                    traced[i] = trace.ends[SENTINEL_STEP_COUNT - 1] - trace.begin
-                    for j in range(SENTINEL_STEP_COUNT):
-                        steps[j, i] = trace.ends[j] - (trace.begin if j == 0 else trace.ends[j - 1])
-                    ed25519[i] = bare_ed25519(&bare)
-                    ecdsa[i] = bare_ecdsa(&bare)
-                    timer[i] = empty_timer()
-            if refused:
-                raise ValueError(f"the order was refused with reason {outcome.reason}")
-            if progress is not None and i >= 0 and i % 256 == 0:
-                progress(i)
+                for j in range(count):
+                    if run_block(&calls[j], done, until) == LANE_FAILED:
+                        failed = j
+                        break
+            done = until
+            if progress is not None and done >= 0:
+                progress(done)
+        if failed >= 0:
+            raise (<Lane>lanes[failed]).why()
     finally:
-        sentinel_engine_close(engine, unix_ns())
-        secp256k1_context_destroy(bare.context)
-    for j, name in enumerate(STEPS):
-        results[name] = array.array("Q", bytes(memoryview(steps[j])))
+        free(calls)
+        for lane in lanes:
+            if isinstance(lane, Gate):
+                (<Gate>lane).end(results)
     return results
 
 
-cdef array_2d(Py_ssize_t rows, Py_ssize_t columns):
-    return memoryview(bytearray(8 * rows * columns)).cast("B").cast("Q", (rows, columns))
+cdef uint64_t run_block(lane_call *call, Py_ssize_t done, Py_ssize_t until) noexcept nogil:
+    """The calls from `done` to `until`; those before 0 are warm-up, and not kept."""
+    cdef uint64_t took
+    cdef Py_ssize_t i
+    for i in range(done, until):
+        took = call.once(call.self)
+        if took == LANE_FAILED:
+            return LANE_FAILED
+        if i >= 0:
+            call.times[i] = took
+    return 0
+
+
+def offer(Lane lane, double per_second, Py_ssize_t count, progress=None):
+    """Calls a lane at fixed times, whatever it takes; an array of nanoseconds from the time that
+    each call was due to its end. So one that is late delays the next, and is seen doing it."""
+    cdef uint64_t[::1] times
+    cdef uint64_t due, begin
+    cdef double apart = 1e9 / per_second
+    cdef Py_ssize_t i = 0, until, failed = 0
+    result = array.array("Q", bytes(8 * count))
+    times = result
+    begin = now_ns() + 100000
+    while i < count and not failed:
+        until = min(i + 1 + <Py_ssize_t>(per_second / 10), count)
+        with nogil:
+            while i < until:
+                due = begin + <uint64_t>(i * apart)
+                while now_ns() < due:
+                    pass
+                if lane.lane.once(lane.lane.self) == LANE_FAILED:
+                    failed = 1
+                    break
+                times[i] = now_ns() - due
+                i += 1
+        if progress is not None:
+            progress(i)
+    if failed:
+        raise lane.why()
+    return result

@@ -40,7 +40,7 @@ from ._overview import status_of
 from ._people import SigningKeys
 from ._stops import stop_word_of
 from .audit import last_record, restore
-from .bench.gate import machine
+from .bench.machine import processor
 from .config import Installed, KeyFile
 from .errors import EngineHalted, EngineLocked, SentinelError, UsageError
 from .receipt import iso_time
@@ -221,7 +221,7 @@ class _Course:
             "on": "the live engine" if field.live else "a copy",
             "policy_hash": field.public.policy.hash.hex() if field.public.policy else None,
             "first_record": self.first,
-            "machine": machine(),
+            "machine": processor(),
             "python": platform.python_version(),
             "passed": self._passed(),
             "steps": [step.to_json() for step in self.steps],

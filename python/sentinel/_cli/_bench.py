@@ -1,28 +1,41 @@
-"""zcp bench: where the time of one guarded signature goes."""
+"""zcp bench: what a guarded signature costs here, beside what a user would pick instead."""
 
 from __future__ import annotations
 
+import json as json_text
 import os
-from typing import Annotated
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import bench
-from .._bench import STEPS
-from .._enums import Algorithm
+from ..bench import machine
+from ..config import os_failed
 from ..errors import UsageError
+from ._bench_show import show
 from ._shared import Cli, JsonOption, table
 
-RoundsOption = Annotated[
-    int, typer.Option("--rounds", min=1, max=bench.ROUNDS_MAX, help="How often each is timed.")
+SuiteArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[SUITE]...", help="Which; `all`; see --list.")
 ]
-AlgorithmOption = Annotated[
-    str, typer.Option("--algorithm", help="Of the venue key: ed25519 or hmac_sha256.")
+ListOption = Annotated[bool, typer.Option("--list", help="List the suites and end.")]
+FullOption = Annotated[bool, typer.Option("--full", help="Also what takes minutes.")]
+RoundsOption = Annotated[
+    int, typer.Option("--rounds", min=1, max=10_000_000, help="How often each thing is timed.")
 ]
 PinOption = Annotated[
     int | None, typer.Option("--pin", help="Processor to stay on; default the last one allowed.")
+]
+AgainstOption = Annotated[
+    list[str] | None,
+    typer.Option("--against", metavar="WHERE", help="A signer of your own; may be repeated."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the results: JSON, named by date.")
 ]
 
 
@@ -32,62 +45,120 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
+    suites: SuiteArgument = None,
+    list_: ListOption = False,
+    full: FullOption = False,
     rounds: RoundsOption = 20_000,
-    algorithm: AlgorithmOption = "ed25519",
     pin: PinOption = None,
+    against: AgainstOption = None,
+    out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Time the gate and its steps beside the bare libraries, in one run, on this machine.
+    """Time the gate on this machine, beside bare libraries and what else would sign.
 
-    Every round times the whole gate, the gate with its steps noted, one bare Ed25519 signature
-    (libsodium) and one bare ECDSA signature (libsecp256k1), in turn, in C. The engine is a
-    throw-away one in a temporary directory; its log is written (durability "write").
+    Without a suite: the quick ones, in about a minute; `all` runs every one. Everything is timed in
+    C, or in Python where Python is the question, in turn, on one processor. The engines are
+    throw-away ones in a temporary directory (TMPDIR), with keys that sign for nobody. So the risk
+    that --accept-snapshot-risk accepts elsewhere is none here, and is accepted unasked.
 
     Examples:
 
         zcp bench
 
-        zcp bench --algorithm hmac_sha256 --rounds 40000 --json
+        zcp bench gate venues --rounds 50000 --out results
+
+        zcp bench peers --against pkcs11:/usr/lib/softhsm/libsofthsm2.so
     """
     cli = Cli.of(None, json)
-    known = {"ed25519": Algorithm.ED25519, "hmac_sha256": Algorithm.HMAC_SHA256}
-    if algorithm not in known:
-        raise UsageError(f"--algorithm: {algorithm!r} is none of {', '.join(known)}")
+    if list_:
+        _list(cli)
+        return
+    wanted = bench.chosen(suites or [])
+    if against and "peers" not in {suite.name for suite in wanted}:
+        wanted.append(bench.SUITES["peers"])
+    is_full = full or "all" in (suites or [])
+    seconds = sum(suite.seconds_full if is_full else suite.seconds for suite in wanted)
+    cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
+    results = []
+    data: dict[str, Any] = {"machine": machine.about(), "results": []}
     allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {_processor(allowed, pin)})
+    try:
+        for suite in wanted:
+            with _bar() as bar:
+                task = bar.add_task(suite.name, total=1.0)
+                settings = bench.Settings(
+                    rounds=rounds,
+                    is_full=is_full,
+                    against=tuple(against or ()),
+                    allowed=tuple(sorted(allowed)),
+                    progress=lambda share, bar=bar, task=task: bar.update(task, completed=share),  # type: ignore[misc]
+                )
+                results.append(bench.run_suite(suite, settings))
+            if not json:
+                cli.emit({}, lambda console, result=results[-1]: show(console, result))  # type: ignore[misc]
+    finally:
+        os.sched_setaffinity(0, allowed)
+    data["results"] = [result.to_json() for result in results]
+    if out is not None:
+        cli.warn(f"results: {_write(out, data)}")
+    if json:
+        cli.emit(data, "")
+
+
+def _processor(allowed: set[int], pin: int | None) -> int:
     chosen = max(allowed) if pin is None else pin
     if chosen not in allowed:
         raise UsageError(
             f"--pin: this process may not run on processor {chosen}",
             next_step=f"name one of {', '.join(map(str, sorted(allowed)))}",
         )
-    os.sched_setaffinity(0, {chosen})
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("measuring", total=rounds)
-            report = bench.run(
-                rounds=rounds,
-                algorithm=known[algorithm],
-                progress=lambda done: bar.update(task, completed=done),
-            )
-    finally:
-        os.sched_setaffinity(0, allowed)
-    cli.emit(report.to_json(), lambda console: _show(console, report))
+    return chosen
 
 
-def _show(console: Console, report: bench.Report) -> None:
-    rows = table("nanoseconds", "p50", "p99", "p99.9", "max", "of bare Ed25519")
-    bare = report.row("ed25519").p50
-    for row in report.rows:
-        label = f"  {row.label}" if row.name in STEPS else row.label
-        cells = (f"{number:,}" for number in (row.p50, row.p99, row.p999, row.max))
-        rows.add_row(label, *cells, f"{row.p50 / bare:.2f}")
-    for column in rows.columns[1:]:
-        column.justify = "right"
-    console.print(rows)
-    console.print(
-        f"\n{report.rounds:,} rounds, {report.constraints} constraints at three levels, venue key "
-        f"{report.algorithm}, log written with pwrite.\n"
-        f"The steps' medians add up to {report.steps_over_gate:.1%} of the gate's"
-        f"{'' if report.steps_add_up else ' (more than 10 % off: the machine was not quiet)'}.\n"
-        f"{report.machine}, pinned to processor {', '.join(map(str, report.pinned_to))}."
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
+
+
+def _list(cli: Cli) -> None:
+    suites = list(bench.SUITES.values())
+    rows = table("suite", "measures", "quick", "--full", "by default")
+    for suite in suites:
+        rows.add_row(
+            *(suite.name, suite.title, _span(suite.seconds), _span(suite.seconds_full)),
+            "yes" if suite.is_quick else "",
+        )
+    data = [
+        {
+            "name": suite.name,
+            "title": suite.title,
+            "seconds": suite.seconds,
+            "seconds_full": suite.seconds_full,
+            "is_quick": suite.is_quick,
+        }
+        for suite in suites
+    ]
+    cli.emit({"suites": data}, lambda console: console.print(rows))
+
+
+def _write(folder: Path, data: dict[str, Any]) -> Path:
+    """A file of its own for each run: the date, and a number where there is one already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        names = (folder / f"{day}{f'-{n}' if n else ''}.json" for n in range(10_000))
+        path = next(name for name in names if not name.exists())
+        path.write_text(json_text.dumps(data, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise os_failed(folder, error) from None
+    return path

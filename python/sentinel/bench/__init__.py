@@ -1,13 +1,43 @@
-"""What a guarded signature costs, beside what a user would pick instead, in one run.
+"""What a guarded signature costs, beside what a user would pick instead.
 
     from sentinel import bench
 
-    report = bench.run(rounds=20_000)          # a throw-away engine in a temporary directory
-    report.row("gate").p50                     # nanoseconds
+    result = bench.run("gate", rounds=20_000)      # a throw-away engine in a temporary directory
+    result.row("ed25519.pool-write").p50           # nanoseconds
 
-`zcp bench` is this as a command; ``bench/README.md`` of the source tree has the method.
+`zcp bench` is this as a command; ``bench/README.md`` of the source tree has the method of each
+suite.
 """
 
-from .gate import ROUNDS_MAX, STEPS_TOLERANCE, Report, Row, percentile, run
+from __future__ import annotations
 
-__all__ = ["ROUNDS_MAX", "STEPS_TOLERANCE", "Report", "Row", "percentile", "run"]
+from typing import Any
+
+from .peer import Peer, PeerMissing
+from .result import Curve, Result, Row, Show, percentile
+from .suite import SUITES, Settings, Suite, chosen, run_suite
+
+__all__ = [
+    "SUITES",
+    "Curve",
+    "Peer",
+    "PeerMissing",
+    "Result",
+    "Row",
+    "Settings",
+    "Show",
+    "Suite",
+    "chosen",
+    "percentile",
+    "run",
+    "run_suite",
+]
+
+
+def run(suite: str, **settings: Any) -> Result:
+    """One suite by name; settings as the fields of `Settings`.
+
+    Raises UsageError for an unknown suite, and what the suite raises.
+    """
+    (found,) = chosen([suite])
+    return run_suite(found, Settings(**settings))

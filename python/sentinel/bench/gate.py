@@ -1,207 +1,183 @@
-"""Where the time of one guarded signature goes, beside the bare libraries in the same run.
+"""The whole gate and each of its steps, beside the bare libraries on the same bytes.
 
-    from sentinel import bench
-
-    report = bench.run(rounds=20_000)          # a throw-away engine in a temporary directory
-    report.row("gate").p50                     # nanoseconds
-
-Every round times the whole gate once untraced and once with the clock noted at each step's end,
-then one bare Ed25519 signature (libsodium) and one bare ECDSA signature (libsecp256k1), both over
-256 bytes: the four are interleaved, so that what disturbs one disturbs all. The log is written
-with ``pwrite`` (durability ``write``). The process should be pinned to one core.
+In turn, BLOCK calls each: the gate with each algorithm, its nonces computed on the spot and taken
+from a pool, once whole and once with the clock noted at the end of each step; then each bare
+library over what the gate signed last. Agent and instrument are drawn at random each time. The
+first call of each block finds caches that others used: those have rows of their own ("cold").
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import secrets
-import tempfile
-import time
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from contextlib import closing
+from typing import Final
 
-from .._bench import STEPS, measure
-from .._enums import Algorithm, OrderType, Purpose, Side, TimeInForce, Venue
-from .._policy_draft import stable_id
-from ..config import KeyFile, create_engine
-from ..order import Place
-from ..sign import Signer
+from .. import _bench
+from .._bench import STEPS
+from .machine import pinned
+from .result import Result, Show, percentile, summarise
+from .suite import Settings
+from .world import CONSTRAINTS, World, make_world
 
-__all__ = ["Report", "Row", "percentile", "run"]
+__all__ = ["run"]
 
-#: How many of the steps' medians may be missing from, or too many for, the gate's median.
-STEPS_TOLERANCE = 0.10
-
-#: Twelve constraints at three levels, beside the kill switch: all that this order meets.
-POLICY: Final = """\
-version: 1
-firm:
-  name: bench
-  allow: {actions: [place], venues: [binance_spot]}
-  max_value: 100k USD
-  daily_limit: 1B USD
-  rate: 100000/min
-  cancel_rate: 1000/min
-  groups:
-    desk:
-      allow: {instruments: [BTCUSDT], order_types: [limit], sides: [buy, sell]}
-      price_collar: {within: 2 %, max_age: 1h}
-      agents:
-        agent:
-          allow: {times_in_force: [gtc]}
-          max_quantity: {BTCUSDT: 5}
-          rolling: {cap: 1B USD, window: 1h}
-assets:
-  USDT: {decimals: 6, par: 1 USD}
-  BTC: {decimals: 8}
-instruments:
-  BTCUSDT: {venue: binance_spot, base: BTC, quote: USDT, tick: 0.01, lot: 0.00001}
-keys:
-  bench: {venue: binance_spot, algorithm: ALGORITHM, for: bench, endpoint: checked}
-marks: {max_age: 1h}
-"""
-
-ROUNDS_MAX: Final = 45_000
-"""Each round signs twice, and the policy's rate limit holds 100,000 a minute."""
-
-LABELS = {
+TITLE: Final = "the whole gate and its steps, beside the bare libraries"
+DESK_OF: Final = {
+    "ed25519": "binance_spot.ed25519",
+    "ecdsa": "hyperliquid.ecdsa_secp256k1",
+    "hmac": "binance_spot.hmac_sha256",
+}
+ALGORITHM: Final = {
+    "ed25519": "Ed25519 (Binance)",
+    "ecdsa": "ECDSA (Hyperliquid, its Keccak included)",
+    "hmac": "HMAC-SHA256 (Binance)",
+}
+STEP_LABEL: Final = {
     "decode": "decode: form, look-ups, key",
     "policy": "policy: every constraint",
     "render": "render: the venue's request",
     "reserve": "reserve: windows, id, book",
     "sign": "sign",
-    "record": "record: hash, chain, pwrite",
-    "gate": "whole gate",
-    "traced": "whole gate, steps timed",
-    "ed25519": "bare libsodium Ed25519",
-    "ecdsa": "bare libsecp256k1 ECDSA",
-    "timer": "the timer itself",
+    "record": "record: hash, chain, append",
 }
+BARE: Final = {
+    "bare.ed25519": ("ed25519", "ed25519", "libsodium Ed25519, the same bytes"),
+    "bare.ecdsa": ("ecdsa", "ecdsa", "libsecp256k1 ECDSA, the same digest"),
+    "bare.openssl_ed25519": ("openssl_ed25519", "ed25519", "OpenSSL Ed25519, the same bytes"),
+    "bare.openssl_ecdsa": ("openssl_ecdsa", "ecdsa", "OpenSSL ECDSA, the same digest"),
+    "bare.sha256": ("sha256", "ed25519", "SHA-256 of the same bytes"),
+    "bare.keccak": ("keccak", "ecdsa", "Keccak-256 of one block"),
+}
+LOGS: Final = ("write",)
+"""Kinds of log that the gate is measured with; the first is also traced."""
+POOL: Final = 4096
+BLOCK: Final = 32
+STEPS_TOLERANCE: Final = 0.10
+"""How many of the steps' medians may be missing from, or too many for, the gate's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Percentiles of one thing that was timed, in nanoseconds."""
-
-    name: str
-    label: str
-    p50: int
-    p99: int
-    p999: int
-    max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One run: what was timed, on what, and whether the steps add up."""
-
-    rows: tuple[Row, ...]
-    rounds: int
-    constraints: int
-    algorithm: str
-    machine: str
-    pinned_to: tuple[int, ...]
-    steps_over_gate: float
-
-    def row(self, name: str) -> Row:
-        """The row of this name. Raises KeyError."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(name)
-
-    @property
-    def steps_add_up(self) -> bool:
-        """Whether the sum of the steps' medians is the gate's median within STEPS_TOLERANCE."""
-        return abs(self.steps_over_gate - 1) <= STEPS_TOLERANCE
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain data; times in nanoseconds."""
-        return asdict(self) | {"steps_add_up": self.steps_add_up}
+def lanes_of(world: World, engines: dict[str, _bench.Engine]) -> list[_bench.Lane]:
+    """All that one round times, in its order."""
+    gates: list[_bench.Lane] = []
+    sources: dict[str, _bench.Gate] = {}
+    for copy, engine in engines.items():
+        for algorithm, desk in DESK_OF.items():
+            if algorithm == "hmac" and "pool" in copy:
+                continue  # HMAC has no nonce.
+            name = f"{algorithm}.{copy}"
+            sources[algorithm] = world.gate(engine, desk, name)
+            gates.append(sources[algorithm])
+            if copy.endswith(LOGS[0]):
+                gates.append(world.gate(engine, desk, f"{name}.traced", is_traced=True))
+    bare = [_bench.Bare(kind, sources[of], name=name) for name, (kind, of, _) in BARE.items()]
+    return [*gates, *bare, _bench.Timer()]
 
 
-def percentile(ordered: Sequence[int], share: float) -> int:
-    """The smallest value that at least `share` of an ascending sequence does not exceed."""
-    rank = -(-int(share * 1_000_000) * len(ordered) // 1_000_000)
-    return ordered[max(rank, 1) - 1]
+def label_of(name: str) -> str:
+    """For people, of "ed25519.pool-write" and its like."""
+    algorithm, copy = name.split(".")
+    nonces, log = copy.split("-")
+    words = [ALGORITHM[algorithm]]
+    if algorithm != "hmac":
+        words.append("nonces made ahead" if nonces == "pool" else "nonces on the spot")
+    words.append({"write": "pwrite", "mapped": "mapped log"}[log])
+    return ", ".join(words)
 
 
-def summarise(name: str, times: array[int]) -> Row:
-    """The row of one array of nanoseconds."""
-    ordered = sorted(times)
-    p50, p99, p999 = (percentile(ordered, share) for share in (0.50, 0.99, 0.999))
-    return Row(name, LABELS[name], p50, p99, p999, ordered[-1])
+def rows_of(result: Result, times: dict[str, array[int]]) -> None:
+    """A row for each array: each gate with its steps, then the libraries."""
+    timer = percentile(sorted(times["timer"]), 0.5)
+    result.facts["timer_ns"] = timer
 
+    def add(name: str, label: str, group: str, values: array[int]) -> None:
+        result.rows.append(summarise(name, label, values, timer=timer, group=group))
 
-def machine() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def report(times: dict[str, array[int]], *, constraints: int, algorithm: str) -> Report:
-    """Turns the arrays of `sentinel._bench.measure` into a report."""
-    rows = {name: summarise(name, values) for name, values in times.items()}
-    steps = sum(rows[step].p50 for step in STEPS)
-    order = (*STEPS, "gate", "traced", "ed25519", "ecdsa", "timer")
-    return Report(
-        rows=tuple(rows[name] for name in order),
-        rounds=len(times["gate"]),
-        constraints=constraints,
-        algorithm=algorithm,
-        machine=machine(),
-        pinned_to=tuple(sorted(os.sched_getaffinity(0))),
-        steps_over_gate=steps / rows["gate"].p50,
+    for name, values in times.items():
+        if name in BARE:
+            add(name, BARE[name][2], "bare", values)
+        elif name.count(".") == 1:
+            add(name, label_of(name), "ours", values)
+            if len(values) > BLOCK:
+                add(f"{name}.cold", "first after others ran", "cold", values[::BLOCK])
+            for step in STEPS if f"{name}.traced" in times else ():
+                add(f"{name}.{step}", STEP_LABEL[step], "step", times[f"{name}.traced.{step}"])
+    result.rows.append(
+        summarise("timer", "reading the clock, taken off all", times["timer"], group="timer")
     )
 
 
-def run(
-    *,
-    rounds: int = 20_000,
-    warm_up: int = 1_000,
-    algorithm: Algorithm = Algorithm.ED25519,
-    progress: Callable[[int], None] | None = None,
-) -> Report:
-    """Measures with a throw-away engine in a temporary directory, and removes it.
+def shows_of(result: Result) -> None:
+    """The ratios that were promised, each with its bound."""
+    bare = {name: result.row(f"bare.{name}").p50 for name in ("ed25519", "ecdsa")}
+    log = LOGS[-1]
+    for algorithm, bound in (("ed25519", 0.14), ("ecdsa", 0.11)):
+        library = BARE[f"bare.{algorithm}"][2].partition(",")[0]
+        pool, spot = (result.row(f"{algorithm}.{kind}-{log}") for kind in ("pool", "spot"))
+        what = f"gate over bare {library}, nonces "
+        result.shows += [
+            Show(name="1", what=f"{what}made ahead", value=pool.p50 / bare[algorithm], bound=bound),
+            Show(name="1", what=f"{what}on the spot", value=spot.p50 / bare[algorithm], bound=1.1),
+            Show(
+                name="1",
+                what=f"p99.9 over p50 of that gate ({algorithm}), nonces made ahead",
+                value=pool.p999 / pool.p50,
+                bound=3,
+            ),
+        ]
+    hmac = result.row(f"hmac.spot-{log}").p50
+    policy = result.row(f"ed25519.pool-{LOGS[0]}.policy").p50
+    result.shows += [
+        Show(
+            name="2",
+            what="gate with HMAC-SHA256 over bare libsodium Ed25519",
+            value=hmac / bare["ed25519"],
+            bound=0.12,
+        ),
+        Show(
+            name="4",
+            what=f"policy alone, {CONSTRAINTS} constraints",
+            value=policy,
+            bound=250,
+            unit="ns",
+        ),
+    ]
 
-    `rounds`: 1 to ROUNDS_MAX. `progress` is told how many are done. Raises ValueError for other
-    rounds or an algorithm that Binance does not take, and what making an engine raises.
-    """
-    if not 1 <= rounds <= ROUNDS_MAX:
-        raise ValueError(f"rounds: {rounds} is not within 1 to {ROUNDS_MAX:,}")
-    if algorithm not in (Algorithm.ED25519, Algorithm.HMAC_SHA256):
-        raise ValueError("algorithm: Binance takes ed25519 and hmac_sha256")
-    with tempfile.TemporaryDirectory(prefix="zcp-bench-") as place:
-        directory, passphrase = Path(place) / "engine", secrets.token_hex(16).encode()
-        create_engine(directory, passphrase, now_ns=time.time_ns())
-        keys = KeyFile(directory / "keys" / "engine", passphrase)
-        key = stable_id("key", "bench")
-        keys.ring.generate(key, Purpose.VENUE, algorithm, venue=Venue.BINANCE_SPOT, api_key="bench")
-        keys.save({key: "bench"})
-        with Signer.open(directory, passphrase=passphrase) as signer:
-            signer.load_policy(POLICY.replace("ALGORITHM", algorithm.name.lower()))
-            signer.feed_marks({"BTCUSDT": "65000.00"})
-            agent, instrument = signer.session("agent").agent, signer.policy.instrument("BTCUSDT")
-        order = Place(
-            instrument=instrument.id,
-            side=Side.BUY,
-            type=OrderType.LIMIT,
-            time_in_force=TimeInForce.GTC,
-            quantity="0.00100",
-            price="64990.10",
+
+def steps_over_gate(result: Result, lane: str) -> float:
+    """The sum of the steps' medians over the median of the gate that was not traced."""
+    steps = sum(result.row(f"{lane}.{step}").p50 for step in STEPS)
+    return steps / result.row(lane).p50
+
+
+def run(settings: Settings) -> Result:
+    """Measures `settings.rounds` rounds. Raises what making an engine raises."""
+    result = Result(suite="gate", title=TITLE, rounds=settings.rounds, pinned_to=pinned())
+    with make_world(list(DESK_OF.values())) as world:
+        engines = {}
+        for log in LOGS:
+            engines[f"spot-{log}"] = world.open(f"spot-{log}", log=log)
+            engines[f"pool-{log}"] = world.open(f"pool-{log}", log=log, nonces=POOL)
+        lanes = lanes_of(world, engines)
+        times = _bench.measure(
+            lanes,
+            settings.rounds,
+            min(settings.rounds, 1_000),
+            lambda done: settings.progress(done / settings.rounds),
+            block=BLOCK,
         )
-        times = measure(
-            directory, passphrase, agent, order.pack(agent=agent, action_id=1), 1, rounds, warm_up,
-            progress,
-        )  # fmt: skip
-    return report(times, constraints=12, algorithm=algorithm.name.lower())
+        missed = 0
+        for name, engine in engines.items():
+            with closing(engine):
+                missed += engine.nonces.missed if name.startswith("pool") else 0
+        result.facts["signed_bytes"] = {
+            lane.name: len(lane.request) for lane in lanes if isinstance(lane, _bench.Gate)
+        }
+    result.facts["nonces_missed"] = missed
+    result.facts["constraints"] = CONSTRAINTS
+    result.facts["instruments"] = len(world.orders[DESK_OF["ed25519"]])
+    result.facts["agents"] = len(world.agents[DESK_OF["ed25519"]])
+    rows_of(result, times)
+    shows_of(result)
+    for name in (f"{algorithm}.spot-{LOGS[0]}" for algorithm in DESK_OF):
+        result.facts[f"steps_over_gate.{name}"] = round(steps_over_gate(result, name), 4)
+    return result
