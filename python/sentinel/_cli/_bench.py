@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,31 +80,38 @@ def run(
     is_full = full or "all" in (suites or [])
     seconds = sum(suite.seconds_full if is_full else suite.seconds for suite in wanted)
     cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
-    results = []
     data: dict[str, Any] = {"machine": machine.about(), "results": []}
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {_processor(allowed, pin)})
+    settings = bench.Settings(
+        rounds=rounds,
+        is_full=is_full,
+        against=tuple(against or ()),
+        allowed=tuple(sorted(allowed)),
+    )
     try:
         for suite in wanted:
-            with _bar() as bar:
-                task = bar.add_task(suite.name, total=1.0)
-                settings = bench.Settings(
-                    rounds=rounds,
-                    is_full=is_full,
-                    against=tuple(against or ()),
-                    allowed=tuple(sorted(allowed)),
-                    progress=lambda share, bar=bar, task=task: bar.update(task, completed=share),  # type: ignore[misc]
-                )
-                results.append(bench.run_suite(suite, settings))
-            if not json:
-                cli.emit({}, lambda console, result=results[-1]: show(console, result))  # type: ignore[misc]
+            data["results"].append(_run_one(cli, suite, settings).to_json())
     finally:
         os.sched_setaffinity(0, allowed)
-    data["results"] = [result.to_json() for result in results]
     if out is not None:
         cli.warn(f"results: {_write(out, data)}")
     if json:
         cli.emit(data, "")
+
+
+def _run_one(cli: Cli, suite: bench.Suite, settings: bench.Settings) -> bench.Result:
+    """Runs a suite beside a bar; tells people what it found at once."""
+    with _bar() as bar:
+        task = bar.add_task(suite.name, total=1.0)
+
+        def progress(share: float) -> None:
+            bar.update(task, completed=share)
+
+        result = bench.run_suite(suite, replace(settings, progress=progress))
+    if not cli.json:
+        cli.emit({}, lambda console: show(console, result))
+    return result
 
 
 def _processor(allowed: set[int], pin: int | None) -> int:
