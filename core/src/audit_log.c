@@ -29,8 +29,8 @@ static void head_put(const sentinel_log *log, uint8_t *page) {
         .epoch = log->epoch,
         .generation = log->generation,
     };
-    memcpy(slot.last_hash32, log->last_hash32, 32);
-    log_head_check(slot.check32, &slot);
+    memcpy(slot.last_hash16, log->last_hash32, 16);
+    log_head_check(slot.check16, &slot);
     memcpy(page + log->generation % 2 * SENTINEL_HEAD_SLOT_BYTES, &slot, sizeof slot);
 }
 
@@ -134,8 +134,8 @@ static sentinel_status segment_make(sentinel_log *log) {
 /* ---- Appending ------------------------------------------------------------ */
 
 /* One system call for the three parts, as long as nothing interrupts it. */
-static sentinel_status write_frame(sentinel_log *log, const uint8_t *record, uint64_t size) {
-    uint64_t commit = log_commit_word(record, size);
+static sentinel_status write_frame(sentinel_log *log, const uint8_t *record, uint64_t size,
+                                   uint64_t commit) {
     /* pwritev takes its parts without const, but does not write to them. */
     struct iovec parts[3] = {
         {&size, sizeof size}, {(void *)(uintptr_t)record, size}, {&commit, sizeof commit}};
@@ -187,14 +187,15 @@ static void erase_frame(sentinel_log *log, uint64_t frame) {
     errno = error;
 }
 
-static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t size, int sync) {
+static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t size,
+                              const uint8_t hash32[32], int sync) {
     uint64_t frame = size + 2 * LOG_WORD_BYTES;
     /* A size of zero must fit behind the frame. */
     if (log->segment_offset + frame + LOG_WORD_BYTES > log->segment_end) {
         SENTINEL_TRY(sentinel_log_sync(log));
         SENTINEL_TRY(segment_make(log));
     }
-    sentinel_status status = write_frame(log, record, size);
+    sentinel_status status = write_frame(log, record, size, log_commit_word(hash32));
     if (status == SENTINEL_OK && sync && fdatasync(log->segment_fd) != 0) {
         status = SENTINEL_IO_SYNC;
     }
@@ -223,7 +224,7 @@ sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, si
     }
     int sync = log->durability == SENTINEL_DURABILITY_FSYNC && !later;
     if (log->durability != SENTINEL_DURABILITY_NONE) {
-        sentinel_status status = append(log, record, size, sync);
+        sentinel_status status = append(log, record, size, hash32, sync);
         if (status != SENTINEL_OK) {
             return fails(log, status);
         }

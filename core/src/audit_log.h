@@ -17,9 +17,10 @@
 /* What stands at a place of a segment. */
 typedef enum log_place {
     LOG_NOTHING,     /* a size of zero */
-    LOG_RECORD,      /* committed, and its commit word is right */
+    LOG_RECORD,      /* committed and whole: commit word, header and body fit */
     LOG_UNCOMMITTED, /* the beginning of a frame without a commit word */
-    LOG_WRONG,       /* a commit word that is not that of the bytes */
+    LOG_WRONG,       /* a commit word, and bytes that it does not cover */
+    LOG_UNKNOWN,     /* its commit word is right, its header of no form we know */
     LOG_BEGUN,       /* a first word alone: a writer is at work, or it is damage */
     LOG_GARBAGE      /* no frame of ours begins like this */
 } log_place;
@@ -31,12 +32,17 @@ typedef struct log_head {
     int clean;                /* both slots, and zero elsewhere */
 } log_head;
 
-/* The commit word of a record. */
-uint64_t log_commit_word(const uint8_t *record, uint64_t size);
+/* The commit word of a record with this hash. The hash covers the header, the
+ * header's commitments cover every part: nothing is hashed for it again. */
+uint64_t log_commit_word(const uint8_t hash32[32]);
 
-/* Looks at a place; a record's bytes go to `record` (RECORD_BYTES_MAX). */
+/* What `size` bytes (aligned to 8) with this word behind them are: LOG_RECORD,
+ * and `record` is taken apart; LOG_WRONG; LOG_UNKNOWN. */
+log_place log_judge(sentinel_record *record, const uint8_t *bytes, size_t size, uint64_t commit);
+
+/* Looks at a place; a record's bytes go to `buffer` (RECORD_BYTES_MAX). */
 SENTINEL_MUST_USE sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset,
-                                           uint8_t *record);
+                                           sentinel_record *record, uint8_t *buffer);
 
 /* One step of a reader, without asking the head. Place: what it met; after
  * LOG_RECORD `record` is whole, linked and stepped over.
@@ -53,7 +59,7 @@ SENTINEL_MUST_USE sentinel_status log_start(sentinel_log_reader *reader, int dir
 void log_head_parse(log_head *head, const uint8_t *page);
 
 /* The digest that makes a slot intact. */
-void log_head_check(uint8_t check32[32], const sentinel_log_head *slot);
+void log_head_check(uint8_t check16[16], const sentinel_log_head *slot);
 
 /* Returns: OK; IO_OPEN (errno ENOENT: none), IO_READ; AUDIT_CORRUPT (size). */
 SENTINEL_MUST_USE sentinel_status log_head_load(log_head *head, int dir_fd);

@@ -12,19 +12,33 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t log_commit_word(const uint8_t *record, uint64_t size) {
-    uint8_t digest32[32];
+uint64_t log_commit_word(const uint8_t hash32[32]) {
     uint64_t word;
-    hash_sha256 hash;
-    hash_init(&hash);
-    hash_add(&hash, &size, sizeof size);
-    hash_add(&hash, record, size);
-    hash_final(&hash, digest32);
-    memcpy(&word, digest32, sizeof word);
+    memcpy(&word, hash32, sizeof word);
     return word;
 }
 
-sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset, uint8_t *record) {
+log_place log_judge(sentinel_record *record, const uint8_t *bytes, size_t size, uint64_t commit) {
+    static const uint8_t leaf = 0x00;
+    uint8_t hash32[32];
+    hash_sha256 hash;
+    memset(record, 0, sizeof *record);
+    if (sentinel_record_parse(record, bytes, size) == SENTINEL_OK) {
+        return log_commit_word(record->hash32) == commit ? LOG_RECORD : LOG_WRONG;
+    }
+    if (record->header != NULL) {
+        return LOG_WRONG; /* The header's form is right: its body is not the one it names. */
+    }
+    /* No page that is missing makes a header fit its own hash. */
+    hash_init(&hash);
+    hash_add(&hash, &leaf, 1);
+    hash_add(&hash, bytes, sizeof(sentinel_record_header));
+    hash_final(&hash, hash32);
+    return log_commit_word(hash32) == commit ? LOG_UNKNOWN : LOG_WRONG;
+}
+
+sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset,
+                         sentinel_record *record, uint8_t *buffer) {
     /* The size, then the first bytes of the record's header. */
     uint64_t words[2] = {0, 0};
     uint64_t commit = 0;
@@ -58,8 +72,8 @@ sentinel_status log_look(log_place *place, size_t *size, int fd, uint64_t offset
         *place = LOG_UNCOMMITTED;
         return SENTINEL_OK;
     }
-    SENTINEL_TRY(files_read_at(&got, fd, record, *size, offset + LOG_WORD_BYTES));
-    *place = got == *size && log_commit_word(record, *size) == commit ? LOG_RECORD : LOG_WRONG;
+    SENTINEL_TRY(files_read_at(&got, fd, buffer, *size, offset + LOG_WORD_BYTES));
+    *place = got == *size ? log_judge(record, buffer, *size, commit) : LOG_WRONG;
     return SENTINEL_OK;
 }
 
@@ -136,11 +150,10 @@ static int segment_follows(const sentinel_log_reader *reader) {
     return reader->next != reader->segment_first && faccessat(reader->dir_fd, name, F_OK, 0) == 0;
 }
 
-/* A committed record must be well formed, the next one, and linked. */
-static sentinel_status link_check(const sentinel_log_reader *reader, sentinel_record *record,
-                                  const uint8_t *buffer, size_t size) {
-    if (sentinel_record_parse(record, buffer, size) != SENTINEL_OK ||
-        record->header->number != reader->next ||
+/* A committed record must be the next one, and linked. */
+static sentinel_status link_check(const sentinel_log_reader *reader,
+                                  const sentinel_record *record) {
+    if (record->header->number != reader->next ||
         (reader->have_prev && !bytes_equal(record->header->prev_hash32, reader->prev_hash32, 32))) {
         return SENTINEL_AUDIT_CORRUPT;
     }
@@ -157,7 +170,7 @@ static sentinel_status link_check(const sentinel_log_reader *reader, sentinel_re
 sentinel_status log_step(sentinel_log_reader *reader, log_place *place, sentinel_record *record,
                          uint8_t *buffer) {
     size_t size = 0;
-    SENTINEL_TRY(log_look(place, &size, reader->segment_fd, reader->offset, buffer));
+    SENTINEL_TRY(log_look(place, &size, reader->segment_fd, reader->offset, record, buffer));
     if (*place == LOG_NOTHING && segment_follows(reader)) {
         int zero;
         SENTINEL_TRY(zero_behind(&zero, reader->segment_fd, reader->offset));
@@ -165,12 +178,12 @@ sentinel_status log_step(sentinel_log_reader *reader, log_place *place, sentinel
             return SENTINEL_AUDIT_CORRUPT;
         }
         SENTINEL_TRY(segment_enter(reader, reader->next));
-        SENTINEL_TRY(log_look(place, &size, reader->segment_fd, reader->offset, buffer));
+        SENTINEL_TRY(log_look(place, &size, reader->segment_fd, reader->offset, record, buffer));
     }
     if (*place != LOG_RECORD) {
-        return SENTINEL_OK;
+        return *place == LOG_UNKNOWN ? SENTINEL_AUDIT_CORRUPT : SENTINEL_OK;
     }
-    SENTINEL_TRY(link_check(reader, record, buffer, size));
+    SENTINEL_TRY(link_check(reader, record));
     memcpy(reader->prev_hash32, record->hash32, 32);
     reader->have_prev = 1;
     reader->next++;
@@ -212,7 +225,7 @@ static sentinel_status end_check(const sentinel_log_reader *reader, log_place pl
     /* A writer that was killed while it wrote a slot had appended before. */
     if (head.newest.count == reader->next &&
         (!head.clean ||
-         (reader->have_prev && !bytes_equal(head.newest.last_hash32, reader->prev_hash32, 32)))) {
+         (reader->have_prev && !bytes_equal(head.newest.last_hash16, reader->prev_hash32, 16)))) {
         return SENTINEL_AUDIT_CORRUPT;
     }
     return SENTINEL_AUDIT_END;
@@ -274,8 +287,10 @@ void sentinel_log_reader_close(sentinel_log_reader *reader) {
     reader->segment_fd = -1;
 }
 
-void log_head_check(uint8_t check32[32], const sentinel_log_head *slot) {
-    hash_bytes(check32, slot, offsetof(sentinel_log_head, check32));
+void log_head_check(uint8_t check16[16], const sentinel_log_head *slot) {
+    uint8_t digest32[32];
+    hash_bytes(digest32, slot, offsetof(sentinel_log_head, check16));
+    memcpy(check16, digest32, 16);
 }
 
 void log_head_parse(log_head *head, const uint8_t *page) {
@@ -283,10 +298,10 @@ void log_head_parse(log_head *head, const uint8_t *page) {
     head->clean = 1;
     for (size_t at = 0; at < SENTINEL_HEAD_BYTES; at += SENTINEL_HEAD_SLOT_BYTES) {
         sentinel_log_head slot;
-        uint8_t check32[32];
+        uint8_t check16[16];
         memcpy(&slot, page + at, sizeof slot);
-        log_head_check(check32, &slot);
-        if (!bytes_equal(slot.check32, check32, 32)) {
+        log_head_check(check16, &slot);
+        if (!bytes_equal(slot.check16, check16, 16)) {
             head->clean = 0;
         } else {
             if (head->intact == 0 || slot.generation > head->newest.generation) {

@@ -27,7 +27,9 @@ static int record_behind(const uint8_t *bytes, uint64_t size) {
             continue;
         }
         memcpy(&commit, bytes + at + LOG_WORD_BYTES + words[0], sizeof commit);
-        if (commit != 0 && log_commit_word(bytes + at + LOG_WORD_BYTES, words[0]) == commit) {
+        sentinel_record record;
+        if (commit != 0 &&
+            log_judge(&record, bytes + at + LOG_WORD_BYTES, words[0], commit) != LOG_WRONG) {
             return 1;
         }
     }
@@ -106,7 +108,7 @@ static sentinel_status scan(sentinel_log *log, sentinel_log_reader *reader,
         if (*place == LOG_RECORD) {
             log->epoch = record.header->epoch;
             memcpy(log->last_hash32, record.hash32, 32);
-            if (log->count == head->count && !bytes_equal(record.hash32, head->last_hash32, 32)) {
+            if (log->count == head->count && !bytes_equal(record.hash32, head->last_hash16, 16)) {
                 return SENTINEL_AUDIT_CORRUPT;
             }
         }

@@ -377,7 +377,6 @@ cdef extern from "sentinel/audit.h" nogil:
         uint64_t count
         uint64_t synced
         uint64_t epoch
-        uint8_t last_hash32[32]
 
     ctypedef struct sentinel_log:
         pass

@@ -53,7 +53,7 @@ def log_head(directory):
         _raise_status(sentinel_log_head_read(&head, dir_fd), os.fsdecode(directory), errno)
     finally:
         os.close(dir_fd)
-    return _types.Head(head.count, head.synced, head.epoch, _copy(head.last_hash32, 32))
+    return _types.Head(head.count, head.synced, head.epoch)
 
 
 cdef class Tree:

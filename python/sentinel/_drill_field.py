@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +20,10 @@ from ._enums import Command, Power, Scope
 from ._frame import FrameKind
 from ._log import Walk
 from ._people import Public, SigningKeys
+from ._record import parse_record
 from .config import Installed, keep_text, os_failed
 from .errors import (
+    AuditCorrupt,
     EngineHalted,
     KeyFileError,
     PolicyDenied,
@@ -127,11 +128,13 @@ def _committed(data: bytearray) -> int:
     while at + 8 <= len(data):
         (size,) = struct.unpack_from("<Q", data, at)
         end = at + 8 + size
-        if (
-            not size
-            or end + 8 > len(data)
-            or sha256(data[at:end]).digest()[:8] != data[end : end + 8]
-        ):
+        if not size or end + 8 > len(data):
+            break
+        try:
+            record = parse_record(bytes(data[at + 8 : end]))
+        except AuditCorrupt:
+            break
+        if record.hash[:8] != data[end : end + 8]:
             break
         at = end + 8
     return at

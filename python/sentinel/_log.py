@@ -18,7 +18,7 @@ from ._record import RECORD_BYTES_MAX, Record, parse_record
 from .errors import AuditCorrupt
 
 _SEGMENT = struct.Struct("<8sH6s32sQQ")
-_HEAD = struct.Struct("<QQQQ32s32s")
+_HEAD = struct.Struct("<QQQQ16s16s")
 _HEAD_PAGE_BYTES: Final = 4096
 _HEAD_SLOTS: Final = (0, 2048)
 _FRAME_BYTES_MIN: Final = 16
@@ -105,7 +105,7 @@ class Walk:
             if not any(raw) or len(raw) != _HEAD.size:
                 continue
             count, _synced, _epoch, generation, last_hash, check = _HEAD.unpack(raw)
-            if sha256(raw[:64]).digest() == check:
+            if sha256(raw[:48]).digest()[:16] == check:
                 slots.append(_HeadSlot(count, generation, last_hash))
             elif not self.writer_alive:
                 self._add("torn", path, "a slot of the head is not intact", offset=offset)
@@ -175,15 +175,15 @@ class Walk:
         problem = ""
         if size > RECORD_BYTES_MAX or size % 8 or end + 8 > len(data):
             problem = "the length of the record is not intact"
-        elif sha256(data[at:end]).digest()[:8] != data[end : end + 8]:
-            problem = "the record differs from its commit word"
         else:
             try:
                 record = parse_record(data[at + 8 : end])
             except AuditCorrupt as error:
                 problem = error.message
             else:
-                if record.number != self.count:
+                if record.hash[:8] != data[end : end + 8]:
+                    problem = "the record differs from its commit word"
+                elif record.number != self.count:
                     problem = f"the record says that it is number {record.number}"
                 elif record.prev_hash != self.last_hash:
                     problem = "the record does not follow the one before"

@@ -314,9 +314,8 @@ class RawRecord:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The log's head page: records committed and synced, epoch, last hash."""
+    """The log's head page: records committed and synced, epoch."""
 
     count: int
     synced: int
     epoch: int
-    last_hash: bytes

@@ -124,21 +124,84 @@ static void test_a_frame_without_its_beginning_is_set_aside(void) {
     expect_whole(4);
 }
 
-static void test_a_wrong_commit_word_beyond_the_head_is_set_aside(void) {
+/* The size, the header, each part of the body, the commit word itself: a frame
+ * of which one bit is another is no record, whichever byte it is in. */
+static void test_a_changed_byte_of_a_frame_beyond_the_head_is_set_aside(void) {
     size_t at = prepare_cut();
-    put_cut(at, w.c.size + 16, head_before);
-    flip(FIRST, at + 200, 1);
-    CHECK_OK(reopen());
-    CHECK_EQ(w.log.count, 3);
-    CHECK_EQ(w.log.torn_bytes, w.c.size + 16);
+    for (size_t i = 0; i < w.c.size + 16; i++) {
+        put_cut(at, w.c.size + 16, head_before);
+        flip(FIRST, at + i, (uint8_t)(1u << i % 8));
+        CHECK_OK(reopen());
+        CHECK_EQ(w.log.count, 3);
+        CHECK_EQ(w.log.torn_bytes, w.c.size + 16);
+        sentinel_log_close(&w.log);
+    }
 }
 
-static void test_a_wrong_commit_word_below_the_head_is_corruption(void) {
+static void test_a_changed_byte_of_a_frame_below_the_head_is_corruption(void) {
     size_t at = prepare_cut();
-    put_cut(at, w.c.size + 16, head_after);
-    flip(FIRST, at + 200, 1);
-    CHECK_EQ(reopen(), SENTINEL_AUDIT_CORRUPT);
-    CHECK_EQ(w.log.count, 3);
+    for (size_t i = 0; i < w.c.size + 16; i++) {
+        put_cut(at, w.c.size + 16, head_after);
+        flip(FIRST, at + i, (uint8_t)(1u << i % 8));
+        CHECK_EQ(reopen(), SENTINEL_AUDIT_CORRUPT);
+        CHECK_EQ(w.log.count, 3);
+        CHECK(!file_exists(w.dir, "torn-00000000000000000003"));
+        sentinel_log_close(&w.log);
+    }
+}
+
+/* After a power loss the header and its commit word may be there, and pages
+ * between them not. The word is right, and still there is no record. */
+static void test_a_body_torn_behind_its_header_is_no_record(void) {
+    static const uint8_t zeros[SENTINEL_ORDER_BYTES_MAX];
+    size_t at = prepare_cut();
+    size_t parts[4] = {288, 2 * sizeof(sentinel_result), sizeof(sentinel_outcome_part),
+                       SENTINEL_RECORD_PARTS * SENTINEL_SALT_BYTES};
+    for (int known = 0; known < 2; known++) {
+        size_t part = at + 8 + sizeof(sentinel_record_header);
+        for (int i = 0; i < 4; i++) {
+            put_cut(at, w.c.size + 16, known ? head_after : head_before);
+            file_write(w.dir, FIRST, zeros, parts[i], part);
+            uint64_t count;
+            CHECK_EQ(read_from(0, &count), SENTINEL_AUDIT_CORRUPT);
+            CHECK_EQ(count, 3);
+            CHECK_EQ(reopen(), known ? SENTINEL_AUDIT_CORRUPT : SENTINEL_OK);
+            CHECK_EQ(w.log.count, 3);
+            CHECK_EQ(w.log.torn_bytes, known ? 0 : w.c.size + 16);
+            sentinel_log_close(&w.log);
+            part += parts[i];
+        }
+    }
+}
+
+/* Two records were on their way: none of them counts as one behind a hole. */
+static void test_two_torn_bodies_are_set_aside_together(void) {
+    static const uint8_t zeros[288];
+    begin(3);
+    size_t at = w.log.segment_offset;
+    sentinel_log_close(&w.log);
+    file_read(w.dir, "head", head_before, SENTINEL_HEAD_BYTES);
+    CHECK_OK(reopen());
+    for (int i = 0; i < 2; i++) {
+        chain_order(&w.c, 288);
+        append();
+    }
+    sentinel_log_close(&w.log);
+    size_t frame = w.c.size + 16;
+    file_read(w.dir, FIRST, segment_after, SEGMENT);
+    for (int i = 0; i < 2; i++) {
+        dir_empty(w.dir);
+        file_write(w.dir, FIRST, segment_after, SEGMENT, 0);
+        file_write(w.dir, "head", head_before, SENTINEL_HEAD_BYTES, 0);
+        file_write(w.dir, FIRST, zeros, sizeof zeros, at + 8 + 320);
+        if (i == 0) {
+            file_write(w.dir, FIRST, zeros, sizeof zeros, at + frame + 8 + 320);
+        }
+        CHECK_EQ(reopen(), i == 0 ? SENTINEL_OK : SENTINEL_AUDIT_CORRUPT);
+        CHECK_EQ(w.log.count, 3);
+        CHECK_EQ(w.log.torn_bytes, i == 0 ? 2 * frame : 0);
+        sentinel_log_close(&w.log);
+    }
 }
 
 static void test_records_behind_a_hole_are_corruption(void) {
@@ -209,10 +272,11 @@ static void test_a_head_of_another_chain_is_corruption(void) {
 /* A whole frame, rightly committed, in place of the fourth. */
 static void forge(const chain *forged, size_t at) {
     uint64_t size = forged->size;
-    uint8_t frame[2048], digest[32];
+    uint8_t frame[2048], leaf[1 + sizeof(sentinel_record_header)] = {0}, digest[32];
     memcpy(frame, &size, 8);
     memcpy(frame + 8, forged->record, size);
-    crypto_hash_sha256(digest, frame, 8 + size);
+    memcpy(leaf + 1, forged->record, sizeof leaf - 1);
+    crypto_hash_sha256(digest, leaf, sizeof leaf);
     memcpy(frame + 8 + size, digest, 8);
     put_cut(at, 0, head_before);
     file_write(w.dir, FIRST, frame, size + 16, at);
@@ -322,8 +386,10 @@ int main(int argc, char **argv) {
     RUN(test_a_segment_without_its_last_zero_is_corruption);
     RUN(test_what_is_torn_twice_is_kept_twice);
     RUN(test_a_frame_without_its_beginning_is_set_aside);
-    RUN(test_a_wrong_commit_word_beyond_the_head_is_set_aside);
-    RUN(test_a_wrong_commit_word_below_the_head_is_corruption);
+    RUN(test_a_changed_byte_of_a_frame_beyond_the_head_is_set_aside);
+    RUN(test_a_changed_byte_of_a_frame_below_the_head_is_corruption);
+    RUN(test_a_body_torn_behind_its_header_is_no_record);
+    RUN(test_two_torn_bodies_are_set_aside_together);
     RUN(test_records_behind_a_hole_are_corruption);
     RUN(test_a_log_ahead_of_its_head_brings_it_up);
     RUN(test_a_log_far_ahead_of_its_head_is_read_from_there);

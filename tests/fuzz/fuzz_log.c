@@ -39,10 +39,12 @@ static void set_up(void) {
 
 static void commit_frame(size_t at) {
     uint64_t size;
+    uint8_t leaf[1 + sizeof(sentinel_record_header)] = {0};
     uint8_t digest[32];
     memcpy(&size, changed + at, 8);
-    if (size < SEGMENT && at + size + 16 <= SEGMENT) {
-        crypto_hash_sha256(digest, changed + at, 8 + (size_t)size);
+    if (size >= sizeof leaf - 1 && size < SEGMENT && at + size + 16 <= SEGMENT) {
+        memcpy(leaf + 1, changed + at + 8, sizeof leaf - 1);
+        crypto_hash_sha256(digest, leaf, sizeof leaf);
         memcpy(changed + at + 8 + size, digest, 8);
     }
 }

@@ -51,13 +51,13 @@ def forge(directory: Path, number: int, change: Callable[[bytearray], None]) -> 
         raw = rebuild(raw, prev, change if n == number else lambda out: None)
         data[at + 8 : at + 8 + size] = raw
         word_at = at + 8 + size + -size % 8
-        data[word_at : word_at + 8] = sha256(data[at : at + 8] + raw).digest()[:8]
         prev = sha256(b"\0" + raw[:320]).digest()
+        data[word_at : word_at + 8] = prev[:8]
     (directory / SEGMENT).write_bytes(data)
     page = bytearray((directory / "log/head").read_bytes())
     for slot in (0, 2048):
-        page[slot + 32 : slot + 64] = prev
-        page[slot + 64 : slot + 96] = sha256(page[slot : slot + 64]).digest()
+        page[slot + 32 : slot + 48] = prev[:16]
+        page[slot + 48 : slot + 64] = sha256(page[slot : slot + 48]).digest()[:16]
     (directory / "log/head").write_bytes(page)
     for path in (directory / "snapshots").iterdir():
         path.unlink()

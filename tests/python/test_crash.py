@@ -82,8 +82,9 @@ class Tail:
                 size = int.from_bytes(data[self.offset : self.offset + 8], "little")
                 record = data[self.offset + 8 : self.offset + 8 + size]
                 commit = data[self.offset + 8 + size : self.offset + 16 + size]
-                if size == 0 or sha256(data[self.offset : self.offset + 8 + size])[:8] != commit:
+                if size == 0 or sha256(b"\0" + record[:320])[:8] != commit:
                     break
+                assert int.from_bytes(record[4:8], "little") == size == len(record)
                 self.take(record)
                 self.offset += size + 16
             following = self.log / f"{self.number:020}.log"

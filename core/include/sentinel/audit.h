@@ -252,8 +252,8 @@ sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
  *
  * <dir>/00000000000000000000.log, ...: segments, named by their first record,
  * preallocated. A segment begins with sentinel_segment; frames follow, each
- * u64 size || record, padded to 8 || u64 commit word (the first 8 bytes of
- * SHA-256(u64 size || record)). A size of 0 ends the segment.
+ * u64 size || record || u64 commit word (the first 8 bytes of the record's
+ * hash). A size of 0 ends the segment.
  * <dir>/head: the head page, mapped; two slots written in turn, each in a
  * sector of its own. */
 #define SENTINEL_HEAD_BYTES 4096u
@@ -276,10 +276,10 @@ typedef struct sentinel_log_head {
     uint64_t synced; /* records known to be on the medium */
     uint64_t epoch;
     uint64_t generation; /* the slot with the higher one, if intact, counts */
-    uint8_t last_hash32[32];
-    uint8_t check32[32]; /* SHA-256 of the 64 bytes before */
+    uint8_t last_hash16[16]; /* first half of the last record's hash */
+    uint8_t check16[16]; /* first half of SHA-256 of the 48 bytes before: one block */
 } sentinel_log_head;
-SENTINEL_SIZE(sentinel_log_head, 96);
+SENTINEL_SIZE(sentinel_log_head, 64); /* a line of the cache, written in one go */
 
 enum {
     SENTINEL_DURABILITY_NONE = 1, /* nothing is written; simulation only */
