@@ -14,7 +14,7 @@ scheme of WHERE.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ..errors import UsageError
@@ -30,7 +30,7 @@ class Peer(Protocol):
     label: str
     """For people: "PyNaCl"."""
     algorithm: str
-    """ed25519, ecdsa_secp256k1, ecdsa_p256 or hmac_sha256."""
+    """ed25519, ecdsa_secp256k1, schnorr_secp256k1, ecdsa_p256, rsa_sha256 or hmac_sha256."""
     takes: str
     """What `sign` is given: "message" (a request's bytes) or "digest" (32 bytes)."""
 
@@ -45,12 +45,12 @@ class PeerMissing(Exception):
     """A peer that cannot be measured here; its text says what to install or to give."""
 
 
-OPENERS: Final[dict[str, Callable[[str], list[Peer]]]] = {}
+OPENERS: Final[dict[str, Callable[[str], Sequence[Peer]]]] = {}
 """Who opens a place, by scheme: "pkcs11", "aws-kms", "http", "https". Each gets the whole text of
 --against, and raises PeerMissing or UsageError. `peers` fills it."""
 
 
-def open_peer(where: str) -> list[Peer]:
+def open_peer(where: str) -> Sequence[Peer]:
     """The peers of one --against; several where a place has several algorithms.
 
     Raises UsageError for a scheme that nobody opens, and what the opener raises.

@@ -33,7 +33,7 @@ from ..config import KeyFile, create_engine
 from ..order import Place
 from ..sign import Signer
 
-__all__ = ["CONSTRAINTS", "DESKS", "Desk", "World", "make_world"]
+__all__ = ["CONSTRAINTS", "DESKS", "Desk", "World", "light_keys", "make_world"]
 
 CONSTRAINTS: Final = 12
 """At three levels, four each, beside the kill switch."""
@@ -193,7 +193,7 @@ class World:
 
 
 @contextlib.contextmanager
-def _light_keys() -> Iterator[None]:
+def light_keys() -> Iterator[None]:
     """These keys guard nothing: a passphrase need not cost half a second."""
     before = os.environ.get("ZCP_LIGHT_KEYS")
     os.environ["ZCP_LIGHT_KEYS"] = "1"
@@ -240,7 +240,7 @@ def make_world(desks: Sequence[str], *, instruments: int = 500, agents: int = 8)
     Raises what making an engine raises.
     """
     rows = [DESKS[name] for name in desks]
-    with tempfile.TemporaryDirectory(prefix="zcp-bench-") as place, _light_keys():
+    with tempfile.TemporaryDirectory(prefix="zcp-bench-") as place, light_keys():
         directory, passphrase = Path(place) / "engine", secrets.token_hex(16).encode()
         create_engine(directory, passphrase, now_ns=time.time_ns(), environment=Environment.TEST)
         make_keys(KeyFile(directory / "keys" / "engine", passphrase), rows)
