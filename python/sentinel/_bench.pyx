@@ -33,6 +33,7 @@ from sentinel._core cimport (
     sentinel_engine_open,
     sentinel_engine_options,
     sentinel_engine_sign,
+    sentinel_engine_take,
     sentinel_nonces,
     sentinel_outcome,
     sentinel_request,

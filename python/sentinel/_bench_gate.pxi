@@ -45,7 +45,7 @@ cdef class Engine:
         with nogil:
             status = sentinel_engine_open(&self.run.engine, name, &options, now_ns)
         if status != SENTINEL_OK:
-            raise_status(status, f"{directory}", errno)
+            raise_status(status, f"{directory}: {os.strerror(errno)}" if errno else f"{directory}")
         while nonces and self.fill():
             pass
 
@@ -69,6 +69,16 @@ cdef class Engine:
         if status != SENTINEL_OK:
             raise_status(status, "nonces")
         return made
+
+    def take(self, bytes frame not None):
+        """Takes a signed frame. Raises what refuses it."""
+        cdef const char *raw = frame
+        cdef size_t size = len(frame)
+        cdef sentinel_status status
+        with nogil:
+            status = sentinel_engine_take(self.run.engine, NULL, raw, size, self.run.now_ns)
+        if status != SENTINEL_OK:
+            raise_status(status, "frame")
 
     @property
     def nonces(self):
