@@ -1,26 +1,23 @@
 /* Decimals that keep their text: to and from text, and compared by value. */
 #include <sentinel/order.h>
 
+#include "digits.h"
+
 size_t sentinel_decimal_write(char *text, const sentinel_decimal *decimal) {
     if (decimal->mantissa < 0 || decimal->scale > SENTINEL_SCALE_MAX) {
         return 0;
     }
-    /* Backwards, from the last digit; at least one digit stands before the
-     * point. 19 digits and a point at most. */
-    char backwards[SENTINEL_DECIMAL_TEXT_MAX];
-    size_t size = 0;
-    uint64_t rest = (uint64_t)decimal->mantissa;
-    for (unsigned digits = 0; digits <= decimal->scale || rest > 0; digits++) {
-        if (digits == decimal->scale && digits > 0) {
-            backwards[size++] = '.';
-        }
-        backwards[size++] = (char)('0' + rest % 10);
-        rest /= 10;
+    /* At least one digit stands before the point: 19 digits and a point at most. */
+    const unsigned scale = decimal->scale;
+    uint64_t mantissa = (uint64_t)decimal->mantissa;
+    const unsigned count = digits_count(mantissa);
+    const unsigned whole = count > scale ? count - scale : 1;
+    if (scale != 0) {
+        text[whole] = '.';
+        mantissa = digits_put(text + whole + 1, mantissa, scale);
     }
-    for (size_t i = 0; i < size; i++) {
-        text[i] = backwards[size - 1 - i];
-    }
-    return size;
+    (void)digits_put(text, mantissa, whole);
+    return scale != 0 ? whole + 1 + scale : whole;
 }
 
 sentinel_status sentinel_decimal_read(sentinel_decimal *decimal, const char *text, size_t size) {

@@ -4,6 +4,7 @@
  * sentinel_gate_sign() only behind a record that was kept. */
 #include "gate_approval.h"
 #include "gate_internal.h"
+#include "order_check.h"
 
 static void refuse(sentinel_outcome *outcome, sentinel_reason reason) {
     sentinel_decision_refuse(&outcome->decision, reason);
@@ -70,11 +71,7 @@ static void admit(sentinel_context *context, sentinel_outcome *outcome, gate_cas
 
 /* Step 1: the order's form, then everything that it refers to. */
 static void check_order(const sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
-    sentinel_reason reason = SENTINEL_REASON_ORDER_SIZE;
-    if (sentinel_order_check(&reason, &c->order, c->size, context->config.genesis.environment) !=
-        SENTINEL_OK) {
-        reason = SENTINEL_REASON_ORDER_SIZE;
-    }
+    sentinel_reason reason = order_check(&c->order, c->size, context->config.genesis.environment);
     if (reason != SENTINEL_REASON_NONE) {
         refuse(outcome, reason);
         return;
@@ -408,6 +405,15 @@ static void stop_if_overdue(sentinel_context *context, gate_case *c) {
     }
 }
 
+/* All that has a meaning. The rest, two parts of 4 KiB, would cost more to clear
+ * than a policy takes to judge: results are set as they are added, text as it is
+ * rendered; and what is withheld is wiped whole. */
+static void clear(sentinel_outcome *outcome) {
+    memset(outcome, 0, offsetof(sentinel_outcome, decision.results));
+    memset(&outcome->signature, 0, sizeof outcome->signature);
+    memset(&outcome->request, 0, offsetof(sentinel_request, text));
+}
+
 sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *outcome,
                                    sentinel_session *session, const void *order_bytes, size_t size,
                                    int64_t now_ns) {
@@ -426,7 +432,7 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
         memset(context->trace->ends, 0, sizeof context->trace->ends);
         context->trace->begin = context->trace->clock();
     }
-    memset(outcome, 0, sizeof *outcome);
+    clear(outcome);
     gate_case c;
     memset(&c, 0, sizeof c);
     c.session = session;

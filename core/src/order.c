@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "order_check.h"
 
 #define PRESENT_LAB                                                                               \
     (SENTINEL_PRESENT_LAB_TESTNET | SENTINEL_PRESENT_LAB_CLIENT_ID | SENTINEL_PRESENT_LAB_NONCE | \
@@ -151,6 +152,93 @@ static const rule message_rules[] = {
     {FIELD(sentinel_order_message, text), offsetof(sentinel_order_message, text_size), KIND_TEXT, 0,
      1, 0},
 };
+
+static uint64_t load(const uint8_t *bytes, size_t size) {
+    uint64_t value = 0;
+    memcpy(&value, bytes, size);
+    return value;
+}
+
+/* Eight bytes or fewer as one number. Such fields end eight bytes before the
+ * order's room does, so that nothing is read beyond it. */
+static inline uint64_t load_word(const uint8_t *field, unsigned size) {
+    uint64_t word;
+    memcpy(&word, field, sizeof word);
+    return word << (64 - 8 * size) >> (64 - 8 * size);
+}
+
+static inline __attribute__((always_inline)) int is_zero(const uint8_t *field, size_t size) {
+    uint64_t all = 0;
+    for (; size >= 8; size -= 8, field += 8) {
+        all |= load_word(field, 8);
+    }
+    return (size != 0 ? all | load(field, size) : all) == 0;
+}
+
+/* Most rows of most orders, in a few instructions each: 1 when the row surely
+ * holds. Otherwise check_row says whether it does, and why not. */
+static inline __attribute__((always_inline)) int row_holds(const rule *row, const uint8_t *order,
+                                                           uint32_t present) {
+    const uint8_t *field = order + row->offset;
+    const int absent = row->present != 0 && (present & row->present) == 0;
+    switch (row->kind) {
+    case KIND_NUMBER: {
+        const uint64_t value = load_word(field, row->size);
+        return absent ? value == 0 : value - row->low <= row->high - row->low;
+    }
+    case KIND_DECIMAL: {
+        const uint64_t mantissa = load_word(field, 8), scale = load_word(field + 8, 8);
+        return absent ? (mantissa | scale) == 0
+                      : mantissa - 1 < INT64_MAX && scale <= SENTINEL_SCALE_MAX;
+    }
+    case KIND_ZERO:
+        return (row->present != 0 && !absent) || is_zero(field, row->size);
+    default: /* a text that is not there */
+        return (absent || row->low == 0) && row->kind == KIND_ID && order[row->size_at] == 0 &&
+               is_zero(field, row->size);
+    }
+}
+
+/* Whether every row of a table surely holds. In line and unrolled, so that of the
+ * table nothing is left but its numbers: ten instructions a row, instead of forty. */
+static inline __attribute__((always_inline)) int rows_hold(const rule *rows, size_t count,
+                                                           const sentinel_order *order) {
+    int hold = 1;
+#pragma GCC unroll 32
+    for (size_t i = 0; i < count; i++) {
+        hold &= row_holds(&rows[i], (const uint8_t *)order, order->header.present);
+    }
+    return hold;
+}
+
+#define ROWS(table) table, sizeof(table) / sizeof *(table)
+
+static int header_holds(const sentinel_order *order) {
+    return rows_hold(ROWS(header_rules), order);
+}
+
+static int action_holds(const sentinel_order *order) {
+    switch (order->header.action) {
+    case SENTINEL_ACTION_PLACE:
+        return rows_hold(ROWS(place_rules), order);
+    case SENTINEL_ACTION_AMEND:
+        return rows_hold(ROWS(amend_rules), order);
+    case SENTINEL_ACTION_CANCEL:
+        return rows_hold(ROWS(cancel_rules), order);
+    case SENTINEL_ACTION_CANCEL_ALL:
+        return rows_hold(ROWS(cancel_all_rules), order);
+    case SENTINEL_ACTION_CANCEL_ALL_AFTER:
+        return rows_hold(ROWS(cancel_all_after_rules), order);
+    case SENTINEL_ACTION_QUERY:
+        return rows_hold(ROWS(query_rules), order);
+    case SENTINEL_ACTION_WITHDRAW:
+        return rows_hold(ROWS(withdraw_rules), order);
+    case SENTINEL_ACTION_TRANSFER:
+        return rows_hold(ROWS(transfer_rules), order);
+    default:
+        return 0; /* a message is its text, which is looked at in any case */
+    }
+}
 
 /* What a row cannot say, as one reason per action; NONE when all is well. */
 static sentinel_reason need(int holds) {
@@ -317,8 +405,27 @@ static const uint8_t id_characters[256] = {
     ['z'] = 1,
 };
 
+/* Sixteen characters at once. */
+typedef uint8_t characters __attribute__((vector_size(16)));
+
+static int are_id_characters(const char *text) {
+    characters c;
+    memcpy(&c, text, sizeof c);
+    const characters letter = (c | 0x20) - 'a', digit = c - '0', mark = c - '-';
+    const characters good = (characters)((letter < 26) | (digit < 10) | (mark < 2) | (c == '_'));
+    uint64_t halves[2];
+    memcpy(halves, &good, sizeof halves);
+    return (halves[0] & halves[1]) == UINT64_MAX;
+}
+
 int sentinel_text_is_id(const char *text, size_t size) {
-    for (size_t i = 0; i < size; i++) {
+    size_t i = 0;
+    for (; i + sizeof(characters) <= size; i += sizeof(characters)) {
+        if (!are_id_characters(text + i)) {
+            return 0;
+        }
+    }
+    for (; i < size; i++) {
         if (!id_characters[(uint8_t)text[i]]) {
             return 0;
         }
@@ -348,12 +455,6 @@ static int text_is_utf8(const uint8_t *text, size_t size) {
         }
     }
     return 1;
-}
-
-static uint64_t load(const uint8_t *bytes, size_t size) {
-    uint64_t value = 0;
-    memcpy(&value, bytes, size);
-    return value;
 }
 
 static sentinel_reason check_text(const rule *row, const uint8_t *order) {
@@ -424,10 +525,10 @@ static int needs_lab(const sentinel_order *order) {
            (by == SENTINEL_TARGET_VENUE_ID && order->header.action != SENTINEL_ACTION_CANCEL);
 }
 
-static sentinel_reason check(const sentinel_order *order, size_t size, uint8_t environment) {
+sentinel_reason order_check(const sentinel_order *order, size_t size, uint8_t environment) {
     const sentinel_order_header *header = &order->header;
-    uint32_t bytes = sentinel_order_bytes(header->action);
-    if (header->size_bytes != size || (bytes != 0 && bytes != size)) {
+    const uint32_t bytes = sentinel_order_bytes(header->action);
+    if (size < sizeof *header || header->size_bytes != size || (bytes != 0 && bytes != size)) {
         return SENTINEL_REASON_ORDER_SIZE;
     }
     if (header->version != SENTINEL_ORDER_VERSION) {
@@ -440,9 +541,13 @@ static sentinel_reason check(const sentinel_order *order, size_t size, uint8_t e
     if ((header->present & ~PRESENT_KNOWN) != 0) {
         return SENTINEL_REASON_ORDER_RESERVED;
     }
-    sentinel_reason reason =
-        check_rows(header_rules, sizeof header_rules / sizeof *header_rules, order);
-    reason = first(reason, check_rows(own->rules, own->rule_count, order));
+    sentinel_reason reason = SENTINEL_REASON_NONE;
+    if (!header_holds(order)) {
+        reason = check_rows(ROWS(header_rules), order);
+    }
+    if (!action_holds(order)) {
+        reason = first(reason, check_rows(own->rules, own->rule_count, order));
+    }
     reason = first(reason, own->fields(order));
     reason =
         first(reason, need((header->present & ~(own->present | PRESENT_ANY)) == 0 &&
@@ -469,6 +574,6 @@ sentinel_status sentinel_order_check(sentinel_reason *reason, const void *order_
     /* A copy: the bytes may have any alignment, and may change meanwhile. */
     sentinel_order order = {0};
     memcpy(&order, order_bytes, size);
-    *reason = check(&order, size, environment);
+    *reason = order_check(&order, size, environment);
     return SENTINEL_OK;
 }

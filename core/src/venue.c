@@ -92,7 +92,7 @@ static const venue_table *venue_of(const sentinel_render *render) {
 }
 
 sentinel_reason sentinel_venue_render(sentinel_request *request, const sentinel_render *render) {
-    memset(request, 0, sizeof *request);
+    memset(request, 0, offsetof(sentinel_request, text));
     const venue_table *own = venue_of(render);
     if (own == NULL) {
         return SENTINEL_REASON_UNSUPPORTED;
@@ -122,12 +122,10 @@ sentinel_reason sentinel_venue_finish(sentinel_request *request, const sentinel_
 void sentinel_client_id(char text32[SENTINEL_CLIENT_ID_BYTES], const uint8_t engine_id32[32],
                         uint64_t epoch, uint64_t record) {
     uint8_t id[16];
+    const uint32_t epoch32 = __builtin_bswap32((uint32_t)epoch);
+    const uint64_t record64 = __builtin_bswap64(record);
     memcpy(id, engine_id32, 4);
-    for (unsigned i = 0; i < 4; i++) {
-        id[4 + i] = (uint8_t)(epoch >> (24 - 8 * i));
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        id[8 + i] = (uint8_t)(record >> (56 - 8 * i));
-    }
+    memcpy(id + 4, &epoch32, sizeof epoch32);
+    memcpy(id + 8, &record64, sizeof record64);
     bytes_to_hex(text32, id, sizeof id);
 }

@@ -6,6 +6,8 @@
 #include <sentinel/venue.h>
 #include <string.h>
 
+#include "digits.h"
+
 static inline void text_add(sentinel_request *request, const char *text, size_t size) {
     if (size > SENTINEL_REQUEST_TEXT_BYTES - request->text_size) {
         request->overflow = 1;
@@ -20,21 +22,24 @@ static inline void text_string(sentinel_request *request, const char *text) {
 }
 
 static inline void text_integer(sentinel_request *request, uint64_t value) {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    text_add(request, digits + at, sizeof digits - at);
+    const unsigned count = digits_count(value);
+    if (count > SENTINEL_REQUEST_TEXT_BYTES - request->text_size) {
+        request->overflow = 1;
+        return;
+    }
+    (void)digits_put(request->text + request->text_size, value, count);
+    request->text_size = (uint16_t)(request->text_size + count);
 }
 
 /* A decimal that is out of range has no text: that latches overflow too. */
 static inline void text_decimal(sentinel_request *request, const sentinel_decimal *decimal) {
-    char text[SENTINEL_DECIMAL_TEXT_MAX];
-    size_t size = sentinel_decimal_write(text, decimal);
+    if (SENTINEL_DECIMAL_TEXT_MAX > SENTINEL_REQUEST_TEXT_BYTES - request->text_size) {
+        request->overflow = 1;
+        return;
+    }
+    const size_t size = sentinel_decimal_write(request->text + request->text_size, decimal);
     request->overflow |= (uint8_t)(size == 0);
-    text_add(request, text, size);
+    request->text_size = (uint16_t)(request->text_size + size);
 }
 
 /* Percent-encoding (RFC 3986, 2.1): all but unreserved characters, so that no

@@ -142,8 +142,9 @@ sentinel_session_open(sentinel_session *session, const sentinel_context *context
 
 /* Signs one order, or refuses it.
  * Returns:  OK (the verdict says the rest); USAGE_ARGUMENT.
- * Out:      outcome: all of it but unused text; signature and request only
- *           when ALLOWED, zeroed otherwise.
+ * Out:      outcome: all of it but text beyond request.text_size, and results
+ *           beyond decision.result_count: there may stand what stood there
+ *           before. Signature and request only when ALLOWED, zeroed otherwise.
  * In/out:   session. In: order_bytes, any alignment; now_ns: Unix time.
  * Timing:   constant in secrets. Allocates: never. Threads: take turns. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

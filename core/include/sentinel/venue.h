@@ -76,6 +76,7 @@ typedef struct sentinel_render {
 } sentinel_render;
 
 /* Renders everything but the signature.
+ * Out:      request: all of it but text beyond text_size.
  * Returns:  NONE; UNSUPPORTED (the venue has no such action or field);
  *           ORDER_TEXT (an id that the venue does not take); TICK (a price
  *           with more digits than it takes); LOT (a size with more); EXPIRY;
