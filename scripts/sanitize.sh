@@ -1,7 +1,9 @@
 #!/bin/sh
-# ASan and UBSan: under the C tests, then under pytest with an extension built for that.
+# TSan under the C tests that have threads; ASan and UBSan under the C tests, then under pytest with
+# an extension built for that.
 set -eu
 cd "$(dirname "$0")/.."
+scripts/test_c.sh THREADS=1
 scripts/test_c.sh SANITIZE=1
 make -s -C core SANITIZE=1 lib
 

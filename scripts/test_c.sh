@@ -1,5 +1,5 @@
 #!/bin/sh
-# The C tests of one variant, one line per program: test_c.sh [SANITIZE=1|COVERAGE=1]
+# The C tests of one variant, one line per program: test_c.sh [SANITIZE=1|THREADS=1|COVERAGE=1]
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build

@@ -9,12 +9,11 @@
 
 #include "sentinel_test.h"
 
-/* mlock does nothing and reports success where the address sanitizer has
- * replaced it. */
-#if defined(__SANITIZE_ADDRESS__)
+/* mlock does nothing and reports success where a sanitizer has replaced it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { LOCKS_ARE_REAL = 0 };
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 enum { LOCKS_ARE_REAL = 0 };
 #else
 enum { LOCKS_ARE_REAL = 1 };
