@@ -382,7 +382,8 @@ def test_what_is_kept_never_goes_back() -> None:
 def test_only_a_pinned_engine_that_signs_is_answered(engine: Made, place: Path) -> None:
     with engine.open() as signer, contextlib.closing(store.Witness(place, PASSPHRASE)) as witness:
         ask, signature = signer._engine.ask()
-        for bad in (ask + bytes(64), ask[:-1] + signature, b"\1" + ask[1:] + signature):
+        other = bytes((ask[0] ^ 1,)) + ask[1:]
+        for bad in (ask + bytes(64), ask[:-1] + signature, other + signature):
             with pytest.raises(VerificationFailed):
                 witness.grant(bad)
         before = kept(place)
