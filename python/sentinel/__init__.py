@@ -31,7 +31,15 @@ from .order import (
 )
 from .pending import OrderPending
 from .receipt import Expectation, verify_receipt
-from .sign import HttpRequest, ReceiptHandle, Session, SignedOrder, Signer
+from .sign import (
+    HttpRequest,
+    PreparedOrder,
+    ReceiptHandle,
+    Session,
+    SignedBatch,
+    SignedOrder,
+    Signer,
+)
 
 __all__ = [
     "Amend",
@@ -47,10 +55,12 @@ __all__ = [
     "OrderPending",
     "Place",
     "PolicyDenied",
+    "PreparedOrder",
     "Query",
     "ReceiptHandle",
     "SentinelError",
     "Session",
+    "SignedBatch",
     "SignedOrder",
     "Signer",
     "SigningFailed",

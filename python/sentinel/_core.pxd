@@ -42,6 +42,17 @@ cdef extern from "sentinel/order.h" nogil:
     enum:
         SENTINEL_DECIMAL_TEXT_MAX
 
+    enum:
+        SENTINEL_ORDER_BYTES_MAX
+
+    ctypedef struct sentinel_order_header:
+        uint16_t version
+        uint16_t action
+        uint32_t size_bytes
+        uint32_t agent
+        uint64_t action_id
+        uint32_t present
+
     uint32_t sentinel_order_bytes(uint16_t action)
     sentinel_status sentinel_order_check(sentinel_reason *reason, const void *order_bytes,
                                          size_t size, uint8_t environment)
@@ -330,6 +341,7 @@ cdef extern from "sentinel/venue.h" nogil:
         uint8_t method
         uint8_t header_count
         uint8_t endpoint_covered
+        uint16_t text_size
         uint8_t prehashed
         sentinel_span host
         sentinel_span path

@@ -6,10 +6,14 @@ nanoseconds. Nothing here prints, reads a clock or starts a thread.
 
 from collections.abc import Iterator
 from os import PathLike
-from typing import final
+from typing import TypeAlias, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, TypeIs
 
+from sentinel._desk import Desk, Origin, Terms
+from sentinel._enums import Side
+from sentinel._order import DecimalText, Order
+from sentinel._signed import SignedOrder
 from sentinel._types import (
     BookEntry,
     BundleCounts,
@@ -22,8 +26,10 @@ from sentinel._types import (
     Outcome,
     PositionState,
     RawRecord,
+    Request,
     Signature,
 )
+from sentinel.errors import SentinelError
 
 RECORD_BYTES_MAX: int
 
@@ -283,5 +289,158 @@ class Engine(Gate):
 
     def close(self, now_ns: int) -> None: ...
 
+@final
+class Turn:
+    """A lock: `with turn:`. A batch of orders sees that somebody waits, and lets them in."""
+
+    def __init__(self) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+class Packed:
+    """What an order keeps of its packing."""
+
+def blank(order: Packed) -> bytes:
+    """The order's struct, packed once, without agent and action id."""
+
+class Released:
+    """A signature as the core gave it; its parts become objects when they are asked for.
+
+    `_numbers`: record, epoch, time, end of use, venue, key. `_signed_bytes`: and whether they are
+    a digest. `_order`: the order, or its struct. All but `_released` raise AttributeError where no
+    engine made it.
+    """
+
+    @property
+    def _released(self) -> bool: ...
+    @property
+    def _origin(self) -> Origin: ...
+    @property
+    def _numbers(self) -> tuple[int, int, int, int, int, int]: ...
+    @property
+    def _client_id(self) -> str: ...
+    @property
+    def _signature(self) -> Signature: ...
+    @property
+    def _request(self) -> Request: ...
+    @property
+    def _signed_bytes(self) -> tuple[bytes, bool]: ...
+    @property
+    def _order(self) -> Order | bytes: ...
+    @property
+    def _action_id(self) -> int: ...
+
+@final
+class Ids:
+    """The next action id of an agent; all its sessions share it."""
+
+    def __init__(self) -> None: ...
+
+@final
+class Seat:
+    """An agent's place at an engine: who asks, whose turn it is, which action id is next."""
+
+    def __init__(
+        self,
+        session: Session,
+        turn: Turn,
+        ids: Ids,
+        desk: Desk,
+        origin: Origin,
+        made: type[SignedOrder],
+    ) -> None: ...
+    @property
+    def agent(self) -> int: ...
+    @property
+    def session(self) -> Session: ...
+    def sign(
+        self, order: Packed, action_id: int | None = None, now_ns: int | None = None
+    ) -> SignedOrder: ...
+
+_Decimal: TypeAlias = DecimalText | tuple[int, int]
+
+@final
+class PreparedOrder:
+    """An order that is packed once, and signed again and again: `Session.prepare`.
+
+    A new term is an argument of `sign` or `stamp`, and stays until the next. Decimals are text,
+    `decimal.Decimal` or a tuple of integers: (6499010, 2) is 64990.10. `quantity` is in the
+    instrument's unit, `price` and `trigger_price` in its quote asset, `quote_quantity` an amount of
+    that, `amount` of the asset that is moved. `side`: a `Side` or its name. `target_action`: of an
+    order that was prepared with one.
+
+    The struct itself can be written, too: it is a buffer (`order.dtype`). Agent and action id in it
+    are filled in at each signature. Threads may share it: each `sign` takes its own terms.
+    """
+
+    def __init__(self, seat: Seat, order: Order, terms: type[Terms]) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    @property
+    def order(self) -> Order:
+        """The order as it stands. Raises OrderInvalid when its struct is none."""
+
+    def stamp(
+        self,
+        *,
+        price: _Decimal | None = None,
+        quantity: _Decimal | None = None,
+        quote_quantity: _Decimal | None = None,
+        trigger_price: _Decimal | None = None,
+        amount: _Decimal | None = None,
+        side: Side | str | None = None,
+        target_action: int | None = None,
+    ) -> None:
+        """Writes new terms; all of them, or none.
+
+        Raises OrderInvalid for what is no decimal, UsageError for a term that the order has not.
+        """
+
+    def sign(
+        self,
+        *,
+        price: _Decimal | None = None,
+        quantity: _Decimal | None = None,
+        quote_quantity: _Decimal | None = None,
+        trigger_price: _Decimal | None = None,
+        amount: _Decimal | None = None,
+        side: Side | str | None = None,
+        target_action: int | None = None,
+        action_id: int | None = None,
+        now_ns: int | None = None,
+    ) -> SignedOrder:
+        """Stamps the order, and signs it under the next action id; raises as `Session.sign`."""
+
+SIGN_MANY_MAX: int
+
+@final
+class SignedBatch:
+    """What came of many orders: `Session.sign_many`. The n-th answer is of the n-th order.
+
+    `batch[n]` and iterating give a `SignedOrder`, or the exception (not raised) that `Session.sign`
+    would have raised. `numpy.asarray(batch)` is an array of the rows, not copied: of each decision
+    verdict, reason, status, record, epoch, action_id, signature and the rest (docs/3-sign.md). A
+    row's `body_at` and `body_size`, and so on, are places in `text`.
+    """
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __len__(self) -> int:
+        """How many are decided: all, unless an exception ended the call."""
+
+    def __getitem__(self, index: int, /) -> SignedOrder | SentinelError: ...
+    def __iter__(self) -> Iterator[SignedOrder | SentinelError]: ...
+    @property
+    def allowed(self) -> int:
+        """How many were signed."""
+
+    @property
+    def text(self) -> memoryview:
+        """Requests and signed bytes, read-only. It is in use while the view lives."""
+
+def is_buffer(thing: object) -> TypeIs[Buffer]:
+    """Whether it has the buffer protocol."""
+
+def sign_many(
+    seat: Seat, source: Buffer, batch: SignedBatch | None, now_ns: int | None
+) -> SignedBatch: ...
 def spool_submit(directory: str | PathLike[str], frame: Buffer) -> int:
     """Hands a frame to the engine's writer; the ticket."""

@@ -14,7 +14,7 @@ import os
 import threading
 
 from sentinel import _types
-from sentinel.errors import AuditCorrupt, UsageError, raise_status
+from sentinel.errors import AuditCorrupt, OrderInvalid, UsageError, raise_status
 
 _METHODS = ("", "GET", "POST", "PUT", "DELETE")
 RECORD_BYTES_MAX = SENTINEL_RECORD_BYTES_MAX
@@ -64,9 +64,13 @@ def reason_text(int reason):
 
 
 # One module, in parts by subject: a second module would carry its own copy of the core.
+include "_core_turn.pxi"
 include "_core_order.pxi"
 include "_core_policy.pxi"
 include "_core_sign.pxi"
 include "_core_audit.pxi"
 include "_core_gate.pxi"
 include "_core_engine.pxi"
+include "_core_hot.pxi"
+include "_core_prepared.pxi"
+include "_core_batch.pxi"

@@ -52,7 +52,7 @@ cdef class Engine(Gate):
                 SENTINEL_OK, SENTINEL_AUDIT_CORRUPT, SENTINEL_AUDIT_TRUNCATED):
             _raise_status(status, os.fsdecode(directory), errno)
         self.open_status = <int>status
-        self.lock = threading.Lock()
+        self.lock = Turn()
         self.pid, self.filling = os.getpid(), threading.Lock()
         self.context = sentinel_engine_context(self.engine)
         return self

@@ -141,7 +141,7 @@ cdef class Session:
 cdef class Gate:
     """What an engine and a context share. Threads take turns at the lock."""
     cdef sentinel_context *context
-    cdef object lock
+    cdef Turn lock
 
     def __init__(self):
         raise TypeError("use Engine.open or Context")
@@ -300,7 +300,7 @@ cdef class Context(Gate):
         cdef bytes raw = bytes(genesis)
         cdef uint64_t size
         genesis_check(raw)
-        self.lock = threading.Lock()
+        self.lock = Turn()
         self.keyring = keyring
         memset(&config, 0, sizeof(config))
         memcpy(&config.genesis, _of(raw), sizeof(config.genesis))

@@ -45,15 +45,15 @@ _SUMS: Final = (Rule.DAILY_LIMIT, Rule.ROLLING_CAP)
 
 
 def denial(
-    policy: Policy | None, agent: int, order: Order, outcome: Outcome, cause: str = ""
+    policy: Policy | None, agent: int, order: Order | None, outcome: Outcome, cause: str = ""
 ) -> PolicyDenied:
     """The exception for a denied order; `policy` is the one that judged it, where there is one.
-    `cause`: what is known better than the advice.
+    `order`: None for bytes that are none. `cause`: what is known better than the advice.
     """
     codes = [REASON_CODE.get(n, str(n)) for n in range(128) if outcome.reasons >> n & 1]
     failed: list[FailedConstraint] = []
     advice: Advice | None = None
-    if policy is not None:
+    if policy is not None and order is not None:
         chain = policy.chain(policy.node(agent)) if _knows(policy, agent) else ()
         if chain:
             advice = why(outcome.reason, case_of(policy, chain[-1], order, outcome.now_ns // 10**6))

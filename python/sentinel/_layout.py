@@ -91,6 +91,27 @@ class Layout:
         except struct.error as error:
             raise UsageError(f"{self.name}: {error}") from None
 
+    def columns(self) -> dict[str, Any]:
+        """What `numpy.dtype` takes: little-endian, a decimal as mantissa and scale; the reserved
+        bytes belong to no field.
+        """
+        kinds = {"B": "u1", "H": "<u2", "I": "<u4", "Q": "<u8", "q": "<i8"}
+        decimal = {"names": ("mantissa", "scale"), "formats": ("<i8", "u1"), "itemsize": 16}
+        formats: list[Any] = []
+        for _, code in self._fields:
+            if code == "D":
+                formats.append(decimal)
+            elif code.endswith("s"):
+                formats.append(f"S{code[:-1]}")
+            else:
+                formats.append((kinds[code[-1]], int(code[:-1])) if code[:-1] else kinds[code])
+        return {
+            "names": [name for name, _ in self._fields],
+            "formats": formats,
+            "offsets": [self.offsets[name] for name, _ in self._fields],
+            "itemsize": self.size,
+        }
+
     def unpack(self, data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
         """The fields of the struct at an offset.
 

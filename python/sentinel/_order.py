@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
+from ._core import Packed
 from ._enums import (
     ID_BYTES_MAX,
     ORDER_VERSION,
@@ -116,7 +117,7 @@ def layout_of(action: str, size: int, fields: str) -> Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Packed):
     """What every order has.
 
     `key`: id of the key, or 0 for the agent's only one. `tag`: the agent's own, up to 64

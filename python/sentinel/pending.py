@@ -100,7 +100,7 @@ class Waiting:
     """What a session can do about its requests."""
 
     _signer: Signer
-    _session: _core.Session
+    _seat: _core.Seat
 
     def withdraw(self, request: OrderPending | int, *, now_ns: int | None = None) -> int:
         """Takes a request back, by its exception or its action id; the number of the record.
@@ -108,7 +108,7 @@ class Waiting:
         The action id was not used. Raises PolicyInvalid when nothing of that id waits.
         """
         action_id = request if isinstance(request, int) else request.action_id
-        return self._signer._withdraw(self._session, action_id, now_ns)
+        return self._signer._withdraw(self._seat.session, action_id, now_ns)
 
     def wait_approval(
         self,
@@ -125,7 +125,7 @@ class Waiting:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                return self._signer._sign(self._session, request.order, request.action_id, None)
+                return self._seat.sign(request.order, request.action_id, None)
             except OrderPending as still:
                 if end is not None and time.monotonic() >= end:
                     raise

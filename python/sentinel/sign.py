@@ -17,24 +17,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from . import _core, _layout
-from ._denied import denial
-from ._engine_halt import why_halted
+from ._core import SIGN_MANY_MAX, PreparedOrder, SignedBatch
+from ._desk import Desk, Origin
 from ._enums import (
     FEED_MARKS_MAX,
-    Algorithm,
     Command,
-    Environment,
     MarkKind,
     Scope,
     Venue,
@@ -43,15 +39,13 @@ from ._frame import FrameKind
 from ._in_force import word_told
 from ._layout import FedMark
 from ._nonces import Filler, check_nonces
-from ._order import DecimalText, Order, decimal_of
+from ._order import DecimalText, decimal_of
 from ._overview import Status, status_of
 from ._receipts import ReceiptMaker
-from ._record import Verdict
+from ._session import Session
 from ._signed import HttpRequest, ReceiptHandle, SignedOrder
-from ._status import REASON_CODE, Reason
-from ._status import Status as StatusCode
 from ._stops import Stop, target_of
-from ._types import Nonces, Outcome
+from ._types import Nonces
 from .config import (
     AuthorityRing,
     Installed,
@@ -61,18 +55,20 @@ from .config import (
     public_keys,
     read_passphrase,
 )
-from .errors import EngineHalted, SentinelError, SigningFailed, UsageError, raise_status
-from .order import from_json
-from .pending import OrderPending, Waiting, pending
-from .policy import Policy, compile_policy, decode_policy
+from .errors import EngineHalted, SentinelError, UsageError, raise_status
+from .pending import OrderPending
+from .policy import Policy, compile_policy
 from .witness import Client, WitnessError, check_url, configured
 
 __all__ = [
+    "SIGN_MANY_MAX",
     "HttpRequest",
     "Nonces",
     "OrderPending",
+    "PreparedOrder",
     "ReceiptHandle",
     "Session",
+    "SignedBatch",
     "SignedOrder",
     "Signer",
     "Status",
@@ -100,12 +96,12 @@ class Signer:
         self._installed = installed
         self._engine = engine
         self._unlock = unlock
-        self._lock = threading.Lock()
+        self._lock = _core.Turn()
         self._filler = Filler(engine)
         self._authority: AuthorityRing | None = None
-        self._policy: Policy | None = None
-        self._next_ids: dict[int, int] = {}
-        self._accounts: dict[int, str] = {}
+        self._desk = Desk(engine, self._witness)
+        self._origin = Origin(installed)
+        self._ids: dict[int, _core.Ids] = {}
         self._receipts = ReceiptMaker(
             installed.directory, installed.genesis.raw, installed.engine_id
         )
@@ -200,7 +196,15 @@ class Signer:
         if self._engine.open_status:
             raise_status(self._engine.open_status, str(self._installed.directory))
         node = self.policy.agent(agent)
-        return Session(self, node.path, self._engine.session(node.id))
+        seat = _core.Seat(
+            self._engine.session(node.id),
+            self._lock,
+            self._ids.setdefault(node.id, _core.Ids()),
+            self._desk,
+            self._origin,
+            SignedOrder,
+        )
+        return Session(self, node.path, seat)
 
     @property
     def nonces(self) -> Nonces:
@@ -215,20 +219,10 @@ class Signer:
     @property
     def policy(self) -> Policy:
         """The policy in force. Raises EngineHalted when none was loaded."""
-        policy = self._policy_now()
+        policy = self._desk.policy()
         if policy is None:
             raise EngineHalted("no policy is loaded", next_step="load one: zcp policy load FILE")
         return policy
-
-    def _policy_now(self) -> Policy | None:
-        digest = self._engine.policy_hash
-        known = self._policy
-        if known is None or known.hash != digest:
-            signed_part = self._engine.policy()
-            # Proofs were verified when it was taken; none stand behind the part in memory.
-            known = None if signed_part is None else decode_policy(signed_part + bytes(8))
-            self._policy = known
-        return known
 
     def resolve(self, kind: str, name: str) -> int:
         """The id of a name of the policy: an instrument, asset, network, key or agent."""
@@ -238,78 +232,9 @@ class Signer:
         found: int = getattr(policy, kind)(name).id
         return found
 
-    def _take_id(self, agent: int, wanted: int | None) -> int:
-        if agent not in self._next_ids:
-            state = self._engine.state()
-            taken = [row.id_highest for row in state.agents if row.node == agent]
-            taken += [row.action_id for row in state.pending if row.agent == agent]
-            self._next_ids[agent] = max(taken, default=0) + 1
-        chosen = self._next_ids[agent] if wanted is None else wanted
-        self._next_ids[agent] = max(self._next_ids[agent], chosen + 1)
-        return chosen
-
-    def _sign(
-        self, session: _core.Session, order: Order, action_id: int | None, now_ns: int | None
-    ) -> SignedOrder:
-        # One turn for id, time and signature: a thread that took the first two and then waited
-        # would fall behind the window of ids, or let the clock seem to step back.
-        with self._lock:
-            self._witness.before_order(now_ns)
-            taken = self._take_id(session.agent, action_id)
-            packed = order.pack(agent=session.agent, action_id=taken)
-            outcome = self._engine.sign(session, packed, _now(now_ns))
-        if outcome.signature is None or outcome.request is None:
-            if outcome.verdict == Verdict.PENDING:
-                raise pending(self._policy_now(), session.agent, order, taken, outcome)
-            raise self._refusal(session.agent, order, outcome)
-        return SignedOrder(
-            request=HttpRequest.of(outcome.request),
-            signature=outcome.signature.bytes,
-            algorithm=Algorithm(outcome.signature.algorithm),
-            recovery_id=outcome.signature.recovery_id,
-            signed_bytes=outcome.request.string_to_sign,
-            prehashed=outcome.request.prehashed,
-            order=order,
-            action_id=taken,
-            now_ns=outcome.now_ns,
-            venue=Venue(outcome.venue),
-            environment=Environment(self._installed.environment),
-            account=self._account(outcome.key),
-            client_order_id=_name_at_venue(Venue(outcome.venue), outcome.client_id),
-            usable_until_ms=None if outcome.usable_until_ms == _NEVER else outcome.usable_until_ms,
-            handle=ReceiptHandle(self._installed.engine_id, outcome.epoch, outcome.record),
-        )
-
     def _withdraw(self, session: _core.Session, action_id: int, now_ns: int | None) -> int:
         with self._lock:
             return self._engine.withdraw(session, action_id, _now(now_ns))
-
-    def _account(self, key: int) -> str:
-        if key not in self._accounts:
-            named = public_keys(self._installed.directory)
-            self._accounts = {row.info.id: row.info.api_key or row.address for row in named}
-        return self._accounts.get(key, "").removeprefix("vault-")
-
-    def _refusal(self, agent: int, order: Order, outcome: Outcome) -> Exception:
-        if outcome.verdict == Verdict.FAILED and outcome.reason != Reason.ENGINE_HALTED:
-            return SigningFailed(
-                REASON_CODE.get(outcome.reason, str(outcome.reason)),
-                status=outcome.status or None,
-                record=outcome.record if outcome.recorded else None,
-                epoch=outcome.epoch,
-            )
-        if outcome.reason == Reason.ENGINE_HALTED:
-            halted = self._engine.state().halted
-            return EngineHalted(
-                f"the engine halted itself: {why_halted(halted)}",
-                status=halted,
-                next_step="set the clock right; then zcp resume --reason TEXT, unless"
-                " zcp status says that the log's time is ahead, and what to do then"
-                if halted == StatusCode.USAGE_STATE
-                else "",
-            )
-        cause = self._witness.error if outcome.reason == Reason.GRANT else ""
-        return denial(self._policy_now(), agent, order, outcome, cause)
 
     # ---- Receipts, status -------------------------------------------------
 
@@ -333,7 +258,7 @@ class Signer:
 
     def status(self, now_ns: int | None = None) -> Status:
         """The engine's state, in words; a drain past its end counts as a halt."""
-        return status_of(self._installed, self._engine.state(), self._policy_now(), now_ns)
+        return status_of(self._installed, self._engine.state(), self._desk.policy(), now_ns)
 
     # ---- Operating --------------------------------------------------------
 
@@ -520,52 +445,6 @@ class Signer:
         """Sequences are times, so that several processes never agree on one by accident."""
         last = self._engine.state().sequences[index]
         return self._installed.terms(max(now_ns, last + 1), now_ns)
-
-
-class Session(Waiting):
-    """One agent's session. Orders that name another agent cannot come from it."""
-
-    def __init__(self, signer: Signer, path: str, session: _core.Session) -> None:
-        """Use `Signer.session`."""
-        self._signer = signer
-        self._session = session
-        self.path = path
-
-    @property
-    def agent(self) -> int:
-        """The agent's id."""
-        return self._session.agent
-
-    def sign(
-        self,
-        order: Order | Mapping[str, Any],
-        *,
-        action_id: int | None = None,
-        reasons: str | None = None,
-        now_ns: int | None = None,
-    ) -> SignedOrder:
-        """Signs one order, or refuses it.
-
-        `order`: an order, or JSON data with names (`order.from_json`). `action_id`: default the
-        next above the agent's highest; a second use of one is refused as a duplicate. `reasons`:
-        why the agent asks; kept beside the log, its digest in the record.
-
-        Raises OrderPending (it waits for approvers), PolicyDenied (with every constraint that
-        failed), SigningFailed, EngineHalted, OrderInvalid.
-        """
-        if not isinstance(order, Order):
-            order = from_json(order, resolve=self._signer.resolve)
-        if reasons is not None:
-            digest = keep_text(self._signer._installed.directory, reasons)
-            order = replace(order, reasons_digest=digest)
-        return self._signer._sign(self._session, order, action_id, now_ns)
-
-
-def _name_at_venue(venue: Venue, client_id: str) -> str:
-    """Hyperliquid writes it as a number of 16 bytes."""
-    if venue is Venue.HYPERLIQUID and client_id and not client_id.startswith("0x"):
-        return f"0x{client_id}"
-    return client_id
 
 
 def _now(now_ns: int | None) -> int:

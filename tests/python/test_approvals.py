@@ -88,6 +88,17 @@ def ask(signer: Signer, text: str = "buy the farm", agent: str = "agent") -> Ord
     return raised.value
 
 
+def test_an_order_of_a_batch_that_waits_is_said_in_its_place(desk: Desk) -> None:
+    with opened(desk) as signer:
+        batch = signer.session("agent").sign_many([Message(text="buy"), Message(text="sell")])
+        for asked, text in zip(batch, ("buy", "sell"), strict=True):
+            assert isinstance(asked, OrderPending)
+            assert asked.order == Message(text=text)
+            assert (asked.needed, asked.approvals) == (2, 0)
+            assert [each.name for each in asked.waiting] == ["approval"]
+        assert batch.allowed == 0
+
+
 def answer(desk: Desk, verb: str, record: int, who: str, *more: str) -> Any:
     key = ("--key", desk.key(who), "--yes", *more)
     return desk.at("approvals", verb, str(record), "--reason", "known", *key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -422,10 +423,10 @@ def test_a_closed_signer_says_so(engine: Made) -> None:
 
 def test_a_session_of_another_engine_is_refused(tmp_path: Path, signer: Signer) -> None:
     with make_engine(tmp_path / "other").open() as other:
-        foreign = other.session("notes")
-        foreign._signer = signer
+        foreign = other.session("notes")._seat.session
+        order = Message(text="x").pack(agent=foreign.agent, action_id=1)
         with pytest.raises(UsageError, match="another engine"):
-            foreign.sign(Message(text="x"))
+            signer._engine.sign(foreign, order, time.time_ns())
 
 
 def test_a_clock_that_jumps_back_halts_the_engine(engine: Made) -> None:
