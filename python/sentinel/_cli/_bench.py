@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json as json_text
 import os
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import bench
-from ..bench import machine
+from ..bench import machine, peers
+from ..bench.peer import OPENERS
+from ..bench.peers_pkcs11 import PIN_VARIABLE, open_pkcs11
 from ..config import os_failed
 from ..errors import UsageError
 from ._bench_show import show
@@ -33,7 +37,11 @@ PinOption = Annotated[
 ]
 AgainstOption = Annotated[
     list[str] | None,
-    typer.Option("--against", metavar="WHERE", help="A signer of your own; may be repeated."),
+    typer.Option(
+        "--against",
+        metavar="WHERE",
+        help="A signer of your own: pkcs11:…, aws-kms:KEY_ID, http://…; may be repeated.",
+    ),
 ]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results: JSON, named by date.")
@@ -68,7 +76,15 @@ def run(
 
         zcp bench gate venues --rounds 50000 --out results
 
-        zcp bench peers --against pkcs11:/usr/lib/softhsm/libsofthsm2.so
+        zcp bench peers --against "pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=T&key=K"
+
+        zcp bench peers --against aws-kms:alias/trading --against http://127.0.0.1:9000/sign
+
+    --against: an RFC 7512 URI, or pkcs11:MODULE?token=LABEL&key=LABEL, whose PIN stands in
+    ZCP_BENCH_PIN or is asked for; a key of AWS KMS, with the credentials and region that boto3
+    finds, at most 200 signatures, which AWS bills; a URL that takes POST {"data": "0x…"} and
+    answers with a signature (raw+http:// sends the bytes instead; a header of your own stands in
+    ZCP_BENCH_HTTP_HEADER, "Name: value").
     """
     cli = Cli.of(None, json)
     if list_:
@@ -77,6 +93,7 @@ def run(
     wanted = bench.chosen(suites or [])
     if against and "peers" not in {suite.name for suite in wanted}:
         wanted.append(bench.SUITES["peers"])
+    _prepare(cli, against or [])
     is_full = full or "all" in (suites or [])
     seconds = sum(suite.seconds_full if is_full else suite.seconds for suite in wanted)
     cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
@@ -98,6 +115,16 @@ def run(
         cli.warn(f"results: {_write(out, data)}")
     if json:
         cli.emit(data, "")
+
+
+def _prepare(cli: Cli, against: list[str]) -> None:
+    """Finds mistakes before anything runs; says what will be asked of whom; asks for a PIN."""
+    for where in against:
+        cli.warn(peers.check_against(where))
+    wants_pin = any(where.startswith("pkcs11:") for where in against)
+    if wants_pin and PIN_VARIABLE not in os.environ and sys.stdin.isatty():
+        pin = typer.prompt("PIN of the token", hide_input=True, default="", show_default=False)
+        OPENERS["pkcs11"] = partial(open_pkcs11, ask=lambda text: pin)
 
 
 def _run_one(cli: Cli, suite: bench.Suite, settings: bench.Settings) -> bench.Result:

@@ -30,7 +30,7 @@ class Peer(Protocol):
     label: str
     """For people: "PyNaCl"."""
     algorithm: str
-    """ed25519, ecdsa_secp256k1, schnorr_secp256k1, ecdsa_p256, rsa_sha256 or hmac_sha256."""
+    """ed25519, ecdsa_secp256k1, bip340, ecdsa_p256, rsa_sha256 or hmac_sha256."""
     takes: str
     """What `sign` is given: "message" (a request's bytes) or "digest" (32 bytes)."""
 

@@ -108,7 +108,7 @@ def _coincurve() -> list[CallPeer]:
         CallPeer(
             name="coincurve_schnorr",
             label="coincurve sign_schnorr (makes the key pair and verifies, each time)",
-            algorithm="schnorr_secp256k1",
+            algorithm="bip340",
             sign=schnorr,
             version=version,
             public=key.public_key_xonly.format(),
