@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from . import _layout
 from ._enums import Power
@@ -18,6 +18,16 @@ from ._record import Record
 from .errors import AuditError, SentinelError
 
 _SUBJECT: Final = struct.Struct("<B7sQQQQ")
+
+
+class Hashes(Protocol):
+    """The hashes of the records so far."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int) -> bytes:
+        """One of them, from 0."""
 
 
 class Outcome(IntEnum):
@@ -43,7 +53,7 @@ class Witnesses:
     def problems(
         self,
         record: Record,
-        before: Sequence[bytes],
+        before: Hashes,
         genesis: Genesis | None,
         authority: Authority | None,
     ) -> Iterator[tuple[str, str]]:
@@ -84,7 +94,7 @@ class Witnesses:
             yield "the grant had expired"
 
 
-def _follows(record: Record, grant: dict[str, Any], before: Sequence[bytes]) -> Iterator[str]:
+def _follows(record: Record, grant: dict[str, Any], before: Hashes) -> Iterator[str]:
     """Whether what the record says that followed does follow from the grant and the log."""
     outcome, reserved, _, _, _, gap_to = _SUBJECT.unpack_from(record.subject)
     if outcome not in set(Outcome) or any(reserved):
@@ -103,5 +113,5 @@ def _follows(record: Record, grant: dict[str, Any], before: Sequence[bytes]) -> 
         yield "the gap that is recorded is not the one that the witness named"
 
 
-def _has(before: Sequence[bytes], count: int, hash_: bytes) -> bool:
+def _has(before: Hashes, count: int, hash_: bytes) -> bool:
     return 0 < count <= len(before) and before[count - 1] == hash_

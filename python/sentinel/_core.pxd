@@ -369,11 +369,18 @@ cdef extern from "sentinel/audit.h" nogil:
     enum:
         SENTINEL_RECORD_BYTES_MAX
         SENTINEL_RECORD_BUNDLE
+        SENTINEL_RECORD_ORDER
 
     ctypedef struct sentinel_record_header:
         uint16_t type
         uint32_t size_bytes
         uint64_t number
+        uint64_t epoch
+        uint8_t prev_hash32[32]
+        int64_t now_ns
+        uint8_t verdict
+        uint32_t key
+        uint64_t key_counter
         uint8_t policy_hash32[32]
         uint8_t authority_hash32[32]
 

@@ -5,6 +5,7 @@ nanoseconds. Nothing here prints, reads a clock or starts a thread.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from os import PathLike
 from typing import TypeAlias, final
 
@@ -150,6 +151,34 @@ class LogReader:
 def log_head(directory: str | PathLike[str]) -> Head: ...
 
 @final
+class OrderScan:
+    """What a verifier checks of runs of orders, at the speed of hashing, and every record's hash.
+
+    `pool`: an executor whose threads share the hashing.
+    """
+
+    def __init__(self, pool: Executor | None = None) -> None: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> bytes: ...
+    def append(self, hash32: Buffer) -> None: ...
+    def root(self) -> bytes: ...
+    def use(self, key: int, counter: int) -> bool: ...
+    def verdict_counts(self) -> list[int]: ...
+    def run(
+        self,
+        data: Buffer,
+        at: int,
+        epoch: int,
+        now_ns: int,
+        policy_hash: Buffer,
+        authority_hash: Buffer,
+    ) -> tuple[int, int]:
+        """From the frame at `at` on, over orders of this epoch under these bundles.
+
+        Gives the place behind the last that is right, and its time.
+        """
+
+@final
 class Tree:
     """The RFC 6962 root over record hashes."""
 
@@ -230,6 +259,15 @@ class Context(Gate):
     def keyring(self) -> Keyring | None: ...
     def genesis(self, now_ns: int) -> None: ...
     def start(self, now_ns: int) -> None: ...
+    def replay_log(
+        self, reader: LogReader, last: int, most: int
+    ) -> tuple[int, int, RawRecord | None, str | None]:
+        """Decides up to `most` records again, up to number `last`.
+
+        Gives how many, how many of them are orders, and where it ended before that: a bundle
+        (None as the difference), which is left to `replay`; or a record and how it differs.
+        Raises AuditCorrupt where the log is not intact.
+        """
     def replay(self, record: Buffer, bundle: Buffer = b"") -> str | None:
         """Decides the next record again; what differs, or None.
 

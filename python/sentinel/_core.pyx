@@ -4,8 +4,8 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
 from posix.stdlib cimport posix_memalign
 
 from sentinel._core cimport *
@@ -14,7 +14,7 @@ import os
 import threading
 
 from sentinel import _types
-from sentinel.errors import AuditCorrupt, OrderInvalid, UsageError, raise_status
+from sentinel.errors import AuditCorrupt, OrderInvalid, SentinelError, UsageError, raise_status
 
 _METHODS = ("", "GET", "POST", "PUT", "DELETE")
 RECORD_BYTES_MAX = SENTINEL_RECORD_BYTES_MAX
@@ -69,6 +69,7 @@ include "_core_order.pxi"
 include "_core_policy.pxi"
 include "_core_sign.pxi"
 include "_core_audit.pxi"
+include "_core_verify.pxi"
 include "_core_gate.pxi"
 include "_core_engine.pxi"
 include "_core_hot.pxi"

@@ -1,6 +1,11 @@
 # The log: its reader, its head, the tree over its records. A part of _core.pyx.
 
 
+# Room for one record, and what is read ahead: many records, within the second-level cache.
+cdef enum:
+    READ_AHEAD_BYTES = 24576 + 256 * 1024
+
+
 cdef class LogReader:
     """Iterates over the records of a log directory; each was checked by the core."""
     cdef sentinel_log_reader reader
@@ -11,7 +16,7 @@ cdef class LogReader:
     def __cinit__(self, directory, *, uint64_t first=0):
         cdef sentinel_status status
         self.dir_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        self.buffer = <uint8_t *>malloc(SENTINEL_RECORD_BYTES_MAX)
+        self.buffer = <uint8_t *>malloc(READ_AHEAD_BYTES)
         if self.buffer == NULL:
             raise MemoryError
         status = sentinel_log_reader_open(&self.reader, self.dir_fd, first)
@@ -33,17 +38,23 @@ cdef class LogReader:
         cdef sentinel_status status
         with nogil:
             status = sentinel_log_reader_next(&self.reader, &record, self.buffer,
-                                              SENTINEL_RECORD_BYTES_MAX)
+                                              READ_AHEAD_BYTES)
         if status == SENTINEL_AUDIT_END:
             raise StopIteration
+        self.check(status)
+        return self.raw(&record)
+
+    cdef raw(self, const sentinel_record *record):
+        return _types.RawRecord(record.header.number, _copy(record.hash32, 32),
+                                _copy(record.header, record.header.size_bytes))
+
+    cdef check(self, sentinel_status status):
         if status == SENTINEL_AUDIT_CORRUPT:
             raise AuditCorrupt(
                 f"record {self.reader.next} is not intact, segment "
                 f"{self.reader.segment_first:020d}.log, offset {self.reader.offset}",
                 status=<int>status, record=self.reader.next, offset=self.reader.offset)
         _raise_status(status, f"record {self.reader.next}", errno)
-        return _types.RawRecord(record.header.number, _copy(record.hash32, 32),
-                                _copy(record.header, record.header.size_bytes))
 
 
 def log_head(directory):

@@ -339,6 +339,43 @@ cdef class Context(Gate):
         _raise_status(status, f"record {parsed.header.number}")
         return None
 
+    def replay_log(self, LogReader reader not None, uint64_t last, uint32_t most):
+        """Up to `most` records, up to number `last`, without the interpreter lock. Ends before a
+        bundle, which is left to replay(). Gives how many records, how many decisions among them,
+        and the record that it ended at with the difference, if there is one."""
+        cdef sentinel_record parsed
+        cdef const char *difference = NULL
+        cdef sentinel_status read = SENTINEL_OK, status = SENTINEL_OK
+        cdef uint32_t records = 0, decisions = 0
+        cdef bint bundle = False
+        with self.lock, nogil:
+            while records < most and reader.reader.next <= last:
+                read = sentinel_log_reader_next(&reader.reader, &parsed, reader.buffer,
+                                                READ_AHEAD_BYTES)
+                if read != SENTINEL_OK:
+                    break
+                bundle = parsed.header.type == SENTINEL_RECORD_BUNDLE
+                if bundle:
+                    break
+                status = sentinel_gate_replay(self.context, &difference, &parsed, NULL, 0)
+                if status != SENTINEL_OK:
+                    break
+                records += 1
+                decisions += parsed.header.type == SENTINEL_RECORD_ORDER
+        if bundle:
+            return records, decisions, reader.raw(&parsed), None
+        if status == SENTINEL_AUDIT_MISMATCH:
+            name = "unknown" if difference == NULL else difference.decode()
+            return records, decisions, reader.raw(&parsed), name
+        if status != SENTINEL_OK:
+            try:
+                _raise_status(status, f"record {parsed.header.number}")
+            except SentinelError as error:
+                return records, decisions, reader.raw(&parsed), error.message
+        if read != SENTINEL_OK and read != SENTINEL_AUDIT_END:
+            reader.check(read)
+        return records, decisions, None, None
+
     def restore(self, record, authority, policy, state):
         cdef bytes raw = bytes(record), rows = bytes(authority), bundle = bytes(policy)
         cdef bytes flat = bytes(state)

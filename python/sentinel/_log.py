@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +65,13 @@ class _HeadSlot:
 
 
 class Walk:
-    """One pass over the segments. Ends at the first record that is not intact."""
+    """One pass over the segments. Ends at the first record that is not intact.
+
+    `skip`, where it is set, steps over records that are right: of a segment's bytes and a place in
+    them it gives the place behind those, how many they are and the hash of the last.
+    """
+
+    skip: Callable[[bytes, int], tuple[int, int, bytes]] | None = None
 
     def __init__(self, directory: Path, findings: list[Finding], engine_id: bytes | None) -> None:
         self.log = directory / "log"
@@ -132,6 +138,11 @@ class Walk:
         self._check_segment_header(path, data)
         at = _SEGMENT.size
         while not self.broken and at + 8 <= len(data):
+            if self.skip is not None and self.count > 0:
+                at, skipped, last_hash = self.skip(data, at)
+                if skipped:
+                    self.count += skipped
+                    self.last_hash = last_hash
             size = int.from_bytes(data[at : at + 8], "little")
             if size == 0:
                 break

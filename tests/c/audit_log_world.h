@@ -52,20 +52,32 @@ static void begin(uint64_t records) {
 }
 
 /* Reads everything; gives the status that ended it, and the count. */
-static sentinel_status read_from(uint64_t first, uint64_t *count) {
-    static _Alignas(8) uint8_t buffer[SENTINEL_RECORD_BYTES_MAX];
+static sentinel_status read_through(uint64_t first, uint64_t *count, uint64_t *offset,
+                                    uint8_t *buffer, size_t size) {
     sentinel_log_reader reader;
     sentinel_record record;
     sentinel_status status = sentinel_log_reader_open(&reader, w.dir, first);
     *count = first;
     while (status == SENTINEL_OK) {
-        status = sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer);
+        status = sentinel_log_reader_next(&reader, &record, buffer, size);
         if (status == SENTINEL_OK) {
             CHECK_EQ(record.header->number, *count);
             (*count)++;
         }
     }
+    *offset = reader.offset;
     sentinel_log_reader_close(&reader);
+    return status;
+}
+
+/* Record by record, and many at once: both must say the same. */
+static sentinel_status read_from(uint64_t first, uint64_t *count) {
+    static _Alignas(8) uint8_t buffer[5 * SENTINEL_RECORD_BYTES_MAX];
+    uint64_t again, offset, offset_again;
+    sentinel_status status = read_through(first, count, &offset, buffer, SENTINEL_RECORD_BYTES_MAX);
+    CHECK_EQ(read_through(first, &again, &offset_again, buffer, sizeof buffer), status);
+    CHECK_EQ(again, *count);
+    CHECK_EQ(offset_again, offset);
     return status;
 }
 

@@ -70,17 +70,27 @@ static void change(const uint8_t *data, size_t size) {
     }
 }
 
-static sentinel_status read_all(uint64_t *count) {
-    static _Alignas(8) uint8_t buffer[SENTINEL_RECORD_BYTES_MAX];
+static sentinel_status read_with(uint64_t *count, uint8_t *buffer, size_t size) {
     sentinel_log_reader reader;
     sentinel_record record;
     sentinel_status status = sentinel_log_reader_open(&reader, dir, 0);
     *count = 0;
     while (status == SENTINEL_OK) {
-        status = sentinel_log_reader_next(&reader, &record, buffer, sizeof buffer);
+        status = sentinel_log_reader_next(&reader, &record, buffer, size);
         *count += status == SENTINEL_OK;
     }
     sentinel_log_reader_close(&reader);
+    return status;
+}
+
+/* Record by record, and many at once: both must say the same. */
+static sentinel_status read_all(uint64_t *count) {
+    static _Alignas(8) uint8_t buffer[3 * SENTINEL_RECORD_BYTES_MAX];
+    uint64_t again;
+    sentinel_status status = read_with(count, buffer, SENTINEL_RECORD_BYTES_MAX);
+    if (read_with(&again, buffer, sizeof buffer) != status || again != *count) {
+        abort();
+    }
     return status;
 }
 

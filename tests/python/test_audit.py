@@ -10,14 +10,17 @@ from __future__ import annotations
 import random
 import shutil
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engines import Made, Traded, make_engine
+from both_ways import verify_log
+from engines import PASSPHRASE, POLICY, Made, Traded, import_spot_key, make_engine
 from forger import SEGMENT, forge, frames
 
 from sentinel import Message, _core
+from sentinel._enums import Environment
 from sentinel._record import (
     parse_record,
     tree_root,
@@ -29,9 +32,8 @@ from sentinel.audit import (
     read_log,
     replay,
     restore,
-    verify_log,
 )
-from sentinel.config import Installed
+from sentinel.config import Installed, create_engine
 from sentinel.errors import AuditCorrupt, AuditError, PolicyDenied
 from sentinel.story import describe_record, trace_record
 
@@ -403,3 +405,63 @@ def test_a_bundle_with_a_wrong_proof_is_found(copy: Path) -> None:
         flip(path, len(original) - 1, 0)
         assert any(f.kind == "signature" for f in verify_log(copy).findings)
         path.write_bytes(original)
+
+
+# ---- Runs of orders, which the core steps over --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of an engine that signed 2,500 messages: more than one thread's piece."""
+    directory, now = tmp_path_factory.mktemp("long") / "engine", time.time_ns()
+    created = create_engine(
+        directory, PASSPHRASE, now_ns=now, environment=Environment.TEST, segment_bytes=1 << 22
+    )
+    import_spot_key(directory)
+    with Made(directory, created, now).open() as signer:
+        signer.load_policy(POLICY.replace("rate: 5/min", "rate: 10000/min"))
+        session = signer.session("notes")
+        for number in range(2500):
+            session.sign(Message(text=f"note {number}"))
+    return directory
+
+
+def test_a_long_run_is_stepped_over(long_log: Path) -> None:
+    seen: list[int] = []
+    report = verify_log(long_log, progress=lambda done, total: seen.append(done))
+    assert report.findings == []
+    assert report.verdicts == {"allowed": 2500}
+    assert seen[-1] == report.records
+
+
+def test_any_change_in_a_long_run_ends_it_there(long_log: Path, tmp_path: Path) -> None:
+    rng = random.Random(5)
+    copy = tmp_path / "copy"
+    shutil.copytree(long_log, copy)
+    original = (copy / SEGMENT).read_bytes()
+    spans = frames(original)
+    for number in (7, 1023, 1024, 1025, 2047, len(spans) - 1):
+        at, size = spans[number]
+        for offset in (at, at + 8, at + size - 8, at + rng.randrange(size)):
+            flip(copy / SEGMENT, offset, rng.randrange(8))
+            assert verify_log(copy).findings[0].record == number, offset
+            (copy / SEGMENT).write_bytes(original)
+
+
+@pytest.mark.parametrize(
+    ("at", "name"), [(16, "epoch"), (56, "now"), (96, "counter"), (120, "policy"), (184, "bundle")]
+)
+def test_what_a_forger_rehashed_is_found_in_a_long_run(
+    long_log: Path, tmp_path: Path, at: int, name: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(long_log, copy)
+
+    def change(raw: bytearray) -> None:
+        raw[at] ^= 1
+        if name == "now":
+            raw[56:64] = bytes(8)
+
+    forge(copy, 1500, change)
+    kinds = {(f.kind, f.record) for f in verify_log(copy).findings}
+    assert ("chain", 1500) in kinds

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from both_ways import verify_log
 from engines import PASSPHRASE, Made, make_engine
 from forger import forge
 from people_desk import make_desk
@@ -23,7 +24,7 @@ from sentinel import _layout
 from sentinel import _witness_store as store
 from sentinel._enums import Environment
 from sentinel._frame import FrameKind, parse_genesis, unsafe_parse_frame
-from sentinel.audit import Finding, RecordType, read_log, replay, verify_log
+from sentinel.audit import Finding, RecordType, read_log, replay
 
 FRAME = 320 + 40
 PAYLOAD = FRAME + 96

@@ -341,6 +341,8 @@ typedef struct sentinel_log_reader {
     uint64_t next; /* number of the next record */
     uint64_t offset;
     uint64_t segment_first;
+    uint64_t ahead_offset; /* of the bytes that were read ahead */
+    uint64_t ahead_bytes;
     uint8_t engine_id32[32]; /* of the first segment read */
     uint8_t prev_hash32[32]; /* of the record before `next`, once one was read */
     uint8_t have_prev;
@@ -353,8 +355,10 @@ typedef struct sentinel_log_reader {
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_reader_open(sentinel_log_reader *reader, int dir_fd, uint64_t first);
 
-/* Reads the next record into `buffer` (SENTINEL_RECORD_BYTES_MAX, aligned to
- * 8) and checks frame, form, commitments, number and chain.
+/* Reads the next record into `buffer` (at least SENTINEL_RECORD_BYTES_MAX,
+ * aligned to 8) and checks frame, form, commitments, number and chain. What the
+ * buffer has beyond that is read ahead into, many records at once; it must then
+ * be the same buffer, untouched, at every call.
  * At the end, what lies behind the last record must be zero and the head must
  * agree. May run beside the writer.
  * Returns:  OK; AUDIT_END; AUDIT_CORRUPT (reader->next and ->offset name the
