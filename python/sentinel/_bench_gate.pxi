@@ -81,6 +81,11 @@ cdef class Engine:
             raise_status(status, "frame")
 
     @property
+    def now_ns(self):
+        """Where its time is."""
+        return self.run.now_ns
+
+    @property
     def nonces(self):
         """The figures of all pools."""
         cdef sentinel_nonces found

@@ -43,9 +43,18 @@ AgainstOption = Annotated[
         help="A signer of your own: pkcs11:…, aws-kms:KEY_ID, http://…; may be repeated.",
     ),
 ]
+RecordsOption = Annotated[
+    int,
+    typer.Option(
+        "--records", min=0, max=100_000_000, help="audit: also a log of so many, 1 KB each."
+    ),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results: JSON, named by date.")
 ]
+
+SECONDS_A_RECORD = 60e-6
+"""To sign it, verify it and decide it again."""
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +69,7 @@ def run(
     rounds: RoundsOption = 20_000,
     pin: PinOption = None,
     against: AgainstOption = None,
+    records: RecordsOption = 0,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -97,12 +107,16 @@ def run(
     is_full = full or "all" in (suites or [])
     seconds = sum(suite.seconds_full if is_full else suite.seconds for suite in wanted)
     cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
+    if records:
+        size, minutes = records / 10**6, records * SECONDS_A_RECORD / 60
+        cli.warn(f"a log of {records:,} records takes {size:.1f} GB and about {minutes:.0f} min")
     data: dict[str, Any] = {"machine": machine.about(), "results": []}
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {_processor(allowed, pin)})
     settings = bench.Settings(
         rounds=rounds,
         is_full=is_full,
+        records=records,
         against=tuple(against or ()),
         allowed=tuple(sorted(allowed)),
     )

@@ -31,6 +31,8 @@ class Settings:
     """How often each thing is timed; a suite of slow things takes fewer."""
     is_full: bool = False
     """Also what takes minutes."""
+    records: int = 0
+    """Of one more log that `audit` checks."""
     against: tuple[str, ...] = ()
     """A user's own signers (`peer.open_peer`)."""
     allowed: tuple[int, ...] = ()

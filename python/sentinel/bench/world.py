@@ -175,9 +175,12 @@ class World:
     orders: dict[str, list[bytes]]
     """Packed, one for each instrument, by desk."""
 
-    def open(self, copy: str = "", *, log: str = "write", **options: Any) -> _bench.Engine:
+    def open(
+        self, copy: str = "", *, log: str = "write", now_ns: int = 0, **options: Any
+    ) -> _bench.Engine:
         """Becomes the writer; `copy`: of a copy of the directory with this name.
 
+        `now_ns`: where its time goes on, if it was open before.
         Options as those of `_bench.Engine`.
         """
         place = self.directory
@@ -185,7 +188,7 @@ class World:
             place = place.with_name(copy)
             shutil.copytree(self.directory, place)
         return _bench.Engine(
-            place, self.passphrase, self.now_ns, durability=DURABILITY[log], **options
+            place, self.passphrase, now_ns or self.now_ns, durability=DURABILITY[log], **options
         )
 
     def gate(self, engine: _bench.Engine, desk: str, name: str, **options: Any) -> _bench.Gate:
