@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json as json_text
 import os
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +17,8 @@ from .. import bench
 from ..bench import machine, peers
 from ..bench.peer import OPENERS
 from ..bench.peers_pkcs11 import PIN_VARIABLE, open_pkcs11
-from ..config import os_failed
 from ..errors import UsageError
+from . import _bench_files as files
 from ._bench_show import show
 from ._shared import Cli, JsonOption, table
 
@@ -55,6 +53,11 @@ OutOption = Annotated[
 
 SECONDS_A_RECORD = 60e-6
 """To sign it, verify it and decide it again."""
+PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Folder for plots.")]
+FormatOption = Annotated[str, typer.Option("--plot-format", help="svg or png.")]
+DrawOption = Annotated[
+    Path | None, typer.Option("--draw", help="Draw this results file again; nothing is timed.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +74,9 @@ def run(
     against: AgainstOption = None,
     records: RecordsOption = 0,
     out: OutOption = None,
+    plots: PlotsOption = None,
+    plot_format: FormatOption = "svg",
+    draw: DrawOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time the gate on this machine, beside bare libraries and what else would sign.
@@ -84,7 +90,7 @@ def run(
 
         zcp bench
 
-        zcp bench gate venues --rounds 50000 --out results
+        zcp bench gate venues --rounds 50000 --out results --plots results
 
         zcp bench peers --against "pkcs11:/usr/lib/softhsm/libsofthsm2.so?token=T&key=K"
 
@@ -100,35 +106,53 @@ def run(
     if list_:
         _list(cli)
         return
+    if plots is not None or draw is not None:
+        files.check_plots(plot_format)
+    if draw is not None:
+        files.draw(cli, files.read(draw), plots or draw.parent, plot_format)
+        return
     wanted = bench.chosen(suites or [])
     if against and "peers" not in {suite.name for suite in wanted}:
         wanted.append(bench.SUITES["peers"])
     _prepare(cli, against or [])
-    is_full = full or "all" in (suites or [])
-    seconds = sum(suite.seconds_full if is_full else suite.seconds for suite in wanted)
-    cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
-    if records:
-        size, minutes = records / 10**6, records * SECONDS_A_RECORD / 60
-        cli.warn(f"a log of {records:,} records takes {size:.1f} GB and about {minutes:.0f} min")
-    data: dict[str, Any] = {"machine": machine.about(), "results": []}
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_processor(allowed, pin)})
     settings = bench.Settings(
         rounds=rounds,
-        is_full=is_full,
+        is_full=full or "all" in (suites or []),
         records=records,
         against=tuple(against or ()),
-        allowed=tuple(sorted(allowed)),
+        allowed=tuple(sorted(os.sched_getaffinity(0))),
     )
+    _announce(cli, wanted, settings)
+    data = _measure(cli, wanted, settings, pin)
+    if out is not None:
+        cli.warn(f"results: {files.write(out, data)}")
+    if plots is not None:
+        files.draw(cli, data, plots, plot_format)
+    if json:
+        cli.emit(data, "")
+
+
+def _announce(cli: Cli, wanted: list[bench.Suite], settings: bench.Settings) -> None:
+    """How long it takes, and what it needs."""
+    seconds = sum(s.seconds_full if settings.is_full else s.seconds for s in wanted)
+    cli.warn(f"{len(wanted)} suites, about {_span(seconds)} on a quiet machine")
+    if records := settings.records:
+        size, minutes = records / 10**6, records * SECONDS_A_RECORD / 60
+        cli.warn(f"a log of {records:,} records takes {size:.1f} GB and about {minutes:.0f} min")
+
+
+def _measure(
+    cli: Cli, wanted: list[bench.Suite], settings: bench.Settings, pin: int | None
+) -> dict[str, Any]:
+    """Runs the suites on one processor; what a results file holds."""
+    data: dict[str, Any] = {"machine": machine.about(), "results": []}
+    os.sched_setaffinity(0, {_processor(set(settings.allowed), pin)})
     try:
         for suite in wanted:
             data["results"].append(_run_one(cli, suite, settings).to_json())
     finally:
-        os.sched_setaffinity(0, allowed)
-    if out is not None:
-        cli.warn(f"results: {_write(out, data)}")
-    if json:
-        cli.emit(data, "")
+        os.sched_setaffinity(0, settings.allowed)
+    return data
 
 
 def _prepare(cli: Cli, against: list[str]) -> None:
@@ -198,16 +222,3 @@ def _list(cli: Cli) -> None:
         for suite in suites
     ]
     cli.emit({"suites": data}, lambda console: console.print(rows))
-
-
-def _write(folder: Path, data: dict[str, Any]) -> Path:
-    """A file of its own for each run: the date, and a number where there is one already."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        day = datetime.now(UTC).strftime("%Y-%m-%d")
-        names = (folder / f"{day}{f'-{n}' if n else ''}.json" for n in range(10_000))
-        path = next(name for name in names if not name.exists())
-        path.write_text(json_text.dumps(data, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise os_failed(folder, error) from None
-    return path

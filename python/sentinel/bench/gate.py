@@ -48,6 +48,7 @@ BARE: Final = {
     "bare.sha256": ("sha256", "ed25519", "SHA-256 of the same bytes"),
     "bare.keccak": ("keccak", "ecdsa", "Keccak-256 of one block"),
 }
+HASHES: Final = ("bare.sha256", "bare.keccak")
 LOGS: Final = ("write",)
 """Kinds of log that the gate is measured with; the first is also traced."""
 POOL: Final = 4096
@@ -94,7 +95,7 @@ def rows_of(result: Result, times: dict[str, array[int]]) -> None:
 
     for name, values in times.items():
         if name in BARE:
-            add(name, BARE[name][2], "bare", values)
+            add(name, BARE[name][2], "hash" if name in HASHES else "bare", values)
         elif name.count(".") == 1:
             add(name, label_of(name), "ours", values)
             if len(values) > BLOCK:
