@@ -27,7 +27,8 @@ def draw(data: dict[str, Any], folder: Path, *, kind: str = "svg") -> list[Path]
     os.environ.setdefault("MPLBACKEND", "agg")  # no window, and no display needed
     import matplotlib
 
-    matplotlib.rcParams["svg.hashsalt"] = "sentinel"  # the same data, the same file
+    # The same data gives the same file; text stays text.
+    matplotlib.rcParams.update({"svg.hashsalt": "sentinel", "svg.fonttype": "none"})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [_write(figure, folder / f"{name}.{kind}", data) for name, figure in _figures(data)]
