@@ -128,6 +128,7 @@ def test_the_suite_gives_rows_and_ratios(monkeypatch: pytest.MonkeyPatch) -> Non
             for name in ("ours", "cedar", "rego")
             for form in ("prepared", "values")
         ),
+        "ours_c",
         "ours_place",
         "policy_c",
         "python_call",
@@ -138,6 +139,7 @@ def test_the_suite_gives_rows_and_ratios(monkeypatch: pytest.MonkeyPatch) -> Non
         "policy",
     }
     assert result.facts["policy_c_constraints"] == 12
+    assert 0 < result.facts["cedar_evaluator_us"] < 1e6
     assert result.facts["versions"].keys() == {"cedar", "rego"}
     assert shares[-1] == 1.0
 
