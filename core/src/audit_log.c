@@ -73,11 +73,11 @@ static sentinel_status head_map(sentinel_log *log) {
 
 /* ---- Segments ------------------------------------------------------------- */
 
-static sentinel_status segment_fill(sentinel_log *log, int fd) {
+static sentinel_status segment_fill(const sentinel_log *log, int fd, uint64_t first) {
     sentinel_segment segment = {
         .magic = {'S', 'E', 'N', 'T', 'S', 'E', 'G', 'M'},
         .version = LOG_SEGMENT_VERSION,
-        .first_record = log->count,
+        .first_record = first,
         .size_bytes = log->segment_bytes,
     };
     memcpy(segment.engine_id32, log->engine_id32, 32);
@@ -95,20 +95,34 @@ static sentinel_status segment_fill(sentinel_log *log, int fd) {
                                                                           : SENTINEL_OK;
 }
 
+sentinel_status log_segment_new(const sentinel_log *log, int *fd, const char *temporary,
+                                uint64_t first) {
+    int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+    *fd = openat(log->dir_fd, temporary, flags, 0600);
+    if (*fd < 0) {
+        return files_status(errno, SENTINEL_IO_OPEN);
+    }
+    sentinel_status status = segment_fill(log, *fd, first);
+    if (status != SENTINEL_OK) {
+        int error = errno;
+        (void)close(*fd);
+        (void)unlinkat(log->dir_fd, temporary, 0);
+        errno = error;
+    }
+    return status;
+}
+
 /* Makes the segment that begins with the next record, under another name
  * until it is complete, and appends to it from now on. */
 static sentinel_status segment_make(sentinel_log *log) {
     char name[FILES_NAME_BYTES];
     char temporary[FILES_NAME_BYTES];
+    int fd;
     files_number_name(name, log->count, LOG_SUFFIX);
     files_number_name(temporary, log->count, LOG_SUFFIX ".new");
-    int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-    int fd = openat(log->dir_fd, temporary, flags, 0600);
-    if (fd < 0) {
-        return files_status(errno, SENTINEL_IO_OPEN);
-    }
-    sentinel_status status = segment_fill(log, fd);
-    if (status == SENTINEL_OK && renameat(log->dir_fd, temporary, log->dir_fd, name) != 0) {
+    SENTINEL_TRY(log_segment_new(log, &fd, temporary, log->count));
+    sentinel_status status = SENTINEL_OK;
+    if (renameat(log->dir_fd, temporary, log->dir_fd, name) != 0) {
         status = files_status(errno, SENTINEL_IO_WRITE);
     }
     if (status == SENTINEL_OK && log->durability == SENTINEL_DURABILITY_FSYNC &&
@@ -193,9 +207,14 @@ static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t s
     /* A size of zero must fit behind the frame. */
     if (log->segment_offset + frame + LOG_WORD_BYTES > log->segment_end) {
         SENTINEL_TRY(sentinel_log_sync(log));
-        SENTINEL_TRY(segment_make(log));
+        SENTINEL_TRY(log->segment != NULL ? log_mapped_turn(log) : segment_make(log));
     }
-    sentinel_status status = write_frame(log, record, size, log_commit_word(hash32));
+    sentinel_status status = SENTINEL_OK;
+    if (log->segment != NULL) {
+        log_mapped_put(log, record, size, log_commit_word(hash32));
+    } else {
+        status = write_frame(log, record, size, log_commit_word(hash32));
+    }
     if (status == SENTINEL_OK && sync && fdatasync(log->segment_fd) != 0) {
         status = SENTINEL_IO_SYNC;
     }
@@ -203,7 +222,7 @@ static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t s
         erase_frame(log, frame);
         return status;
     }
-    log->segment_offset += frame;
+    __atomic_store_n(&log->segment_offset, log->segment_offset + frame, __ATOMIC_RELAXED);
     return SENTINEL_OK;
 }
 
@@ -236,7 +255,7 @@ sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, si
         log->synced = log->count;
     }
     /* With `later`, the head says only what is on the medium. */
-    if (log->head_page != NULL && (sync || log->durability == SENTINEL_DURABILITY_WRITE)) {
+    if (log->head_page != NULL && (sync || log->durability != SENTINEL_DURABILITY_FSYNC)) {
         head_update(log);
     }
     return SENTINEL_OK;
@@ -280,11 +299,15 @@ static sentinel_status open_log(sentinel_log *log) {
     if (log->durability == SENTINEL_DURABILITY_NONE) {
         return SENTINEL_OK;
     }
+    (void)unlinkat(log->dir_fd, LOG_AHEAD_NAME, 0); /* of a writer that was killed */
     if (!have_head) {
         SENTINEL_TRY(head_make(log));
     }
     if (!have_segment) {
         SENTINEL_TRY(segment_make(log));
+    }
+    if (log->durability == SENTINEL_DURABILITY_MAPPED) {
+        SENTINEL_TRY(log_mapped_open(log));
     }
     SENTINEL_TRY(head_map(log));
     if (log->durability == SENTINEL_DURABILITY_FSYNC) {
@@ -306,7 +329,7 @@ sentinel_status sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t e
     log->segment_bytes = segment_bytes;
     log->durability = durability;
     memcpy(log->engine_id32, engine_id32, 32);
-    if (durability < SENTINEL_DURABILITY_NONE || durability > SENTINEL_DURABILITY_FSYNC ||
+    if (durability < SENTINEL_DURABILITY_NONE || durability > SENTINEL_DURABILITY_MAPPED ||
         segment_bytes < SENTINEL_SEGMENT_BYTES_MIN || segment_bytes > LOG_SEGMENT_BYTES_MAX ||
         segment_bytes % 8 != 0) {
         log->failed = 1;
@@ -331,7 +354,9 @@ void sentinel_log_close(sentinel_log *log) {
         }
         (void)munmap(log->head_page, SENTINEL_HEAD_BYTES);
         log->head_page = NULL;
+        (void)unlinkat(log->dir_fd, LOG_AHEAD_NAME, 0);
     }
+    log_mapped_close(log);
     if (log->segment_fd >= 0) {
         (void)close(log->segment_fd);
         log->segment_fd = -1;

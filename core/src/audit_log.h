@@ -5,6 +5,7 @@
 #include <sentinel/audit.h>
 
 #define LOG_SUFFIX ".log"
+#define LOG_AHEAD_NAME "ahead.new" /* the next segment, until it has its first record */
 #define LOG_SEGMENT_VERSION 1u
 #define LOG_SEGMENT_BYTES_MAX (UINT64_C(1) << 40)
 #define LOG_WORD_BYTES 8u /* the size before a record, the commit word behind it */
@@ -63,6 +64,18 @@ void log_head_check(uint8_t check16[16], const sentinel_log_head *slot);
 
 /* Returns: OK; IO_OPEN (errno ENOENT: none), IO_READ; AUDIT_CORRUPT (size). */
 SENTINEL_MUST_USE sentinel_status log_head_load(log_head *head, int dir_fd);
+
+/* A file for a segment that begins with record `first`, open; it has its room,
+ * its header and a name for the time being. Returns: OK; IO_*. */
+SENTINEL_MUST_USE sentinel_status log_segment_new(const sentinel_log *log, int *fd,
+                                                  const char *temporary, uint64_t first);
+
+/* DURABILITY_MAPPED (audit_mapped.c): takes over the segment that is open; a
+ * frame; the next segment. */
+SENTINEL_MUST_USE sentinel_status log_mapped_open(sentinel_log *log);
+void log_mapped_close(sentinel_log *log);
+void log_mapped_put(sentinel_log *log, const uint8_t *record, uint64_t size, uint64_t commit);
+SENTINEL_MUST_USE sentinel_status log_mapped_turn(sentinel_log *log);
 
 /* Finds the end of the log in log->dir_fd and takes its last segment over; a
  * torn tail is set aside. Returns: OK; IO_*; AUDIT_*; FORMAT_VERSION. */

@@ -1,4 +1,5 @@
-/* The pools of precomputed nonces of an engine's keys. */
+/* What another thread makes ahead: the pools of precomputed nonces of an
+ * engine's keys, and pages and segments of a mapped log. */
 #include "engine_internal.h"
 
 sentinel_status engine_nonces_open(sentinel_engine *engine,
@@ -25,7 +26,8 @@ sentinel_status sentinel_engine_fill(sentinel_engine *engine, uint32_t *made) {
     if (engine == NULL || *engine->alive == 0) {
         return SENTINEL_USAGE_STATE;
     }
-    sentinel_status first = SENTINEL_OK; /* one key's failure keeps no other from its nonces */
+    sentinel_status first = sentinel_log_ahead(&engine->log);
+    /* One failure keeps no key from its nonces. */
     for (uint32_t i = 0; i < sentinel_keyring_count(engine->keyring); i++) {
         uint32_t batch = 0;
         uint32_t key = sentinel_keyring_at(engine->keyring, i)->id;

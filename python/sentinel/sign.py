@@ -75,7 +75,7 @@ __all__ = [
     "Stop",
 ]
 
-_DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
+_DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3, "mapped": 4}
 _NEVER: Final = 2**63 - 1
 _SEQUENCE_COMMAND: Final = 4
 _SEQUENCE_FEED_MARK: Final = 9
@@ -123,9 +123,10 @@ class Signer:
 
         `directory` as in `config.engine_dir`, the passphrase as in `config.read_passphrase`.
         `durability`: "none" (keeps nothing: simulation only), "write" (survives the process),
-        "fsync" (survives the machine). Raises EngineLocked when another process is the writer,
-        KeyFileError, StorageError, AuditError. A log that is damaged opens halted: `status()`
-        says why, and there are no sessions.
+        "fsync" (survives the machine), "mapped" (survives the process; records are stored into
+        mapped pages, which a thread of its own prepares). Raises EngineLocked when another process
+        is the writer, KeyFileError, StorageError, AuditError. A log that is damaged opens halted:
+        `status()` says why, and there are no sessions.
 
         `witness`: where the witness is that the authority names, such as http://127.0.0.1:8700;
         default: what `zcp witness use` wrote. One that is down keeps nothing from opening: orders
@@ -157,7 +158,7 @@ class Signer:
         made = cls(installed, engine, unlock, url)
         if not engine.open_status:
             made._witness.try_ask(now_ns)
-        if nonces:
+        if nonces or durability == "mapped":
             made._filler.start()
             weakref.finalize(made, made._filler.end)  # One that is dropped unclosed ends, too.
         return made

@@ -378,8 +378,7 @@ static void test_the_place_of_damage_is_named(void) {
     sentinel_log_reader_close(&reader);
 }
 
-int main(int argc, char **argv) {
-    test_begin(argc, argv);
+static void run_all(void) {
     RUN(test_a_frame_cut_at_any_byte_is_set_aside);
     RUN(test_a_frame_that_the_head_knows_may_not_be_cut);
     RUN(test_a_torn_frame_near_the_end_is_set_aside);
@@ -399,6 +398,19 @@ int main(int argc, char **argv) {
     RUN(test_a_changed_byte_behind_a_full_segment_is_found);
     RUN(test_a_segment_of_another_length_is_found);
     RUN(test_the_place_of_damage_is_named);
+}
+
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    world_begin();
+    run_all();
+    printf("by a mapped writer\n");
+    writer = SENTINEL_DURABILITY_MAPPED;
+    RUN(test_a_frame_cut_at_any_byte_is_set_aside);
+    RUN(test_a_torn_frame_near_the_end_is_set_aside);
+    RUN(test_what_is_torn_twice_is_kept_twice);
+    RUN(test_a_frame_without_its_beginning_is_set_aside);
+    RUN(test_a_log_ahead_of_its_head_brings_it_up);
     dir_remove(w.path, w.dir);
     return test_end();
 }

@@ -218,7 +218,7 @@ static void test_what_cannot_be_trusted_is_not_opened(void) {
     CHECK_OK(truncate(in_home("control"), 64));
     expect_not_opened(SENTINEL_FORMAT_SIZE, 0);
     CHECK_OK(unlink(in_home("control")));
-    options.durability = 4;
+    options.durability = 5;
     expect_not_opened(SENTINEL_USAGE_ARGUMENT, 0);
     options.durability = SENTINEL_DURABILITY_WRITE;
     CHECK_EQ(log_count(), 3);

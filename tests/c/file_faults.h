@@ -24,6 +24,7 @@ typedef struct file_faults {
     int sync_error;
     int space_error; /* of posix_fallocate */
     int rename_error;
+    int advice_error; /* of madvise */
     unsigned fail_at; /* the call of this number fails with EIO; 0: none */
     unsigned seen;    /* calls so far, while fail_at is set */
     unsigned calls;
@@ -168,7 +169,11 @@ void *mmap(void *where, size_t size, int protection, int flags, int fd, off_t of
 }
 
 int madvise(void *where, size_t size, int advice) {
-    return fails_now() ? -1 : (int)syscall(SYS_madvise, where, size, advice);
+    if (fails_now()) {
+        return -1;
+    }
+    errno = faults.advice_error;
+    return faults.advice_error != 0 ? -1 : (int)syscall(SYS_madvise, where, size, advice);
 }
 
 #endif

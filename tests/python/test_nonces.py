@@ -221,7 +221,7 @@ def test_one_that_is_dropped_unclosed_ends(engine: Made) -> None:
     signer = open_with(engine, nonces=64, accept_snapshot_risk=True)
     del signer
     deadline = time.monotonic() + 30
-    while any(thread.name == "sentinel-nonces" for thread in threading.enumerate()):
+    while any(thread.name == "sentinel-ahead" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         gc.collect()
         time.sleep(0.01)
@@ -230,9 +230,9 @@ def test_one_that_is_dropped_unclosed_ends(engine: Made) -> None:
 
 def test_closing_ends_the_thread_that_fills(engine: Made) -> None:
     signer = open_with(engine, nonces=1 << 16, accept_snapshot_risk=True)
-    assert any(thread.name == "sentinel-nonces" for thread in threading.enumerate())
+    assert any(thread.name == "sentinel-ahead" for thread in threading.enumerate())
     signer.close()  # amid its work
-    assert not any(thread.name == "sentinel-nonces" for thread in threading.enumerate())
+    assert not any(thread.name == "sentinel-ahead" for thread in threading.enumerate())
 
 
 def test_a_forked_child_has_none(engine: Made) -> None:

@@ -284,7 +284,8 @@ SENTINEL_SIZE(sentinel_log_head, 64); /* a line of the cache, written in one go 
 enum {
     SENTINEL_DURABILITY_NONE = 1, /* nothing is written; simulation only */
     SENTINEL_DURABILITY_WRITE = 2, /* survives the process */
-    SENTINEL_DURABILITY_FSYNC = 3 /* survives the machine */
+    SENTINEL_DURABILITY_FSYNC = 3, /* survives the machine */
+    SENTINEL_DURABILITY_MAPPED = 4 /* as WRITE, into mapped pages: sentinel_log_ahead */
 };
 
 typedef struct sentinel_log {
@@ -303,6 +304,11 @@ typedef struct sentinel_log {
     uint8_t durability;
     uint8_t failed; /* 1: an append failed; the log takes no more */
     uint8_t reserved[2];
+    uint32_t turn; /* MAPPED: which segment is where in `room` */
+    uint8_t reserved1[4];
+    uint8_t *segment; /* MAPPED: the open one; else null */
+    uint8_t *room; /* MAPPED: places for three segments */
+    uint64_t place_bytes; /* of each */
     uint8_t last_hash32[32];
     uint8_t engine_id32[32];
 } sentinel_log;
@@ -325,6 +331,14 @@ sentinel_log_open(sentinel_log *log, int dir_fd, const uint8_t engine_id32[32], 
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size, const uint8_t hash32[32],
                     int later);
+
+/* MAPPED: makes ahead what appending will need, which it else makes itself, only
+ * later: at most 1 MiB of pages, and the next segment once the open one is half
+ * full. To be called every millisecond or so; nothing to do for other logs.
+ * Returns:  OK; IO_* (errno; the log goes on).
+ * Threads:  beside every other call on the log but open and close. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_log_ahead(sentinel_log *log);
 
 /* Syncs what was appended with `later`. Returns: OK; AUDIT_FULL; IO_SYNC. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

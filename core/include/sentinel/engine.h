@@ -35,7 +35,7 @@ typedef struct sentinel_engine_options {
     uint64_t state_bytes_min; /* room kept for larger policies; 0: default */
     uint64_t snapshot_every; /* records between snapshots; 0: default */
     uint32_t nonces; /* capacity of the pool of each signing key (nonces.h); 0: deterministic */
-    uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC; NONE: not in `live` */
+    uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC; NONE: not in `live`; MAPPED: fill */
     uint8_t snapshot_risk; /* 1: accepted that the machine could be copied while it runs */
     uint8_t reserved[2];
 } sentinel_engine_options;
@@ -113,8 +113,10 @@ sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *fram
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_ack(sentinel_engine *engine, sentinel_signed_ack *signed_ack);
 
-/* Adds a batch of nonces to each pool that has room. made: how many in all; 0:
- * all are full, or there are none. Returns: OK; USAGE_STATE; CRYPTO_FAILED.
+/* Makes ahead what signing needs: adds a batch of nonces to each pool that has
+ * room, and prepares a mapped log (sentinel_log_ahead). made: how many nonces
+ * in all; 0: all pools are full, or there are none; call again in a millisecond.
+ * Returns: OK; USAGE_STATE; CRYPTO_FAILED; IO_* (the log goes on without).
  * Threads: beside every other call but sentinel_engine_close, which waits for
  * nobody: whoever fills must have returned. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
