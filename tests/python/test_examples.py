@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from engines import MARKS, PASSPHRASE, make_engine
+
 from examples.six_venues import KEYS, MASTER
 from sentinel._enums import Algorithm, Venue, label
 from sentinel._policy_draft import stable_id
@@ -125,3 +127,26 @@ def test_engine_in_c_signs_and_is_refused(tmp_path: Path) -> None:
     assert "value_cap" in lines[3] or "quantity_cap" in lines[3]
     audited = run(*zcp, "audit", "verify", "--dir", engine)
     assert audited.returncode == 0, audited.stdout + audited.stderr
+
+
+def test_the_ladder_is_signed_in_one_call_and_says_what_was_refused(tmp_path: Path) -> None:
+    made = make_engine(tmp_path / "engine")
+    with made.open() as signer:
+        signer.feed_marks(MARKS)
+    secret = tmp_path / "passphrase"
+    secret.write_bytes(PASSPHRASE)
+    done = subprocess.run(
+        [
+            *(sys.executable, EXAMPLES / "ladder.py", made.directory, "--agent", "maker"),
+            *("--instrument", "BTCUSDT", "--price", "65000.00", "--step", "50000", "--count", "8"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ZCP_PASSPHRASE_FILE": str(secret)},
+    )
+    assert done.returncode == 0, done.stderr
+    # Steps of 500: within 5 % of 65,000 are 65,000 to 61,750.
+    assert "signed 7 of 8" in done.stdout
+    assert "1 refused: the price is too far from the mark (price_collar)" in done.stdout
+    assert "symbol=BTCUSDT&side=BUY" in done.stdout
