@@ -156,6 +156,8 @@ cdef class Bare(Lane):
     def __init__(self, str kind, Gate source=None, *, str name=""):
         cdef lane_once[6] calls = [bare_ed25519, bare_ecdsa, bare_openssl_ed25519,
                                    bare_openssl_ecdsa, bare_sha256, bare_keccak]
+        if kind not in self.KINDS:
+            raise ValueError(f"{kind}: none of {', '.join(self.KINDS)}")
         self.name = name or kind
         self.lane.once = calls[self.KINDS.index(kind)]
         self.bare = <bare_keys *>calloc(1, sizeof(bare_keys))

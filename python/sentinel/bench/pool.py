@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from .. import _bench
+from .. import _bench, _core
+from .._enums import Algorithm, Purpose
 from .filling import filled, other_processor
 from .machine import pinned
 from .result import Curve, Result, Row, summarise
@@ -25,6 +26,7 @@ DESKS: Final = {
     "ed25519": ("binance_spot.ed25519", "Ed25519"),
     "ecdsa": ("hyperliquid.ecdsa_secp256k1", "ECDSA"),
 }
+ALGORITHMS: Final = {"ed25519": Algorithm.ED25519, "ecdsa": Algorithm.ECDSA_SECP256K1}
 CAPACITY: Final = 4096
 CAPACITY_FULL: Final = 65_536
 WINDOW: Final = 64
@@ -87,12 +89,15 @@ def run_dry(world: World, algorithm: str, capacity: int) -> Curve:
     )
 
 
-def refill(world: World, capacity: int) -> float:
-    """Nonces a second that one processor makes, of both kinds in equal parts."""
+def refill(algorithm: Algorithm, capacity: int) -> float:
+    """Nonces a second that one processor makes."""
+    ring = _core.Keyring()
+    ring.generate(1, Purpose.MESSAGE, algorithm)
+    ring.nonces_start(1, capacity)
     begin = _bench.thread_cpu_ns()
-    with closing(world.open("refill", nonces=capacity)) as engine:
-        took = _bench.thread_cpu_ns() - begin
-        return engine.nonces.made / (took / 1e9)
+    while ring.nonces_fill(1):
+        pass
+    return ring.nonces(1).made / ((_bench.thread_cpu_ns() - begin) / 1e9)
 
 
 def run(settings: Settings) -> Result:
@@ -109,8 +114,9 @@ def run(settings: Settings) -> Result:
     other = other_processor(settings.allowed)
     result.facts["filled_from_processor"] = "the same" if other is None else str(other)
     with make_world([desk for desk, _ in DESKS.values()]) as world:
-        steps = 3 * len(DESKS) + 1
-        result.facts["refill_per_second_and_processor"] = round(refill(world, capacity))
+        for name, made_for in ALGORITHMS.items():
+            made = round(refill(made_for, capacity))
+            result.facts[f"{name}.refill_per_second_and_processor"] = made
         for at, algorithm in enumerate(DESKS):
             for kind, size in (("pool", capacity), ("spot", 0)):
                 found = sustain(world, algorithm, count, size, settings)
@@ -123,7 +129,7 @@ def run(settings: Settings) -> Result:
                     result.facts[f"{algorithm}.{kind}.found_the_pool_empty"] = round(
                         found.missed, 4
                     )
-            settings.progress((3 * at + 3) / steps)
+            settings.progress((2 * at + 1) / (2 * len(DESKS)))
             result.curves.append(run_dry(world, algorithm, capacity))
         settings.progress(1)
     return result

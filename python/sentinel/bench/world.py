@@ -197,16 +197,16 @@ class World:
 
 
 @contextlib.contextmanager
-def light_keys() -> Iterator[None]:
-    """These keys guard nothing: a passphrase need not cost half a second."""
-    before = os.environ.get("ZCP_LIGHT_KEYS")
-    os.environ["ZCP_LIGHT_KEYS"] = "1"
+def light_keys(is_light: bool = True) -> Iterator[None]:
+    """These keys guard nothing: a passphrase need not cost half a second. Not: as for others."""
+    before = os.environ.pop("ZCP_LIGHT_KEYS", None)
+    if is_light:
+        os.environ["ZCP_LIGHT_KEYS"] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["ZCP_LIGHT_KEYS"]
-        else:
+        os.environ.pop("ZCP_LIGHT_KEYS", None)
+        if before is not None:
             os.environ["ZCP_LIGHT_KEYS"] = before
 
 
@@ -257,7 +257,7 @@ def make_world(
     `environment`: LIVE where test networks lack what is measured. Raises what making one raises.
     """
     rows = [DESKS[name] for name in desks]
-    light = light_keys() if environment is Environment.TEST else contextlib.nullcontext()
+    light = light_keys(environment is Environment.TEST)  # a live engine refuses such keys
     with tempfile.TemporaryDirectory(prefix="zcp-bench-") as place, light:
         directory, passphrase = Path(place) / "engine", secrets.token_hex(16).encode()
         create_engine(directory, passphrase, now_ns=time.time_ns(), environment=environment)
