@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sentinel._cli import main
 from sentinel.bench import peers, peers_kms, peers_pkcs11
-from sentinel.bench.peer import PeerMissing, open_peer
+from sentinel.bench.peer import OPENERS, PeerMissing, open_peer
 from sentinel.bench.peers_pkcs11 import Place
 from sentinel.errors import UsageError
 
@@ -43,6 +43,9 @@ MODULE = peers_pkcs11.SOFTHSM[0]
         ("pkcs11:object=k;token=t?module-path=/m.so&pin-source=file:/hush", "PIN is not taken"),
         ("aws-kms:", "names no key"),
         ("aws-kms:a key", "names no key"),
+        ("aws-kms:k?calls=many", "names no key"),
+        ("aws-kms:k?calls=19", "not within 20 to 10,000"),
+        ("aws-kms:k?calls=10001", "not within 20 to 10,000"),
         ("http:", "is no URL of a signer"),
         ("http:///path", "is no URL of a signer"),
         ("http://127.0.0.1:port/", "port is no number"),
@@ -80,6 +83,7 @@ def test_what_will_be_asked_is_said_first() -> None:
     told = peers.check_against("aws-kms:alias/trading")
     assert "about 201 requests" in told
     assert "AWS bills" in told
+    assert "about 51 requests" in peers.check_against("aws-kms:k?calls=50")
     assert "1,000 requests" in peers.check_against("raw+https://127.0.0.1/sign")
 
 
@@ -141,6 +145,24 @@ def test_a_users_own_module(token: str, monkeypatch: pytest.MonkeyPatch) -> None
         peer.close()
 
 
+def test_the_command_asks_for_the_pin(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a person at a terminal, and before anything else runs."""
+    monkeypatch.setattr(peers, "make_peers", lambda *told: [])
+    monkeypatch.setattr(peers, "WARM_UP_S", 0.005)
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setitem(OPENERS, "pkcs11", OPENERS["pkcs11"])
+    asked: list[tuple[str, bool]] = []
+
+    def prompt(text: str, *, hide_input: bool, **more: Any) -> str:
+        asked.append((text, hide_input))
+        return token
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    where = f"pkcs11:{MODULE}?token=zcp-bench&key=mine-ecdsa_p256"
+    assert main(["bench", "peers", "--rounds", "8", "--json", "--against", where]) == 0
+    assert asked == [("PIN of the token", True)]
+
+
 @pytest.mark.parametrize(
     ("query", "pin", "says"),
     [
@@ -148,7 +170,7 @@ def test_a_users_own_module(token: str, monkeypatch: pytest.MonkeyPatch) -> None
         ("token=absent&key=mine-ecdsa_p256", None, "none of the module's tokens fit"),
         ("token=zcp-bench&key=absent", None, "no keys of the token fit"),
         ("token=zcp-bench&id=%00", None, "2 keys of the token fit"),
-        ("token=zcp-bench&key=aes", None, "a AES key of this kind is not measured"),
+        ("token=zcp-bench&key=aes", None, "a key of the kind AES is not measured"),
     ],
 )
 def test_a_module_that_does_not_fit(
@@ -311,6 +333,10 @@ def test_aws_is_asked_for_at_most_200_signatures(
 ) -> None:
     server = serve(kms)
     aws(monkeypatch, server)
+    (few,) = open_peer("aws-kms:k?calls=50")
+    assert getattr(few, "calls_max", None) == 50
+    few.close()
+    server.asked.clear()
     (mine,) = open_peer("aws-kms:alias/trading")
     assert mine.label == "yours: AWS KMS in eu-west-1"
     lanes = peers.turns_of([mine])
@@ -318,7 +344,7 @@ def test_aws_is_asked_for_at_most_200_signatures(
     mine.close()
     targets = [headers["X-Amz-Target"].partition(".")[2] for _, headers, _ in server.asked]
     assert targets.count("DescribeKey") == 1
-    assert 190 < targets.count("Sign") == lanes[0].calls <= peers_kms.AWS_CALLS_MAX == 200
+    assert 190 < targets.count("Sign") == lanes[0].calls <= peers_kms.AWS_CALLS == 200
     assert set(targets) == {"DescribeKey", "Sign"}
     assert all("AKIA" in headers["Authorization"] for _, headers, _ in server.asked)
 

@@ -165,6 +165,19 @@ def test_what_is_not_installed_is_named_and_nothing_else_fails(
     assert "pip install boto3" in told["moto's KMS"]
 
 
+def test_a_peer_that_cannot_be_made_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[Any]:
+        raise RuntimeError("no slot")
+
+    monkeypatch.setattr(peers, "softhsm_peers", broken)
+    monkeypatch.setattr(peers, "moto_peers", lambda allowed: [])
+    missing: list[str] = []
+    with contextlib.ExitStack() as stack:
+        found = list(peers.make_peers(stack, missing))
+    assert missing == ["SoftHSM2: left out: RuntimeError: no slot"]
+    assert len(found) == 10
+
+
 def test_a_maker_of_tokens_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(PeerMissing, match="apt install softhsm2"):

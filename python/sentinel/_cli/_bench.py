@@ -98,9 +98,9 @@ def run(
 
     --against: an RFC 7512 URI, or pkcs11:MODULE?token=LABEL&key=LABEL, whose PIN stands in
     ZCP_BENCH_PIN or is asked for; a key of AWS KMS, with the credentials and region that boto3
-    finds, at most 200 signatures, which AWS bills; a URL that takes POST {"data": "0x…"} and
-    answers with a signature (raw+http:// sends the bytes instead; a header of your own stands in
-    ZCP_BENCH_HTTP_HEADER, "Name: value").
+    finds, at most 200 signatures (?calls=N: N), which AWS bills; a URL that takes POST
+    {"data": "0x…"} and answers with a signature (raw+http:// sends the bytes instead; a header of
+    your own stands in ZCP_BENCH_HTTP_HEADER, "Name: value").
     """
     cli = Cli.of(None, json)
     if list_:
@@ -112,8 +112,9 @@ def run(
         files.draw(cli, files.read(draw), plots or draw.parent, plot_format)
         return
     wanted = bench.chosen(suites or [])
-    if against and "peers" not in {suite.name for suite in wanted}:
-        wanted.append(bench.SUITES["peers"])
+    if against:  # first, so that a signer that is not to be had is told of at once
+        others = [suite for suite in wanted if suite.name != "peers"]
+        wanted = [bench.SUITES["peers"], *others]
     _prepare(cli, against or [])
     settings = bench.Settings(
         rounds=rounds,

@@ -20,12 +20,15 @@ from ..errors import UsageError
 from .peer import PeerMissing
 from .peers_python import CallPeer, end_together, need
 
-__all__ = ["AWS_CALLS_MAX", "check_aws_kms", "moto_peers", "open_aws_kms"]
+__all__ = ["AWS_CALLS", "moto_peers", "open_aws_kms", "parse_aws_kms"]
 
-AWS_CALLS_MAX: Final = 200
+AWS_CALLS: Final = 200
 """Signatures that one --against aws-kms asks for, warm-up included: each is billed."""
+AWS_CALLS_MIN: Final = 20
+AWS_CALLS_MAX: Final = 10_000
+"""Where ?calls= says another number. Fewer are no measurement."""
 
-FORM: Final = "aws-kms:KEY_ID, aws-kms:alias/NAME or aws-kms:ARN"
+FORM: Final = "aws-kms:KEY_ID, aws-kms:alias/NAME or aws-kms:ARN; ?calls=N for N signatures"
 
 ALGORITHMS: Final = {
     "ECC_SECG_P256K1": ("ecdsa_secp256k1", "ECDSA_SHA_256"),
@@ -164,20 +167,29 @@ def moto_peers(allowed: Sequence[int] = ()) -> list[CallPeer]:
         return peers
 
 
-def check_aws_kms(where: str) -> str:
-    """The key that --against aws-kms:… names. Raises UsageError; calls nobody."""
-    key = where.partition(":")[2]
-    if not re.fullmatch(r"[\w:/-]{1,2048}", key, re.ASCII):
+def parse_aws_kms(where: str) -> tuple[str, int]:
+    """The key that --against aws-kms:… names, and for how many signatures it is asked at most.
+
+    Raises UsageError; calls nobody.
+    """
+    rest = where.partition(":")[2]
+    found = re.fullmatch(r"([\w:/-]{1,2048})(?:\?calls=(\d{1,5}))?", rest, re.ASCII)
+    if found is None:
         raise UsageError(f"--against: {where!r} names no key", next_step=FORM)
-    return key
+    calls = int(found[2] or AWS_CALLS)
+    if not AWS_CALLS_MIN <= calls <= AWS_CALLS_MAX:
+        raise UsageError(
+            f"--against: calls={calls} is not within {AWS_CALLS_MIN} to {AWS_CALLS_MAX:,}"
+        )
+    return found[1], calls
 
 
-def open_aws_kms(where: str, *, calls_max: int = AWS_CALLS_MAX) -> list[CallPeer]:
+def open_aws_kms(where: str) -> list[CallPeer]:
     """A user's own key in AWS KMS (--against aws-kms:KEY_ID). Makes one request: DescribeKey.
 
     Raises PeerMissing, and UsageError for a form, credentials, region or key that are no good.
     """
-    key = check_aws_kms(where)
+    key, calls = parse_aws_kms(where)
     boto3, version = need("boto3", "boto3")
     exceptions, _ = need("botocore.exceptions", "botocore")
     region = key.split(":")[3] if key.startswith("arn:") and key.count(":") >= 5 else None
@@ -201,7 +213,7 @@ def open_aws_kms(where: str, *, calls_max: int = AWS_CALLS_MAX) -> list[CallPeer
             sign=_sign(client, key, spec),
             version=f"boto3 {version}",
             end=client.close,
-            calls_max=calls_max,
+            calls_max=calls,
         )
     ]
 

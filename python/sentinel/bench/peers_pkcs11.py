@@ -140,8 +140,9 @@ def _how(p11: Any, key: Any) -> tuple[str, Callable[[bytes], bytes]]:
         return "rsa_sha256", _whole(key, mechanisms.SHA256_RSA_PKCS)
     if key.key_type in (kinds.GENERIC_SECRET, kinds.SHA256_HMAC):
         return "hmac_sha256", _whole(key, mechanisms.SHA256_HMAC)
+    kind = getattr(key.key_type, "name", key.key_type)
     raise UsageError(
-        f"--against: a {key.key_type.name} key of this kind is not measured",
+        f"--against: a key of the kind {kind} is not measured",
         next_step="Ed25519, ECDSA on P-256 or secp256k1, RSA and HMAC-SHA256 are",
     )
 
