@@ -83,6 +83,11 @@ static void test_a_kill_at_any_call_loses_nothing_with_write(void) {
     kill_all(SENTINEL_DURABILITY_WRITE, "write");
 }
 
+/* Between the stores of a frame: audit_steps_test.c. */
+static void test_a_kill_at_any_call_loses_nothing_with_a_mapped_log(void) {
+    kill_all(SENTINEL_DURABILITY_MAPPED, "mapped");
+}
+
 /* The harness can fail: a record that is written late is missed. */
 static void test_a_record_that_is_written_too_late_is_seen(void) {
     static void (*const runs[])(void) = {run_halt,  run_approve,     run_reject,  run_reports,
@@ -114,6 +119,7 @@ int main(int argc, char **argv) {
     scratch = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     RUN(test_a_kill_at_any_call_loses_nothing_with_fsync);
     RUN(test_a_kill_at_any_call_loses_nothing_with_write);
+    RUN(test_a_kill_at_any_call_loses_nothing_with_a_mapped_log);
     RUN(test_a_record_that_is_written_too_late_is_seen);
     RUN(test_the_points_are_as_many_as_promised);
     printf("        killed at %u points\n", points);

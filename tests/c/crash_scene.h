@@ -104,6 +104,9 @@ static note *note_add(note_what what, int is_acked) {
 
 static void note_done(void) {
     notes->count++;
+    if (options.durability == SENTINEL_DURABILITY_MAPPED) {
+        trace_moment(); /* what was just told is kept by stores alone */
+    }
 }
 
 static void note_stop(note_what what, int is_acked, uint16_t scope, uint32_t target, uint8_t mode,
@@ -134,6 +137,8 @@ static void noted_sign(void) {
     note *row = note_add(NOTE_SIGN, 0);
     row->id = scene.id + 1;
     note_done();
+    uint32_t made; /* for a mapped log: its pages, and the next segment */
+    CHECK_OK(sentinel_engine_fill(engine, &made));
     const sentinel_outcome *outcome = engine_sign();
     if (outcome->verdict == SENTINEL_ALLOWED) {
         row = note_add(NOTE_SIGN, 1);

@@ -21,6 +21,7 @@
 #define TRACE_EVENTS_MAX 16384u
 #define TRACE_NODES_MAX 2048u
 #define TRACE_MAPS_MAX 8u
+#define TRACE_MAP_BYTES_MAX (64u << 10) /* a segment of these tests */
 #define TRACE_DATA_BYTES ((size_t)64 << 20)
 #define TRACE_NAME_BYTES 80u
 
@@ -77,7 +78,7 @@ typedef struct trace_map {
     uint8_t *page;
     size_t size;
     uint32_t node;
-    uint8_t seen[4096];
+    uint8_t seen[TRACE_MAP_BYTES_MAX];
 } trace_map;
 
 static trace_shared *trace;
@@ -214,6 +215,14 @@ static void trace_called(void) {
     trace->end = trace_armed ? trace->count : trace->end;
     if (trace_armed && trace->calls == die_at) {
         die();
+    }
+}
+
+/* A place to die where there is no call: a mapped log makes few. */
+static void trace_moment(void) {
+    if (trace_on) {
+        (void)trace_call();
+        trace_called();
     }
 }
 
@@ -423,6 +432,18 @@ static trace_map *map_find(const void *page) {
     return NULL;
 }
 
+/* Any that lies within; there may be several, a mapped log's. */
+static trace_map *map_within(const void *page, size_t size) {
+    uintptr_t from = (uintptr_t)page;
+    for (unsigned i = 0; i < TRACE_MAPS_MAX; i++) {
+        uintptr_t at = (uintptr_t)trace_maps[i].page;
+        if (at != 0 && at >= from && at - from < size) {
+            return &trace_maps[i];
+        }
+    }
+    return NULL;
+}
+
 void *mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset) {
     int is_traced =
         trace_on && fd >= 0 && (flags & MAP_SHARED) != 0 && (protection & PROT_WRITE) != 0;
@@ -431,7 +452,8 @@ void *mmap(void *where, size_t size, int protection, int flags, int fd, off_t of
     }
     void *page = (void *)syscall(SYS_mmap, where, size, protection, flags, fd, offset);
     if (is_traced && page != MAP_FAILED) {
-        trace_map *map = map_find(NULL);
+        trace_map *map = map_find((flags & MAP_FIXED) != 0 ? page : NULL);
+        map = map == NULL ? map_find(NULL) : map;
         if (map == NULL || size > sizeof map->seen) {
             trace_fails("trace: a page that has no room");
         }
@@ -446,11 +468,13 @@ void *mmap(void *where, size_t size, int protection, int flags, int fd, off_t of
 }
 
 int munmap(void *page, size_t size) {
-    trace_map *map = trace_on && page != NULL ? map_find(page) : NULL;
+    trace_map *map = trace_on && page != NULL ? map_within(page, size) : NULL;
     if (map != NULL) {
         (void)trace_call();
-        map->page = NULL;
-        (void)event_new(TRACE_MAP, map->node);
+        for (; map != NULL; map = map_within(page, size)) {
+            map->page = NULL;
+            (void)event_new(TRACE_MAP, map->node);
+        }
         trace_called();
     }
     return (int)syscall(SYS_munmap, page, size);
