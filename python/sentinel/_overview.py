@@ -9,6 +9,7 @@ from typing import Any
 
 from ._engine_halt import EngineHalt, engine_halt_of
 from ._enums import Environment, Rule, Venue, label
+from ._epoch_start import NonceSource, nonce_source_of
 from ._node_states import NodeState, node_states
 from ._stops import Stop, stop_word_of, stops_of
 from ._types import EngineState
@@ -98,6 +99,7 @@ class Status:
     back before it. `tolerance_ns`: how far a clock may step back.
     `freshness` is "unproven" without a witness: nothing proves that no newer state ever was. It is
     "confirmed" when one granted this epoch, "gap" when it named records that are missing.
+    `nonces`: what the last start says of the nonces of signatures; None: it cannot be read.
     """
 
     directory: str
@@ -122,6 +124,7 @@ class Status:
     stop_word: str = ""
     nodes: tuple[NodeState, ...] = ()
     witness: WitnessState | None = None
+    nonces: NonceSource | None = None
 
     def clock_json(self, now_ns: int) -> dict[str, Any] | None:
         """How far the log's time is ahead of the clock, beyond the tolerance; None: it is not."""
@@ -235,4 +238,5 @@ def status_of(
         stop_word=word,
         nodes=node_states(policy, stops, everything),
         witness=witness_of(installed, state, probe=probe),
+        nonces=nonce_source_of(installed, state),
     )

@@ -22,7 +22,8 @@ from engines import PASSPHRASE, Made
 
 from sentinel import Message, Signer, _core
 from sentinel._enums import Algorithm, Purpose
-from sentinel.audit import RecordType, read_log, replay, verify_log
+from sentinel._overview import Status, status_of
+from sentinel.audit import RecordType, read_log, replay, restore, verify_log
 from sentinel.config import Installed, KeyFile, public_keys
 from sentinel.errors import SentinelError, UsageError
 from sentinel.story import describe_record
@@ -140,6 +141,10 @@ def open_with(made: Made, **options: Any) -> Signer:
     return Signer.open(made.directory, passphrase=PASSPHRASE, **options)
 
 
+def status_now(made: Made) -> Status:
+    return status_of(Installed(made.directory), restore(made.directory).state(), None)
+
+
 def wait_until_full(signer: Signer) -> None:
     deadline = time.monotonic() + 60
     while signer.nonces.ready < signer.nonces.capacity:
@@ -177,6 +182,16 @@ def test_an_engine_signs_with_them_and_its_log_says_so(engine: Made) -> None:
     told = [json.dumps(describe_record(Installed(engine.directory), r)) for r in starts]
     assert "risk of a copied machine" in told[-1]
     assert not any("risk of a copied machine" in text for text in told[:-1])
+    source = status_now(engine).nonces
+    assert source is not None
+    assert (source.made_ahead, source.record) == (True, starts[-1].number)
+    assert "the risk of a copied machine was accepted" in source.lines()[0]
+    open_with(engine).close()
+    source = status_now(engine).nonces
+    assert source is not None
+    assert not source.made_ahead
+    assert source.lines() == []
+    assert source.to_json()["snapshot_risk_accepted"] is False
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,11 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
         "holds": hold_rows(venues),
         "freshness": found.freshness,
         "witness": found.witness.to_json() if found.witness else None,
+        "nonces": found.nonces.to_json() if found.nonces else None,
     }
     lines = _head(found, data)
     lines += found.witness.lines() if found.witness else []
+    lines += found.nonces.lines() if found.nonces else []
     lines += [f"node       {text}" for text in node_lines(found.nodes, every=every)]
     lines += _agents(found, every)
     lines += [*held.lines(), *found.lease_lines(now_ns())]
