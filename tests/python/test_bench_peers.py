@@ -213,6 +213,7 @@ def test_turns_are_spread_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast.calls == calls["fast"]
     assert len(set(seen)) == len(seen), "every call has a request of its own"
     assert all(len(message) == 256 for message in seen)
+    assert all(message.startswith(b"zcp bench: a made-up request") for message in seen)
     taken = "".join(name[0] for name in order[order.index("own") + 5 :])
     assert taken.count("o" * 9) == 6
     gaps = [len(gap) for gap in taken.split("o" * 9)]

@@ -35,6 +35,7 @@ __all__ = ["Turns", "check_against", "make_peers", "ours", "run", "take_turns", 
 
 TITLE: Final = "what a user would pick instead"
 MESSAGE_BYTES: Final = 256
+WORDS: Final = b"zcp bench: a made-up request that means nothing. "
 BLOCK: Final = 8
 """Timed calls of one turn."""
 WARM_UP_S: Final = 0.2
@@ -50,7 +51,7 @@ NOTES: Final = (
     "Each label says what a call includes. SoftHSM is software in this process: no hardware module,"
     " no way to one.",
     "moto emulates a KMS in Python on loopback: no hardware module, no network, no TLS; its server"
-    " closes the connection after each answer. A real one takes longer.",
+    " closes the connection after each answer. What a real one takes is not to be read from it.",
     "Ours judges, records and signs; no peer judges or records. Its nonces are made between the"
     " calls that are timed: see the suite pool for what they cost.",
     "A row of few calls has no p99.9 of its own: it is then the slowest, or nearly.",
@@ -135,13 +136,15 @@ class Turns:
 
 
 def _fresh_messages() -> Callable[[], bytes]:
-    """Requests that differ from each other, made while no clock runs."""
-    number, rest = 0, bytes(range(MESSAGE_BYTES - 8))
+    """Requests that differ from each other, made while no clock runs. Each says what it is: a
+    user's own key signs it, and its signature must be good for nothing.
+    """
+    number, rest = 0, bytes(range(MESSAGE_BYTES - len(WORDS) - 8))
 
     def message() -> bytes:
         nonlocal number
         number += 1
-        return number.to_bytes(8, "big") + rest
+        return b"%s%s%s" % (WORDS, number.to_bytes(8, "big"), rest)
 
     return message
 

@@ -1,7 +1,7 @@
 """A key management service over HTTP: moto's server on loopback, and a user's own AWS KMS.
 
-moto is an emulation in Python: it shows what a request through boto3 to some service costs at
-least, without a network, TLS or a hardware module; a real KMS takes longer. AWS is called for
+moto is an emulation in Python: it shows what a request through boto3 to such a program costs,
+without a network, TLS or a hardware module, and not what a real KMS takes. AWS is called for
 `--against aws-kms:KEY_ID` alone, with the credentials and region that boto3 finds in its usual
 places.
 """
