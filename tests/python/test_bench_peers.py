@@ -144,6 +144,9 @@ def test_without_against_nobody_but_loopback_is_called(monkeypatch: pytest.Monke
     moto = next(row for row in result.rows if row.name == "moto_ecdsa_p256")
     assert "an emulation; no HSM, no network" in moto.label
     assert result.facts["versions"].keys() == result.facts["algorithms"].keys()
+    signed = result.facts["ours_signed_bytes"]
+    assert signed.keys() == {"ours_ed25519", "ours_ecdsa", "ours_hmac"}
+    assert all(32 <= size <= 512 for size in signed.values())
     assert shares[-1] == 1.0
 
 

@@ -248,5 +248,10 @@ def run(settings: Settings) -> Result:
         "versions": {peer.name: getattr(peer, "version", "") for peer in peers},
         "algorithms": {peer.name: peer.algorithm for peer in peers},
         "calls": {turns.lane.name: turns.calls for turns in lanes},
+        "ours_signed_bytes": {
+            turns.lane.name: len(turns.lane.request)
+            for turns in lanes
+            if isinstance(turns.lane, _bench.Gate)
+        },
     }
     return result
