@@ -1,12 +1,18 @@
 # A throw-away engine, and the gate as a lane. A part of _bench.pyx.
 
+cdef extern from "sentinel/audit.h" nogil:
+    enum:
+        SENTINEL_DURABILITY_MAPPED
+
+cdef enum:
+    FILL_EVERY = 128  # calls: a block of the suites, so that a block's first call comes behind it
+
 cdef struct engine_run:
     sentinel_engine *engine
     int64_t now_ns  # the engine's time: an input, so it runs as the bench says
     int64_t step_ns
     uint64_t action_id
     uint64_t random
-    uint32_t nonces
     uint32_t since_fill
     int is_filled  # by the lane itself, untimed
 
@@ -22,7 +28,7 @@ cdef uint32_t draw(engine_run *run, uint32_t below) noexcept nogil:
 cdef class Engine:
     """The one writer of an engine's directory, with a time of its own that begins at `now_ns` and
     goes on by `step_ns` with each order. With `nonces` the pools begin full, and `is_filled` keeps
-    them so between the timed calls. Raises what opening raises."""
+    them so, and a mapped log ahead, between the timed calls. Raises what opening raises."""
     cdef engine_run run
 
     def __cinit__(self, directory, const uint8_t[::1] passphrase, int64_t now_ns, *,
@@ -39,8 +45,8 @@ cdef class Engine:
         options.durability, options.snapshot_every = durability, snapshot_every
         options.nonces, options.snapshot_risk = nonces, nonces != 0
         options.state_bytes_min = state_bytes
-        self.run.now_ns, self.run.step_ns, self.run.nonces = now_ns, step_ns, nonces
-        self.run.random, self.run.is_filled = 0x9e3779b97f4a7c15, is_filled
+        self.run.now_ns, self.run.step_ns, self.run.random = now_ns, step_ns, 0x9e3779b97f4a7c15
+        self.run.is_filled = is_filled and (nonces != 0 or durability == SENTINEL_DURABILITY_MAPPED)
         self.run.action_id = first_action_id
         with nogil:
             status = sentinel_engine_open(&self.run.engine, name, &options, now_ns)
@@ -121,11 +127,12 @@ cdef uint64_t gate_once(void *self) noexcept nogil:
     cdef uint32_t drawn = draw(run, gate.order_count)
     cdef uint64_t begin, took
     cdef uint32_t made
-    if run.nonces and run.is_filled:
-        if run.since_fill >= 32:
-            run.since_fill = 0
-            if sentinel_engine_fill(run.engine, &made) != SENTINEL_OK:
-                return LANE_FAILED
+    if run.is_filled:
+        if run.since_fill >= FILL_EVERY:
+            run.since_fill, made = 0, 1
+            while made != 0:
+                if sentinel_engine_fill(run.engine, &made) != SENTINEL_OK:
+                    return LANE_FAILED
         run.since_fill += 1
     run.action_id += 1
     run.now_ns += run.step_ns

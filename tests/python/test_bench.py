@@ -63,7 +63,8 @@ def test_gate_gives_every_row_and_show() -> None:
     result = bench.run("gate", rounds=ROUNDS)
     check_schema(result)
     names = {row.name for row in result.rows}
-    for gate in ("ed25519.spot-write", "ed25519.pool-write", "ecdsa.pool-write", "hmac.spot-write"):
+    kinds = ("ed25519.spot", "ed25519.pool", "ecdsa.spot", "ecdsa.pool", "hmac.spot")
+    for gate in (f"{kind}-{log}" for kind in kinds for log in ("write", "mapped")):
         assert gate in names
         steps = [result.row(f"{gate}.{step}") for step in _bench.STEPS]
         assert all(row.group == "step" and row.count == ROUNDS for row in steps)
@@ -73,7 +74,7 @@ def test_gate_gives_every_row_and_show() -> None:
     assert {show.name for show in result.shows} == {"1", "2", "4"}
     assert result.facts["constraints"] == CONSTRAINTS
     assert result.facts["nonces_missed"] == 0
-    ratio = result.row("ed25519.pool-write").p50 / result.row("bare.ed25519").p50
+    ratio = result.row("ed25519.pool-mapped").p50 / result.row("bare.ed25519").p50
     assert result.shows[0].value == pytest.approx(ratio)
 
 

@@ -1,4 +1,4 @@
-"""A thread that keeps pools of nonces full from another processor."""
+"""A thread that keeps pools of nonces full, and a mapped log ahead, from another processor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .. import _bench
 
 __all__ = ["Filled", "filled", "other_processor"]
 
-IDLE_SECONDS = 0.0002
+IDLE_SECONDS = 0.001
 """How long it sleeps when all pools are full."""
 
 

@@ -49,10 +49,11 @@ BARE: Final = {
     "bare.keccak": ("keccak", "ecdsa", "Keccak-256 of one block"),
 }
 HASHES: Final = ("bare.sha256", "bare.keccak")
-LOGS: Final = ("write",)
-"""Kinds of log that the gate is measured with; the first is also traced."""
+LOGS: Final = ("write", "mapped")
+"""Kinds of log; the shows are about the last."""
 POOL: Final = 4096
-BLOCK: Final = 32
+BLOCK: Final = 128
+"""Calls of one lane behind each other: enough that most find their own caches."""
 STEPS_TOLERANCE: Final = 0.10
 """How many of the steps' medians may be missing from, or too many for, the gate's."""
 
@@ -68,8 +69,7 @@ def lanes_of(world: World, engines: dict[str, _bench.Engine]) -> list[_bench.Lan
             name = f"{algorithm}.{copy}"
             sources[algorithm] = world.gate(engine, desk, name)
             gates.append(sources[algorithm])
-            if copy.endswith(LOGS[0]):
-                gates.append(world.gate(engine, desk, f"{name}.traced", is_traced=True))
+            gates.append(world.gate(engine, desk, f"{name}.traced", is_traced=True))
     bare = [_bench.Bare(kind, sources[of], name=name) for name, (kind, of, _) in BARE.items()]
     return [*gates, *bare, _bench.Timer()]
 
@@ -100,7 +100,7 @@ def rows_of(result: Result, times: dict[str, array[int]]) -> None:
             add(name, label_of(name), "ours", values)
             if len(values) > BLOCK:
                 add(f"{name}.cold", "first after others ran", "cold", values[::BLOCK])
-            for step in STEPS if f"{name}.traced" in times else ():
+            for step in STEPS:
                 add(f"{name}.{step}", STEP_LABEL[step], "step", times[f"{name}.traced.{step}"])
     result.rows.append(
         summarise("timer", "reading the clock, taken off all", times["timer"], group="timer")
@@ -126,7 +126,7 @@ def shows_of(result: Result) -> None:
             ),
         ]
     hmac = result.row(f"hmac.spot-{log}").p50
-    policy = result.row(f"ed25519.pool-{LOGS[0]}.policy").p50
+    policy = result.row(f"ed25519.pool-{log}.policy").p50
     result.shows += [
         Show(
             name="2",
@@ -179,6 +179,6 @@ def run(settings: Settings) -> Result:
     result.facts["agents"] = len(world.agents[DESK_OF["ed25519"]])
     rows_of(result, times)
     shows_of(result)
-    for name in (f"{algorithm}.spot-{LOGS[0]}" for algorithm in DESK_OF):
+    for name in (f"{algorithm}.spot-{log}" for algorithm in DESK_OF for log in LOGS):
         result.facts[f"steps_over_gate.{name}"] = round(steps_over_gate(result, name), 4)
     return result

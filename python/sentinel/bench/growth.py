@@ -87,6 +87,7 @@ def open_size(
     name = f"{axis.name}.{size}"
     engine = world.open(
         name,
+        log="mapped",
         step_ns=policies.STEP_NS,
         nonces=POOL,
         state_bytes=STATE_BYTES,

@@ -71,15 +71,12 @@ def run(settings: Settings) -> Result:
     done = 0
     with make_world([DESK]) as world:
         for kind, nonces in {"pool": CAPACITY, "spot": 0}.items():
-            with closing(world.open(kind, nonces=nonces, is_filled=False)) as engine:
+            with closing(world.open(kind, log="mapped", nonces=nonces, is_filled=False)) as engine:
                 gate = world.gate(engine, DESK, kind)
                 _bench.measure([gate], min(settings.rounds, 1_000))
                 for rate in rates:
                     count = max(int(rate * seconds), 1)
-                    if nonces:
-                        with filled(engine, settings.allowed):
-                            times = _bench.offer(gate, rate, count)
-                    else:
+                    with filled(engine, settings.allowed):
                         times = _bench.offer(gate, rate, count)
                     histogram = histogram_of(times)
                     words = "nonces made ahead" if nonces else "nonces on the spot"

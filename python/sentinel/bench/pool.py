@@ -48,19 +48,14 @@ class Sustained:
 def sustain(
     world: World, algorithm: str, count: int, capacity: int, settings: Settings
 ) -> Sustained:
-    """Signs `count` times without a pause; with a capacity, beside a thread that fills."""
+    """Signs `count` times without a pause, beside a thread that fills and keeps the log ahead."""
     desk, label = DESKS[algorithm]
     name = f"{algorithm}.{'pool' if capacity else 'spot'}"
-    with closing(world.open(f"sustained-{name}", nonces=capacity, is_filled=False)) as engine:
+    options = {"nonces": capacity, "is_filled": False}
+    with closing(world.open(f"sustained-{name}", log="mapped", **options)) as engine:
         gate = world.gate(engine, desk, name)
         before = engine.nonces
-        if capacity:
-            with filled(engine, settings.allowed):
-                cpu, begin = _bench.process_cpu_ns(), time.perf_counter_ns()
-                times = _bench.measure([gate], count)[name]
-                took = time.perf_counter_ns() - begin
-                cpu = _bench.process_cpu_ns() - cpu
-        else:
+        with filled(engine, settings.allowed):
             cpu, begin = _bench.process_cpu_ns(), time.perf_counter_ns()
             times = _bench.measure([gate], count)[name]
             took, cpu = time.perf_counter_ns() - begin, _bench.process_cpu_ns() - cpu

@@ -40,7 +40,7 @@ CONSTRAINTS: Final = 12
 
 LIGHT: Final = (1, 8192)
 """The least that Argon2id takes."""
-DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3}
+DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3, "mapped": 4}
 
 
 @dataclass(frozen=True, slots=True)
