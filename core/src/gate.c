@@ -76,6 +76,9 @@ static void check_order(const sentinel_context *context, sentinel_outcome *outco
         refuse(outcome, reason);
         return;
     }
+    if (c->agent != NULL) {
+        gate_fetch_windows(gate_view(context), c);
+    }
     gate_resolve(context, c, &outcome->decision);
 }
 
@@ -448,6 +451,9 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
     if (context->has_policy) {
         c.node = session->node;
         c.agent = sentinel_view_agent(gate_view(context), c.node);
+        if (c.agent != NULL) {
+            gate_fetch_agent(gate_view(context), &c);
+        }
         if (c.agent != NULL && c.agent->beat_deadline_ns != 0) {
             stop_if_overdue(context, &c);
         }

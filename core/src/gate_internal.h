@@ -139,6 +139,12 @@ SENTINEL_MUST_USE sentinel_status gate_attempt(sentinel_context *context, int *r
                                                uint32_t node, int64_t now_ns,
                                                const uint64_t reasons[2]);
 
+/* gate_fetch.c: what will be read of an agent that was not asked for lately, so
+ * that the memory is at it while the order's form is checked. First what is known
+ * from the node; then, once its rows are there, the windows of its own. */
+void gate_fetch_agent(const sentinel_view *view, const gate_case *c);
+void gate_fetch_windows(const sentinel_view *view, const gate_case *c);
+
 /* gate_resolve.c: who, which id, which rows, which key. */
 void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decision *decision);
 
