@@ -232,6 +232,18 @@ static void child_runs(pid_t parent) {
     _exit(0);
 }
 
+/* Killed, or done; whatever else ends a process must not be. */
+static int was_killed(int state) {
+    if (WIFSIGNALED(state) && WTERMSIG(state) == SIGKILL) {
+        return 1;
+    }
+    if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
+        (void)fprintf(stderr, "nonces_soak: a process ended with state %#x\n", (unsigned)state);
+        __atomic_fetch_add(&common->broken, 1, __ATOMIC_RELAXED);
+    }
+    return 0;
+}
+
 static void fork_once(uint64_t chance) {
     const pid_t me = getpid();
     const pid_t child = fork();
@@ -244,13 +256,12 @@ static void fork_once(uint64_t chance) {
     __atomic_fetch_add(&common->forks, 1, __ATOMIC_RELAXED);
     if (chance % 2 == 0) { /* amid its work: it takes about 20 ms */
         (void)usleep((useconds_t)(chance / 2 % 20000));
-        if (kill(child, SIGKILL) == 0) {
-            __atomic_fetch_add(&common->child_kills, 1, __ATOMIC_RELAXED);
-        }
+        (void)kill(child, SIGKILL);
     }
     int state = 0;
     while (waitpid(child, &state, 0) < 0 && errno == EINTR) {
     }
+    __atomic_fetch_add(&common->child_kills, (uint64_t)was_killed(state), __ATOMIC_RELAXED);
 }
 
 static void *sign_until_enough(void *data) {
@@ -348,6 +359,7 @@ static void run_workers(double began) {
             int state = 0;
             if (workers[i] > 0 && waitpid(workers[i], &state, WNOHANG) == workers[i]) {
                 workers[i] = 0;
+                common->kills += (uint64_t)was_killed(state);
             }
             if (workers[i] == 0 && (first || taken() < common->places)) {
                 workers[i] = worker_begin();
@@ -356,7 +368,7 @@ static void run_workers(double began) {
             chance = scramble(chance);
             if (workers[i] > 0 && chance % 1000 < 20 && taken() < common->places) {
                 (void)usleep((useconds_t)(scramble(chance) % 20000));
-                common->kills += kill(workers[i], SIGKILL) == 0;
+                (void)kill(workers[i], SIGKILL);
             }
         }
         (void)usleep(20000);

@@ -26,7 +26,7 @@ from sentinel._overview import Status, status_of
 from sentinel.audit import RecordType, read_log, replay, restore, verify_log
 from sentinel.config import Installed, KeyFile, public_keys
 from sentinel.errors import SentinelError, UsageError
-from sentinel.story import describe_record
+from sentinel.story import describe_record, trace_record
 
 COUNT = 2048
 SECRET = bytes(range(1, 33))  # a test key
@@ -182,6 +182,9 @@ def test_an_engine_signs_with_them_and_its_log_says_so(engine: Made) -> None:
     told = [json.dumps(describe_record(Installed(engine.directory), r)) for r in starts]
     assert "risk of a copied machine" in told[-1]
     assert not any("risk of a copied machine" in text for text in told[:-1])
+    order = next(r for r in read_log(engine.directory) if r.type is RecordType.ORDER)
+    trace = json.dumps(trace_record(Installed(engine.directory), order.number)["epoch_started"])
+    assert "risk of a copied machine" in trace
     source = status_now(engine).nonces
     assert source is not None
     assert (source.made_ahead, source.record) == (True, starts[-1].number)
