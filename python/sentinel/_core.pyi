@@ -4,7 +4,7 @@ Bytes go in as anything that has the buffer protocol, and come out as `bytes`. T
 nanoseconds. Nothing here prints, reads a clock or starts a thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from os import PathLike
 from typing import TypeAlias, final
@@ -159,7 +159,7 @@ class OrderScan:
 
     def __init__(self, pool: Executor | None = None) -> None: ...
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> bytes: ...
+    def __getitem__(self, index: int, /) -> bytes: ...
     def append(self, hash32: Buffer) -> None: ...
     def root(self) -> bytes: ...
     def use(self, key: int, counter: int) -> bool: ...
@@ -334,6 +334,22 @@ class Turn:
     def __init__(self) -> None: ...
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
+
+@final
+class Plan:
+    """Where each attribute of a kind of order stands in its struct.
+
+    `fields`: name, kind (0 number, 1 flag, 2 decimal, 3 text, 4 bit, 5 other, 6 target), offset,
+    size, offset of its size or kind, presence bit, the most that it holds.
+    """
+
+    def __init__(
+        self,
+        version: int,
+        action: int,
+        size: int,
+        fields: Sequence[tuple[str, int, int, int, int, int, int]],
+    ) -> None: ...
 
 class Packed:
     """What an order keeps of its packing."""

@@ -93,7 +93,9 @@ cdef class Packed:
 
 cdef bytes _blank(Packed order):
     if order.blank is None:
-        order.blank = order.pack(agent=0, action_id=0)
+        order.blank = (<Plan>order.PLAN).pack(order)
+        if order.blank is None:  # So that Python says what is wrong, or packs the rest.
+            order.blank = order.pack(agent=0, action_id=0)
     return order.blank
 
 

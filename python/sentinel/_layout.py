@@ -112,6 +112,12 @@ class Layout:
             "itemsize": self.size,
         }
 
+    def number(self, name: str) -> tuple[int, int]:
+        """How many bytes an integer has and the most that fits; zeros for any other field."""
+        code = dict(self._fields)[name]
+        width = {"B": 1, "H": 2, "I": 4, "Q": 8, "q": 8}.get(code, 0)
+        return width, (1 << (63 if code == "q" else 8 * width)) - 1
+
     def unpack(self, data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
         """The fields of the struct at an offset.
 

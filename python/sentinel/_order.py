@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from ._core import Packed
+from ._core import Packed, Plan
 from ._enums import (
     ID_BYTES_MAX,
     ORDER_VERSION,
@@ -35,6 +35,8 @@ Name: TypeAlias = Callable[[str, int], str]
 """Gives the name of an id, the inverse of `Resolve`."""
 
 _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
+_PLAIN: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?", re.ASCII)
+"""Decimals that are canonical as they stand, and fit."""
 _ID: Final = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)
 _INT64_MAX: Final = 2**63 - 1
 
@@ -132,6 +134,9 @@ class Order(Packed):
     LAYOUT: ClassVar[Layout]
     FIELDS: ClassVar[tuple[Field, ...]] = ()
     HAS_TARGET: ClassVar[bool] = False
+    PLAN: ClassVar[Plan]
+    _DECIMALS: ClassVar[tuple[Field, ...]] = ()
+    _ENUMS: ClassVar[tuple[Field, ...]] = ()
 
     key: int = 0
     tag: str = ""
@@ -150,17 +155,22 @@ class Order(Packed):
 
         Raises TypeError for a float, OrderInvalid for what is no decimal or no member.
         """
-        for field in self.FIELDS + COMMON:
+        for field in self._DECIMALS:
             value = getattr(self, field.name)
-            if value is None:
-                continue
-            if field.kind == "decimal":
+            if value is not None and not (type(value) is str and _PLAIN.fullmatch(value)):
                 value = decimal_text(*decimal_of(value, field.name))
-            elif field.kind == "enum":
-                value = _member(field, value)
-            else:
-                continue
-            object.__setattr__(self, field.name, value)
+                object.__setattr__(self, field.name, value)
+        for field in self._ENUMS:
+            value = getattr(self, field.name)
+            if value is not None and type(value) is not field.of:
+                object.__setattr__(self, field.name, _member(field, value))
+
+    def __init_subclass__(cls) -> None:
+        """Once for each kind of order, so that building and packing one looks nothing up."""
+        fields = cls.FIELDS + COMMON
+        cls._DECIMALS = tuple(field for field in fields if field.kind == "decimal")
+        cls._ENUMS = tuple(field for field in fields if field.kind == "enum")
+        cls.PLAN = _plan(cls)
 
     def pack(self, *, agent: int, action_id: int) -> bytes:
         """The struct's bytes. The core checks them; here they only have to fit.
@@ -230,6 +240,27 @@ class Order(Packed):
 
     def _name(self, kind: str, value: int, name: Name | None) -> str:
         return name(kind, value) if name else f"{kind} {value}"
+
+
+def _plan(cls: type[Order]) -> Plan:
+    """What the core needs to pack the order by itself; all else it leaves to `Order.pack`."""
+    kinds = {"id": 0, "enum": 0, "int": 0, "flag": 1, "decimal": 2, "text": 3}
+    offsets, rows = cls.LAYOUT.offsets, []
+    for field in cls.FIELDS + COMMON:
+        width, most = cls.LAYOUT.number(field.name)
+        size_at = offsets.get(f"{field.name}_size", 0)
+        rows.append(
+            (
+                *(field.name, kinds.get(field.kind, 5), offsets[field.name]),
+                *(field.of if field.kind == "text" else width, size_at, int(field.bit), most),
+            )
+        )
+    rows += [(name, 4, 0, 0, 0, int(bit), 0) for name, bit in BITS.items()]
+    if cls.HAS_TARGET:
+        at, width, most = offsets["target_action_id"], *cls.LAYOUT.number("target_action_id")
+        rows.append(("target_action", 6, at, width, offsets["target_by"], 0, most))
+        rows += [(name, 5, 0, 0, 0, 0, 0) for name in TARGETS if name != "target_action"]
+    return Plan(ORDER_VERSION, cls.ACTION, cls.LAYOUT.size, rows)
 
 
 def _member(field: Field, value: Any) -> IntEnum:

@@ -16,7 +16,7 @@ from core_abi import ffi, lib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel import _enums
+from sentinel import _core, _enums
 from sentinel._enums import Environment, Present, TargetBy, label
 from sentinel._status import Reason
 from sentinel.errors import OrderInvalid
@@ -226,6 +226,30 @@ def check_target(order: Any, struct: Any) -> None:
     else:
         expected = (TargetBy.CLIENT_ID, 0, order.target_client_id)
     assert (target.by, target.action_id, text_at(target, "id")) == expected
+
+
+@given(any_order())
+def test_the_quick_packing_is_the_plain_one(order: Order) -> None:
+    plain = order.pack(agent=0, action_id=0)
+    assert _core.blank(order) == plain
+    assert _core.blank(dataclasses.replace(order)) == _core.blank(order)
+
+
+def test_most_orders_are_packed_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> bytes:
+        raise AssertionError("packed by Python")
+
+    market = {"instrument": 3, "side": Side.BUY, "type": OrderType.MARKET}
+    orders = [
+        Place(**market, quantity="0.010", tag="mine", reduce_only=False),
+        Cancel(target_action=3),
+        CancelAll(venue=Venue.OKX),
+    ]
+    monkeypatch.setattr(Order, "pack", never)
+    for order in orders:
+        assert len(_core.blank(order)) == order.LAYOUT.size
+    with pytest.raises(AssertionError, match="packed by Python"):
+        _core.blank(Message(text="x"))
 
 
 @given(any_order(), u32, u64)
