@@ -180,7 +180,7 @@ def test_every_released_signature_survives_a_kill(
     command = [str(writer), str(made.directory), PASSPHRASE.decode(), str(agent), str(instrument)]
     last_record = 0
     for index in range(CRASHES):
-        durability = "3" if index % 10 == 9 else "2"
+        durability = "3" if index % 10 == 9 else "24"[index % 2]  # fsync; write, or mapped
         released, status = run_and_kill([*command, durability], choice)
         assert status == -signal.SIGKILL
         assert len(released) % RELEASED.size == 0
