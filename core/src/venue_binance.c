@@ -396,12 +396,12 @@ static sentinel_reason binance_finish(sentinel_request *request, const sentinel_
         return SENTINEL_REASON_RENDER_FAILED;
     }
     if (hex) {
-        bytes_to_hex(text, signature->bytes, size);
-        size *= 2;
+        bytes_to_hex(text, signature->bytes, 32);
+        text_pair_plain(request, "signature", text, 64);
     } else {
         size = text_base64(text, signature->bytes, size);
+        text_pair(request, "signature", text, size);
     }
-    text_pair(request, "signature", text, size);
     request->query = text_since(request, request->query.offset);
     return NONE;
 }

@@ -50,15 +50,25 @@ static inline void text_encoded(sentinel_request *request, const char *text, siz
         text_add(request, text, size);
         return;
     }
+    if (size > (SENTINEL_REQUEST_TEXT_BYTES - (size_t)request->text_size) / 3) {
+        request->overflow = 1; /* that it just might fit is not worth a count */
+        return;
+    }
+    char *at = request->text + request->text_size;
     for (size_t i = 0; i < size; i++) {
-        uint8_t c = (uint8_t)text[i];
-        if (sentinel_text_is_id(&text[i], 1) || c == '~') {
-            text_add(request, &text[i], 1);
+        const uint8_t c = (uint8_t)text[i];
+        const uint8_t letter = (uint8_t)((c | 0x20) - 'a');
+        const uint8_t digit = (uint8_t)(c - '0');
+        if (letter < 26 || digit < 10 || c == '-' || c == '.' || c == '_' || c == '~') {
+            *at++ = (char)c;
         } else {
-            const char escaped[3] = {'%', digits[c >> 4], digits[c & 15]};
-            text_add(request, escaped, sizeof escaped);
+            at[0] = '%';
+            at[1] = digits[c >> 4];
+            at[2] = digits[c & 15];
+            at += 3;
         }
     }
+    request->text_size = (uint16_t)(at - request->text);
 }
 
 /* Standard base64 with padding (RFC 4648, 4). text: 4 * ceil(size / 3). */
@@ -117,8 +127,15 @@ static inline void text_pair(sentinel_request *request, const char *key, const c
     text_encoded(request, value, size);
 }
 
+/* A value that has unreserved characters alone: our own names, and hex. */
+static inline void text_pair_plain(sentinel_request *request, const char *key, const char *value,
+                                   size_t size) {
+    text_key(request, key);
+    text_add(request, value, size);
+}
+
 static inline void text_pair_name(sentinel_request *request, const char *key, const char *value) {
-    text_pair(request, key, value, strlen(value));
+    text_pair_plain(request, key, value, strlen(value));
 }
 
 static inline void text_pair_integer(sentinel_request *request, const char *key, uint64_t value) {

@@ -347,6 +347,38 @@ static void test_masters_move_funds_and_agents_trade(void) {
     scene_end(&scene);
 }
 
+/* An outcome that was used before: of the text and the results alone something
+ * may be left, behind their sizes, and nothing of either where all is withheld. */
+static void test_an_outcome_shows_nothing_of_an_earlier_one(void) {
+    begin();
+    sentinel_outcome *o = &scene.outcome;
+    memset(o, 0xff, sizeof *o);
+    sentinel_order order = place_at(BTCUSDT);
+    CHECK_OK(sentinel_gate_sign(scene.context, o, &scene.session, &order, sizeof order.place,
+                                scene.now));
+    CHECK_EQ(o->verdict, SENTINEL_ALLOWED);
+    CHECK(bytes_are_zero(o->reserved, sizeof o->reserved));
+    CHECK(bytes_are_zero(o->reserved1, sizeof o->reserved1));
+    CHECK(o->pending_until_ns == 0 && o->approvals == 0 && o->approvals_needed == 0);
+    CHECK(
+        bytes_are_zero(o->client_id + o->client_id_size, sizeof o->client_id - o->client_id_size));
+    CHECK(bytes_are_zero(o->signature.bytes + 32, sizeof o->signature.bytes - 32));
+    CHECK_EQ(o->request.reserved[0], 0);
+    for (unsigned i = o->request.header_count; i < SENTINEL_REQUEST_HEADERS_MAX; i++) {
+        CHECK(o->request.header_names[i].size == 0 && o->request.header_values[i].size == 0);
+    }
+    order.header.action_id = ++scene.id;
+    order.header.agent = AGENT_B; /* not the session's */
+    CHECK_OK(sentinel_gate_sign(scene.context, o, &scene.session, &order, sizeof order.place,
+                                scene.now));
+    CHECK_EQ(o->verdict, SENTINEL_DENIED);
+    CHECK_EQ(o->decision.result_count, 0);
+    CHECK(bytes_are_zero(&o->signature, sizeof o->signature));
+    CHECK(bytes_are_zero(&o->request, sizeof o->request));
+    CHECK(bytes_are_zero(o->client_id, sizeof o->client_id));
+    scene_end(&scene);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_no_nonce_is_given_twice);
@@ -360,5 +392,6 @@ int main(int argc, char **argv) {
     RUN(test_an_amend_changes_only_what_the_venue_is_told);
     RUN(test_a_digest_is_what_the_record_holds);
     RUN(test_masters_move_funds_and_agents_trade);
+    RUN(test_an_outcome_shows_nothing_of_an_earlier_one);
     return test_end();
 }
