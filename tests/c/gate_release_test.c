@@ -1,6 +1,7 @@
 /* What a released signature leaves behind: nonces, until when it is usable,
  * the name that the venue knows the order by, the terms that amends keep.
  * Method: an engine with keys and instruments of several venues. */
+#include "bytes.h"
 #include "gate_scene.h"
 
 enum {
