@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..config import os_failed
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_bars"]
 
 COLOURS: Final = {"ours": "#1b6ca8", "bare": "#8a8f98", "peer": "#d07b2c"}
 BARS: Final = ("ours", "bare", "peer")
@@ -24,16 +24,30 @@ def draw(data: dict[str, Any], folder: Path, *, kind: str = "svg") -> list[Path]
 
     Raises ModuleNotFoundError without matplotlib, StorageError where nothing can be written.
     """
-    os.environ.setdefault("MPLBACKEND", "agg")  # no window, and no display needed
-    import matplotlib
-
-    # The same data gives the same file; text stays text.
-    matplotlib.rcParams.update({"svg.hashsalt": "sentinel", "svg.fonttype": "none"})
+    _set_up()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [_write(figure, folder / f"{name}.{kind}", data) for name, figure in _figures(data)]
     except OSError as error:
         raise os_failed(folder, error) from None
+
+
+def draw_bars(data: dict[str, Any], path: Path) -> None:
+    """Writes the plot beside libraries and peers alone. Raises ValueError without such rows."""
+    _set_up()
+    for name, figure in _figures(data):
+        if name == "peers":
+            _write(figure, path, data)
+            return
+    raise ValueError("there are no rows to compare")
+
+
+def _set_up() -> None:
+    os.environ.setdefault("MPLBACKEND", "agg")  # no window, and no display needed
+    import matplotlib
+
+    # The same data gives the same file; text stays text.
+    matplotlib.rcParams.update({"svg.hashsalt": "sentinel", "svg.fonttype": "none"})
 
 
 def _figures(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
