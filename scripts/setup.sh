@@ -145,7 +145,7 @@ with open("pyproject.toml", "rb") as file:
 project = pyproject["project"]
 extras = {
     "run": ["loopback"],
-    "test": ["test"],
+    "test": ["test", "bench"],
     "bench": ["loopback", "bench"],
     "check": ["test", "bench", "dev"],
 }[sys.argv[1]]

@@ -119,6 +119,7 @@ def token(settings: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return PIN
 
 
+@pytest.mark.long  # needs softhsm2, as `make check` does
 def test_a_users_own_module(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where = f"pkcs11:{MODULE}?token=zcp-bench&key=mine-ecdsa_secp256k1"
     monkeypatch.setenv("ZCP_BENCH_PIN", token)
@@ -145,6 +146,7 @@ def test_a_users_own_module(token: str, monkeypatch: pytest.MonkeyPatch) -> None
         peer.close()
 
 
+@pytest.mark.long  # needs softhsm2, as `make check` does
 def test_the_command_asks_for_the_pin(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a person at a terminal, and before anything else runs."""
     monkeypatch.setattr(peers, "make_peers", lambda *told: [])
@@ -163,6 +165,7 @@ def test_the_command_asks_for_the_pin(token: str, monkeypatch: pytest.MonkeyPatc
     assert asked == [("PIN of the token", True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "pin", "says"),
     [

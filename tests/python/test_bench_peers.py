@@ -58,6 +58,7 @@ def test_signatures_of_the_libraries_verify_elsewhere() -> None:
         peer.close()
 
 
+@pytest.mark.long  # needs softhsm2, as `make check` does
 def test_softhsm_signs_by_every_algorithm_and_leaves_nothing() -> None:
     made = {peer.algorithm: peer for peer in peers_pkcs11.softhsm_peers()}
     assert made.keys() == {
@@ -113,6 +114,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(peers, name, value)
 
 
+@pytest.mark.long  # needs softhsm2, as `make check` does
 def test_without_against_nobody_but_loopback_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and a profile stand in the environment, and are not looked at."""
     quick(monkeypatch)
