@@ -42,7 +42,7 @@ typedef struct sign_slot {
         sign_mac mac;           /* HMAC_SHA256: the key */
         uint8_t salt_key32[32]; /* RECEIPT: what records are salted with */
     };
-    sign_pool *pool;           /* null: signatures are deterministic */
+    sign_pool *pool; /* null: signatures are deterministic */
 } sign_slot;
 
 /* The whole keyring is one mapping: locked, undumpable, wiped on fork. */

@@ -30,8 +30,8 @@ struct sign_pool {
     const secp256k1_context *secp256k1; /* the keyring's */
     uint8_t secret32[32];               /* as imported: hedges what is drawn */
     uint64_t origin[5]; /* key, algorithm, process, both clocks: tells pools of one secret apart */
-    uint8_t scalar32[32];  /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
-    uint8_t public32[32];  /* Ed25519, BIP340 */
+    uint8_t scalar32[32]; /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
+    uint8_t public32[32]; /* Ed25519, BIP340 */
     hash_chain challenge; /* BIP340: after its tag */
 
     /* Those who sign. */
