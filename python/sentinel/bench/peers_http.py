@@ -14,10 +14,8 @@ The contract, in full:
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-import ssl
 import urllib.parse
 from typing import Final
 
@@ -51,6 +49,10 @@ class SignerHttp:
     """One connection to a signer."""
 
     def __init__(self, where: str) -> None:
+        # Here, as they load the system's libcrypto, which most commands do without.
+        import http.client
+        import ssl
+
         url = urllib.parse.urlsplit(where)
         if "@" in url.netloc:  # first, and not repeated: it may hold a password
             raise UsageError(
@@ -74,6 +76,7 @@ class SignerHttp:
             raise UsageError(f"--against: {where!r} has characters that no URL may have")
         kind = "application/octet-stream" if self.is_raw else "application/json"
         self.headers = {"Content-Type": kind, **_header()}
+        self.failures = (OSError, http.client.HTTPException)
         self.connection = (
             http.client.HTTPSConnection(
                 url.hostname, port, timeout=TIMEOUT_S, context=ssl.create_default_context()
@@ -89,7 +92,7 @@ class SignerHttp:
             self.connection.request("POST", self.target, body, self.headers)
             answer = self.connection.getresponse()
             text = answer.read(ANSWER_BYTES_MAX + 1)
-        except (OSError, http.client.HTTPException) as failed:
+        except self.failures as failed:
             self.connection.close()
             raise UsageError(
                 f"--against: the signer: {failed or type(failed).__name__}"
