@@ -11,22 +11,24 @@
      SENTINEL_RECORD_CLOCK_SET)
 #define REASONS_COUNT 128u
 
-static void commit(uint8_t commitment32[32], const uint8_t *salt16, const void *part, size_t size) {
-    hash_sha256 hash;
-    hash_init(&hash);
-    hash_add(&hash, salt16, SENTINEL_SALT_BYTES);
-    hash_add(&hash, part, size);
-    hash_final(&hash, commitment32);
+/* A header's message is that of RFC 6962's leaf hash, so that the chain's links
+ * are the tree's leaves. */
+static hash_message header_message(const sentinel_record_header *header) {
+    static const uint8_t leaf = 0x00;
+    return (hash_message){{&leaf, header}, {sizeof leaf, sizeof *header}};
 }
 
-/* RFC 6962's leaf hash, so that the chain's links are the tree's leaves. */
-static void record_hash(uint8_t hash32[32], const sentinel_record_header *header) {
-    static const uint8_t leaf = 0x00;
-    hash_sha256 hash;
-    hash_init(&hash);
-    hash_add(&hash, &leaf, 1);
-    hash_add(&hash, header, sizeof *header);
-    hash_final(&hash, hash32);
+/* What the header commits to: each part behind its salt. */
+static void messages_of(hash_message messages[SENTINEL_RECORD_PARTS],
+                        const sentinel_record_header *header, const sentinel_record_parts *parts) {
+    const uint8_t *salts = parts->salts;
+    messages[0] =
+        (hash_message){{salts, parts->subject}, {SENTINEL_SALT_BYTES, header->subject_size}};
+    messages[1] =
+        (hash_message){{salts + SENTINEL_SALT_BYTES, parts->results},
+                       {SENTINEL_SALT_BYTES, header->result_count * sizeof(sentinel_result)}};
+    messages[2] = (hash_message){{salts + 2 * SENTINEL_SALT_BYTES, parts->outcome},
+                                 {SENTINEL_SALT_BYTES, header->outcome_size}};
 }
 
 static size_t record_bytes(const sentinel_record_header *header) {
@@ -112,16 +114,6 @@ static sentinel_status results_check(const sentinel_result *results, size_t coun
     return SENTINEL_OK;
 }
 
-/* The header commits to every part. */
-static void commitments(uint8_t (*out)[32], const sentinel_record_header *header,
-                        const sentinel_record_parts *parts) {
-    const uint8_t *salts = parts->salts;
-    commit(out[0], salts, parts->subject, header->subject_size);
-    commit(out[1], salts + SENTINEL_SALT_BYTES, parts->results,
-           header->result_count * sizeof(sentinel_result));
-    commit(out[2], salts + 2 * SENTINEL_SALT_BYTES, parts->outcome, header->outcome_size);
-}
-
 sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {
     if (record == NULL || bytes == NULL || ((uintptr_t)bytes & 7) != 0) {
         return SENTINEL_USAGE_ARGUMENT;
@@ -140,13 +132,16 @@ sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes
     next += header->result_count * sizeof(sentinel_result);
     record->outcome = header->outcome_size != 0 ? (const sentinel_outcome_part *)next : NULL;
     record->salts = next + header->outcome_size;
-    record_hash(record->hash32, header);
-    SENTINEL_TRY(results_check(record->results, header->result_count));
     sentinel_record_parts parts = {
         .subject = record->subject, .results = record->results, .outcome = record->outcome};
     memcpy(parts.salts, record->salts, sizeof parts.salts);
     uint8_t expected[SENTINEL_RECORD_PARTS][32];
-    commitments(expected, header, &parts);
+    hash_message messages[SENTINEL_RECORD_PARTS];
+    messages_of(messages, header, &parts);
+    const hash_message whole = header_message(header);
+    hash_two(record->hash32, &whole, expected[0], &messages[0]);
+    hash_two(expected[1], &messages[1], expected[2], &messages[2]);
+    SENTINEL_TRY(results_check(record->results, header->result_count));
     return bytes_equal(expected, header->commitments, sizeof expected) ? SENTINEL_OK
                                                                        : SENTINEL_AUDIT_CORRUPT;
 }
@@ -168,12 +163,16 @@ sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t has
     header->size_bytes = (uint32_t)size;
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
-    commitments(header->commitments, header, parts);
+    hash_message messages[SENTINEL_RECORD_PARTS];
+    messages_of(messages, header, parts);
+    hash_two(header->commitments[0], &messages[0], header->commitments[1], &messages[1]);
+    hash_one(header->commitments[2], &messages[2]);
     uint8_t *next = put(out, header, sizeof *header);
     next = put(next, parts->subject, header->subject_size);
     next = put(next, parts->results, header->result_count * sizeof(sentinel_result));
     next = put(next, parts->outcome, header->outcome_size);
     (void)put(next, parts->salts, sizeof parts->salts);
-    record_hash(hash32, header);
+    const hash_message whole = header_message(header);
+    hash_one(hash32, &whole);
     return SENTINEL_OK;
 }

@@ -32,7 +32,7 @@ void hash_blocks(hash_chain *chain, const void *bytes, size_t size) {
 }
 
 /* Big-endian words, two at a time. */
-static inline void put_words32(uint8_t digest32[32], const uint32_t h[8]) {
+void hash_words32(uint8_t digest32[32], const uint32_t h[8]) {
     for (unsigned i = 0; i < 4; i++) {
         uint64_t pair;
         memcpy(&pair, h + 2 * i, sizeof pair);
@@ -68,7 +68,7 @@ void hash_rest(uint8_t digest32[32], const hash_chain *chain, uint64_t before, c
     begin(&context, chain);
     take_blocks(&context, bytes, size - rest);
     take_blocks(&context, last, end);
-    put_words32(digest32, context.h);
+    hash_words32(digest32, context.h);
     bytes_wipe(last, BLOCK); /* a second one holds the count alone */
     bytes_wipe(context.h, sizeof context.h);
 }

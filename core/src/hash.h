@@ -51,6 +51,21 @@ static inline void hash_add_prefix(hash_sha256 *hash, const char *prefix) {
     hash_add(hash, prefix, strlen(prefix) + 1);
 }
 
+/* What is hashed: two parts, one behind the other; either may be empty. */
+typedef struct hash_message {
+    const void *part[2];
+    size_t size[2];
+} hash_message;
+
+void hash_one(uint8_t digest32[32], const hash_message *message);
+
+/* The digests of two messages, in less time than one behind the other where the
+ * processor can (hash_two.c). Not for secrets: words of them may stay on the stack. */
+void hash_two(uint8_t a32[32], const hash_message *a, uint8_t b32[32], const hash_message *b);
+
+/* The bytes of a chain's words. */
+void hash_words32(uint8_t digest32[32], const uint32_t h[8]);
+
 /* SHA-512 of what Ed25519 hashes: two parts of 32 bytes, and a message. */
 void hash_sha512(uint8_t digest64[64], const uint8_t a32[32], const uint8_t b32[32],
                  const void *bytes, size_t size);

@@ -99,6 +99,37 @@ static void a_chain_goes_on_from_whole_blocks(void) {
     CHECK_BYTES(digest32, expected32, 32);
 }
 
+/* Every length that matters beside every other, cut anywhere. */
+static void two_at_once_are_as_others_hash_them(void) {
+    static const size_t sizes[] = {0,   1,   16,  54,  55,  56,  63,  64,  65,  111, 112, 119,
+                                   120, 183, 247, 311, 375, 439, 502, 503, 504, 505, 600, 4000};
+    enum { COUNT = sizeof sizes / sizeof sizes[0] };
+    static uint8_t two[2][4000];
+    randombytes_buf(two, sizeof two);
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < COUNT; k++) {
+            const size_t a = sizes[i], b = sizes[k], cut_a = a / 3, cut_b = b / 2;
+            uint8_t got[2][32], expected[2][32];
+            const hash_message first = {{two[0], two[0] + cut_a}, {cut_a, a - cut_a}};
+            const hash_message second = {{two[1], two[1] + cut_b}, {cut_b, b - cut_b}};
+            hash_two(got[0], &first, got[1], &second);
+            (void)crypto_hash_sha256(expected[0], two[0], a);
+            (void)crypto_hash_sha256(expected[1], two[1], b);
+            CHECK_BYTES(got, expected, sizeof got);
+            hash_one(got[0], &second);
+            CHECK_BYTES(got[0], expected[1], 32);
+        }
+    }
+    for (size_t size = 0; size <= 520; size++) {
+        uint8_t got[2][32], expected[32];
+        const hash_message message = {{NULL, two[0]}, {0, size}};
+        hash_two(got[0], &message, got[1], &message);
+        (void)crypto_hash_sha256(expected, two[0], size);
+        CHECK_BYTES(got[0], expected, 32);
+        CHECK_BYTES(got[1], expected, 32);
+    }
+}
+
 static void nothing_is_left_of_what_was_hashed(void) {
     static const uint8_t zeros[sizeof(hash_sha256)];
     uint8_t digest32[32];
@@ -133,6 +164,7 @@ int main(int argc, char **argv) {
     RUN(every_short_length_is_as_others_hash_it);
     RUN(parts_are_hashed_as_the_whole);
     RUN(a_chain_goes_on_from_whole_blocks);
+    RUN(two_at_once_are_as_others_hash_them);
     RUN(nothing_is_left_of_what_was_hashed);
     RUN(sha512_is_as_others_hash_it);
     return test_end();
