@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define TRACE_SECTOR 512u
@@ -244,9 +243,26 @@ static void write_late(void) {
     }
 }
 
+/* A record between its two words. */
+static int is_frame(const void *bytes, size_t size) {
+    uint64_t record = 0;
+    memcpy(&record, bytes, size < sizeof record ? size : sizeof record);
+    return record >= sizeof(sentinel_record_header) && record + 16 == size;
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
     if (!trace_on) {
         return syscall(SYS_pwrite64, fd, bytes, size, offset);
+    }
+    if (lie == LIE_WRITE_LATE && is_frame(bytes, size)) {
+        (void)trace_call();
+        write_late();
+        late.fd = fd;
+        late.offset = (uint64_t)offset;
+        late.size = size;
+        memcpy(late.bytes, bytes, size);
+        trace_called();
+        return (ssize_t)size;
     }
     int is_middle = trace_call();
     trace->is_write[trace->calls % TRACE_EVENTS_MAX] = trace_armed != 0;
@@ -257,26 +273,6 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
     ssize_t count = write_now(fd, bytes, size, (uint64_t)offset);
     trace_called();
     return count;
-}
-
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
-    static uint8_t joined[1 << 16];
-    size_t size = 0;
-    for (int i = 0; i < count && size + parts[i].iov_len <= sizeof joined; i++) {
-        memcpy(joined + size, parts[i].iov_base, parts[i].iov_len);
-        size += parts[i].iov_len;
-    }
-    if (!trace_on || lie != LIE_WRITE_LATE) {
-        return pwrite(fd, joined, size, offset);
-    }
-    (void)trace_call();
-    write_late();
-    late.fd = fd;
-    late.offset = (uint64_t)offset;
-    late.size = size;
-    memcpy(late.bytes, joined, size);
-    trace_called();
-    return (ssize_t)size;
 }
 
 static int sync_now(int fd) {

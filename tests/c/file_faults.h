@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 typedef struct file_faults {
@@ -70,16 +69,6 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
     }
     size = faults.most != 0 && size > faults.most ? faults.most : size;
     return syscall(SYS_pwrite64, fd, bytes, size, offset);
-}
-
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
-    static uint8_t joined[1 << 16];
-    size_t size = 0;
-    for (int i = 0; i < count && size + parts[i].iov_len <= sizeof joined; i++) {
-        memcpy(joined + size, parts[i].iov_base, parts[i].iov_len);
-        size += parts[i].iov_len;
-    }
-    return pwrite(fd, joined, size, offset);
 }
 
 static int sync_result(void) {
