@@ -417,13 +417,18 @@ def output(*command: str | Path) -> str:
 
 
 def test_core_has_no_mutable_globals(library: Path) -> None:
-    """No object in writable memory. (.data.rel.ro is constant: it only waits for addresses.)"""
+    """No object in writable memory. (.data.rel.ro is constant: it only waits for addresses.)
+
+    But one: what the processor can, which is the same for whoever asks.
+    """
     table = output("objdump", "-t", library / "libsentinel.a")
     symbol = re.compile(r"^[0-9a-f]{16} (.{7}) (\S+)\t[0-9a-f]{16}\s+(?:\.hidden )?(\S+)$", re.M)
     objects = [(m[2], m[3]) for m in symbol.finditer(table) if "d" not in m[1]]
     assert any(section.startswith(".data.rel.ro") for section, _ in objects), "nothing was read"
     writable = re.compile(r"\.(data|bss|tdata|tbss)(?!\.rel\.ro)\b|\*COM\*")
-    none([f"{what} in {section}" for section, what in objects if writable.match(section)])
+    found = [f"{what} in {section}" for section, what in objects if writable.match(section)]
+    assert "sha_extensions in .bss" in found, "nothing was read"
+    none([each for each in found if each != "sha_extensions in .bss"])
 
 
 def test_core_exports_only_its_own_names(library: Path) -> None:

@@ -34,5 +34,7 @@ void eip712_digest(uint8_t digest32[32], const uint8_t domain32[32], const eip71
  * them again. */
 extern const uint8_t eip712_exchange_domain32[32]; /* "Exchange", chain 1337 */
 extern const uint8_t eip712_agent_type32[32];      /* "Agent(string source,bytes32 connectionId)" */
+extern const uint8_t eip712_live_source32[32];     /* "a" */
+extern const uint8_t eip712_test_source32[32];     /* "b" */
 
 #endif

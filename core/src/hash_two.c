@@ -20,21 +20,23 @@ static const uint32_t rounds[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-/* CPUID leaf 7 (SHA) and leaf 1 (SSSE3, SSE4.1). Asked once: a virtual machine's
- * host answers, which takes longer than many hashes. */
+/* Whether the processor has them: 0 not asked yet, 1 no, 2 yes. Asked once, as a
+ * virtual machine's host answers, which takes longer than many hashes. The one
+ * thing that changes outside of callers' memory: whoever asks finds the same. */
+static int sha_extensions;
+
+/* CPUID leaf 7 (SHA) and leaf 1 (SSSE3, SSE4.1). */
+static int ask_processor(void) {
+    unsigned a, b, c, d;
+    int sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1) != 0;
+    return sha && __get_cpuid(1, &a, &b, &c, &d) && (c >> 9 & c >> 19 & 1) != 0 ? 2 : 1;
+}
+
 static int has_extensions(void) {
-    static int known; /* 1: no, 2: yes; whoever comes first writes the same */
-    int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    int found = __atomic_load_n(&sha_extensions, __ATOMIC_RELAXED);
     if (found == 0) {
-        unsigned a, b, c, d, sha = 0, sse = 0;
-        if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-            sha = b >> 29 & 1;
-        }
-        if (__get_cpuid(1, &a, &b, &c, &d)) {
-            sse = c >> 9 & c >> 19 & 1;
-        }
-        found = (sha & sse) != 0 ? 2 : 1;
-        __atomic_store_n(&known, found, __ATOMIC_RELAXED);
+        found = ask_processor();
+        __atomic_store_n(&sha_extensions, found, __ATOMIC_RELAXED);
     }
     return found == 2;
 }
@@ -93,8 +95,9 @@ two_lanes(uint32_t ha[8], const uint8_t *a, uint32_t hb[8], const uint8_t *b, si
     lane_rounds(&lb, b, i);
         BOTH(0)
         BOTH(1)
-        BOTH(2) BOTH(3) BOTH(4) BOTH(5) BOTH(6) BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12)
-            BOTH(13) BOTH(14) BOTH(15)
+        BOTH(2)
+        BOTH(3) BOTH(4) BOTH(5) BOTH(6) BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12) BOTH(13)
+            BOTH(14) BOTH(15)
 #undef BOTH
                 la.abef = _mm_add_epi32(la.abef, before_a.abef);
         la.cdgh = _mm_add_epi32(la.cdgh, before_a.cdgh);

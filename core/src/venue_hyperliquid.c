@@ -138,7 +138,7 @@ static sentinel_reason wire_end(wire *to, const sentinel_render *render) {
     keccak256(connection32, to->bytes, to->packed.size);
     eip712_struct agent;
     eip712_begin_hashed(&agent, eip712_agent_type32);
-    eip712_text(&agent, venue_is_test(render) ? "b" : "a", 1);
+    eip712_word(&agent, venue_is_test(render) ? eip712_test_source32 : eip712_live_source32);
     eip712_word(&agent, connection32);
     return hyperliquid_end(to->request, render, eip712_exchange_domain32, &agent);
 }

@@ -25,6 +25,10 @@ static void test_computes_again_what_is_held_ready(void) {
     CHECK_BYTES(hash32, eip712_agent_type32, 32);
     eip712_domain(hash32, "Exchange", 1338);
     CHECK(memcmp(hash32, eip712_exchange_domain32, 32) != 0);
+    keccak256(hash32, "a", 1);
+    CHECK_BYTES(hash32, eip712_live_source32, 32);
+    keccak256(hash32, "b", 1);
+    CHECK_BYTES(hash32, eip712_test_source32, 32);
 }
 
 /* usdSend of the venue's library, test_sign_usd_transfer_action. */

@@ -7,8 +7,9 @@
  * Rules of every call: outputs come first, then in/out, then inputs; a
  * length follows its pointer; pointers are not null unless said so. A
  * sentinel_status must be looked at; a refusal is a verdict, not a status.
- * Nothing allocates after initialisation. There are no globals: calls on
- * different contexts may run at once, calls on one take turns outside. */
+ * Nothing allocates after initialisation. There are no globals but what the
+ * processor can: calls on different contexts may run at once, calls on one take
+ * turns outside. */
 #ifndef SENTINEL_SENTINEL_H
 #define SENTINEL_SENTINEL_H
 

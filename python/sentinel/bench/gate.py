@@ -17,7 +17,7 @@ from .._bench import STEPS
 from .machine import pinned
 from .result import Result, Show, percentile, summarise
 from .suite import Settings
-from .world import CONSTRAINTS, World, make_world
+from .world import CONSTRAINTS, KECCAK_BLOCKS, World, make_world
 
 __all__ = ["run"]
 
@@ -114,10 +114,18 @@ def shows_of(result: Result) -> None:
     for algorithm, bound in (("ed25519", 0.14), ("ecdsa", 0.11)):
         library = BARE[f"bare.{algorithm}"][2].partition(",")[0]
         pool, spot = (result.row(f"{algorithm}.{kind}-{log}") for kind in ("pool", "spot"))
-        what = f"gate over bare {library}, nonces "
+        keccak = 0.0
+        what = "gate"
+        if algorithm == "ecdsa":  # Its hash is the venue's; the library is given the digest.
+            keccak = KECCAK_BLOCKS * result.row("bare.keccak").p50
+            whole = f"gate, Keccak and all, over bare {library}, nonces made ahead"
+            result.shows.append(Show(name="1", what=whole, value=pool.p50 / bare[algorithm]))
+            what += f" less its {KECCAK_BLOCKS} blocks of Keccak"
+        what += f" over bare {library}, nonces "
+        ahead, now = ((row.p50 - keccak) / bare[algorithm] for row in (pool, spot))
         result.shows += [
-            Show(name="1", what=f"{what}made ahead", value=pool.p50 / bare[algorithm], bound=bound),
-            Show(name="1", what=f"{what}on the spot", value=spot.p50 / bare[algorithm], bound=1.1),
+            Show(name="1", what=f"{what}made ahead", value=ahead, bound=bound),
+            Show(name="1", what=f"{what}on the spot", value=now, bound=1.1),
             Show(
                 name="1",
                 what=f"p99.9 over p50 of that gate ({algorithm}), nonces made ahead",

@@ -7,6 +7,8 @@ import platform
 import re
 import subprocess
 import sysconfig
+import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -75,6 +77,18 @@ def _version(package: str) -> str:
         return ""
 
 
+def file_system(place: str) -> str:
+    """The kind of the file system that a place is on: what a write costs depends on it."""
+    best, kind = "", ""
+    with suppress(OSError):
+        for line in Path("/proc/mounts").read_text().splitlines():
+            _, mount, found, *_ = line.split()
+            at = mount.rstrip("/") + "/"
+            if (os.path.realpath(place) + "/").startswith(at) and len(at) >= len(best):
+                best, kind = at, found
+    return kind
+
+
 def about() -> dict[str, Any]:
     """Plain data, for the head of a results file."""
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
@@ -89,6 +103,7 @@ def about() -> dict[str, Any]:
         "hypervisor": "hypervisor" in _first("/proc/cpuinfo", r"^flags\s*: (.+)$").split(),
         "governor": _first("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", r"^(.+)$"),
         "kernel": platform.release(),
+        "file_system": file_system(tempfile.gettempdir()),
         "system": _first("/etc/os-release", r'^PRETTY_NAME="(.+)"$'),
         "compiler": _output(compiler, "--version").partition("\n")[0],
         "python": platform.python_version(),

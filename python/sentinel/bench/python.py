@@ -31,7 +31,7 @@ from .peer import PeerMissing
 from .peers_python import need
 from .result import Result, Show, percentile, summarise
 from .suite import Settings
-from .world import DESKS, World, make_world, policy_text
+from .world import DESKS, KECCAK_BLOCKS, World, make_world, policy_text
 
 __all__ = ["run"]
 
@@ -48,8 +48,6 @@ WAYS: Final = {
 PEERS: Final = {"ed25519": "PyNaCl sign", "ecdsa": "coincurve sign_recoverable"}
 BOUNDS: Final = {"ed25519": 0.25, "ecdsa": 0.15}
 MANY_BOUND: Final = 1.3
-KECCAK_BLOCKS: Final = 5
-"""Of one order on Hyperliquid: two of the action, the source's name, the agent, what is signed."""
 POOL: Final = 8192
 BLOCK: Final = 16
 BATCH: Final = 64

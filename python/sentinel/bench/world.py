@@ -38,6 +38,9 @@ __all__ = ["CONSTRAINTS", "DESKS", "Desk", "World", "light_keys", "make_world"]
 CONSTRAINTS: Final = 12
 """At three levels, four each, beside the kill switch."""
 
+KECCAK_BLOCKS: Final = 4
+"""Of one order on Hyperliquid: two of the action, one of the agent, one of what is signed."""
+
 LIGHT: Final = (1, 8192)
 """The least that Argon2id takes."""
 DURABILITY: Final = {"none": 1, "write": 2, "fsync": 3, "mapped": 4}
