@@ -4,13 +4,15 @@
     scripts/bench_readme.py bench/results/2026-01-31.json
 
 The table stands between the marks <!-- bench --> and <!-- end -->; the plot becomes docs/bench.svg.
-The file must hold the suite `gate`; `python` and `peers`, where they are, are in table and plot.
+The file must hold the suite `gate`; `python` and `peers`, where they are, are in the plot. Below
+the table stand the goals of all suites; steps, curves and the rest stay in the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- bench -->\n", "<!-- end -->"
 PLOT = Path("docs/bench.svg")
-GROUPS = ("ours", "step", "bare", "peer")
+GROUPS = ("ours", "bare")
 
 
 def micro(ns: float) -> str:
@@ -28,43 +30,41 @@ def micro(ns: float) -> str:
 
 
 def rows_of(result: dict[str, Any]) -> list[str]:
-    """The lines of one suite; steps under their gate."""
+    """The lines of one suite; what stays in the results file is left to it."""
     lines = []
     for row in result["rows"]:
         if row["group"] in GROUPS:
-            label = f"– {row['label']}" if row["group"] == "step" else row["label"]
             cells = " | ".join(micro(row[name]) for name in ("p50", "p99", "p999", "max"))
-            lines.append(f"| {label} | {cells} |")
+            lines.append(f"| {row['label']} | {cells} |")
     return lines
 
 
 def shows_of(results: list[dict[str, Any]]) -> list[str]:
-    """What was promised, beside what was measured."""
-    lines = ["| show | | measured | promised | met |", "|---|---|---:|---:|---|"]
+    """The goals, beside what was measured."""
+    lines = ["| | measured | goal | met |", "|---|---:|---:|---|"]
     for show in (show for result in results for show in result["shows"]):
         sign = "≥" if show["at_least"] else "≤"
         bound = "" if show["bound"] is None else f"{sign} {show['bound']:g}"
         met = {True: "yes", False: "no", None: ""}[show["is_met"]]
         value = f"{show['value']:,.3g} {show['unit']}".strip()
-        lines.append(f"| {show['name']} | {show['what']} | {value} | {bound} | {met} |")
+        lines.append(f"| {show['what']} | {value} | {bound} | {met} |")
     return lines if len(lines) > 2 else []
 
 
-def table(data: dict[str, Any]) -> str:
+def table(data: dict[str, Any], name: str) -> str:
     """What stands between the marks."""
     results = {result["suite"]: result for result in data["results"]}
     lines = [f"![medians beside the libraries and peers, on a log scale]({PLOT})", ""]
     lines += ["| microseconds | p50 | p99 | p99.9 | max |", "|---|---:|---:|---:|---:|"]
-    for name in ("gate", "python", "peers"):
-        if name in results:
-            lines += rows_of(results[name])
+    lines += rows_of(results["gate"])
     lines += ["", *shows_of(data["results"]), ""]
     machine = data["machine"]
     lines += [
         f"{machine['processor']}, {machine['processors']} processors, {machine['system']},",
         f"{machine['compiler']},",
         f"commit {machine['commit'] or 'unknown'}, {machine['date'][:10]};"
-        f" {results['gate']['rounds']:,} rounds.",
+        f" {results['gate']['rounds']:,} rounds. All of it, with the steps:",
+        f"[{name}]({name}).",
     ]
     return "\n".join(lines) + "\n"
 
@@ -88,10 +88,11 @@ def main() -> int:
     if not begin or not end:
         print(f"{options.readme}: no marks {BEGIN.strip()} and {END}", file=sys.stderr)
         return 1
+    name = os.path.relpath(options.results.resolve(), options.readme.resolve().parent)
     from sentinel.bench.plots import draw_bars
 
     draw_bars(data, options.plot)
-    options.readme.write_text(before + BEGIN + table(data) + END + after, encoding="utf-8")
+    options.readme.write_text(before + BEGIN + table(data, name) + END + after, encoding="utf-8")
     return 0
 
 

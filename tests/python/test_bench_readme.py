@@ -43,9 +43,12 @@ def test_the_table_stands_between_the_marks(tmp_path: Path) -> None:
     assert text.startswith("before\n<!-- bench -->\n")
     assert text.endswith("<!-- end -->\nafter\n")
     assert "| whole gate | 2.35 | 123 | 2,000 | 3,000 |" in text
-    assert "| – policy | 2.35 |" in text
-    assert "| 1 | ratio | 0.123 | ≤ 0.14 | yes |" in text
-    assert "commit 0123456789ab, 2026-01-02; 9 rounds." in text
+    assert "| ratio | 0.123 | ≤ 0.14 | yes |" in text
+    assert (
+        "commit 0123456789ab, 2026-01-02; 9 rounds. All of it, with the steps:\n[r.json](r.json)."
+        in text
+    )
+    assert "policy" not in text
     assert "old" not in text
     assert "the clock" not in text
     assert "whole gate" in plot.read_text()

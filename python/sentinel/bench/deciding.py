@@ -316,7 +316,7 @@ def _add_policy_in_c(result: Result, rounds: int) -> None:
     result.facts["policy_c_constraints"] = constraints
     result.shows.append(
         Show(
-            name="policy",
+            name="4",
             what=f"policy alone, in C, {constraints} constraints",
             value=row.p50,
             bound=POLICY_NS,
@@ -331,7 +331,7 @@ def _add_ratios(result: Result, judges: list[Judges]) -> None:
             ratio = result.row(f"{judge.name}_{form}").p50 / result.row(f"ours_{form}").p50
             result.shows.append(
                 Show(
-                    name=f"{judge.name}_{form}",
+                    name="4",
                     what=f"{judge.label} over ours, Python to Python, {form} input",
                     value=ratio,
                     bound=RATIO,
