@@ -90,16 +90,13 @@ two_lanes(uint32_t ha[8], const uint8_t *a, uint32_t hb[8], const uint8_t *b, si
     lane_load(&lb, hb);
     for (; blocks != 0; blocks--, a += BLOCK, b += BLOCK) {
         const lane before_a = la, before_b = lb;
-#define BOTH(i)             \
-    lane_rounds(&la, a, i); \
-    lane_rounds(&lb, b, i);
-        BOTH(0)
-        BOTH(1)
-        BOTH(2)
-        BOTH(3) BOTH(4) BOTH(5) BOTH(6) BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12) BOTH(13)
-            BOTH(14) BOTH(15)
+#define BOTH(i) (lane_rounds(&la, a, i), lane_rounds(&lb, b, i))
+        BOTH(0), BOTH(1), BOTH(2), BOTH(3);
+        BOTH(4), BOTH(5), BOTH(6), BOTH(7);
+        BOTH(8), BOTH(9), BOTH(10), BOTH(11);
+        BOTH(12), BOTH(13), BOTH(14), BOTH(15);
 #undef BOTH
-                la.abef = _mm_add_epi32(la.abef, before_a.abef);
+        la.abef = _mm_add_epi32(la.abef, before_a.abef);
         la.cdgh = _mm_add_epi32(la.cdgh, before_a.cdgh);
         lb.abef = _mm_add_epi32(lb.abef, before_b.abef);
         lb.cdgh = _mm_add_epi32(lb.cdgh, before_b.cdgh);
