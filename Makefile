@@ -10,7 +10,7 @@ run:                 ## nine agents trade on six loopback venues: judged, signed
 	$(SETUP) run
 	@$(PY) examples/run_session.py
 
-test:                ## C tests, Python tests, style; at most five minutes
+test:                ## C tests, Python tests, style
 	$(SETUP) test
 	@scripts/test.sh
 
