@@ -453,6 +453,7 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
         c.agent = sentinel_view_agent(gate_view(context), c.node);
         if (c.agent != NULL) {
             gate_fetch_agent(gate_view(context), &c);
+            gate_fetch_instrument(gate_view(context), &c);
         }
         if (c.agent != NULL && c.agent->beat_deadline_ns != 0) {
             stop_if_overdue(context, &c);

@@ -5,8 +5,26 @@
 
 enum { LINE = 64, OWN_ROWS = 8 };
 
+SENTINEL_ASSERT_LAYOUT(sizeof(sentinel_instrument) <= 3 * LINE &&
+                           sizeof(sentinel_mark_state) <= LINE,
+                       "a row has lines that are not fetched");
+
 static inline void fetch(const void *at) {
     __builtin_prefetch(at, 1);
+}
+
+/* The row of an order's instrument, and its mark. Where its slot is another's,
+ * that one's are fetched for nothing. */
+void gate_fetch_instrument(const sentinel_view *view, const gate_case *c) {
+    const uint32_t row = view->instrument_slots[state_slot_of(view, c->order.place.instrument)];
+    if (c->order.header.action == SENTINEL_ACTION_PLACE && row != 0) {
+        const uint8_t *at = (const uint8_t *)&view->bundle.instruments[row - 1];
+        fetch(at);
+        fetch(at + LINE);
+        fetch(at + sizeof *view->bundle.instruments - 1);
+        const sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
+        fetch(&marks[row - 1]);
+    }
 }
 
 void gate_fetch_agent(const sentinel_view *view, const gate_case *c) {

@@ -141,8 +141,10 @@ SENTINEL_MUST_USE sentinel_status gate_attempt(sentinel_context *context, int *r
 
 /* gate_fetch.c: what will be read of an agent that was not asked for lately, so
  * that the memory is at it while the order's form is checked. First what is known
- * from the node; then, once its rows are there, the windows of its own. */
+ * from the node and from the order's instrument; then, once its rows are there, the
+ * windows of its own. */
 void gate_fetch_agent(const sentinel_view *view, const gate_case *c);
+void gate_fetch_instrument(const sentinel_view *view, const gate_case *c);
 void gate_fetch_windows(const sentinel_view *view, const gate_case *c);
 
 /* gate_resolve.c: who, which id, which rows, which key. */

@@ -87,7 +87,7 @@ static int resolve_target(const sentinel_view *view, gate_case *c, const sentine
 
 static void resolve_instrument(const sentinel_context *context, gate_case *c, uint32_t id,
                                sentinel_decision *decision) {
-    const sentinel_instrument *row = sentinel_bundle_instrument(&gate_view(context)->bundle, id);
+    const sentinel_instrument *row = state_instrument(gate_view(context), id);
     if (row == NULL) {
         sentinel_decision_refuse(decision, SENTINEL_REASON_INSTRUMENT_UNKNOWN);
         return;

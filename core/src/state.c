@@ -142,7 +142,7 @@ static sentinel_mark_state *mark_place(const sentinel_view *view, const sentinel
     uint64_t offset;
     ptrdiff_t index;
     if (mark->kind == SENTINEL_MARK_INSTRUMENT) {
-        const sentinel_instrument *row = sentinel_bundle_instrument(bundle, mark->id);
+        const sentinel_instrument *row = state_instrument(view, mark->id);
         offset = view->state->instrument_marks;
         index = row != NULL ? row - bundle->instruments : -1;
     } else {

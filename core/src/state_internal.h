@@ -24,11 +24,33 @@ typedef struct state_arrays {
     uint64_t agent_ordinals;
     uint64_t nodes_by_id;
     uint64_t constraints_by_id;
+    uint64_t instrument_slots;
     uint64_t size;
 } state_arrays;
 
 static inline void *state_at(const sentinel_view *view, uint64_t offset) {
     return (uint8_t *)view->state + offset;
+}
+
+/* The slot at which the search for an instrument begins. */
+static inline uint32_t state_slot_of(const sentinel_view *view, uint32_t id) {
+    return id * UINT32_C(0x9e3779b1) >> view->instrument_shift;
+}
+
+/* As sentinel_bundle_instrument. One among hundreds, drawn at random, would have
+ * its id compared with those of ten rows that are in no cache: here, mostly with
+ * that of its own row alone. */
+static inline const sentinel_instrument *state_instrument(const sentinel_view *view, uint32_t id) {
+    const uint32_t mask = UINT32_MAX >> view->instrument_shift;
+    for (uint32_t slot = state_slot_of(view, id); view->instrument_slots[slot] != 0;
+         slot = (slot + 1) & mask) {
+        const sentinel_instrument *row =
+            &view->bundle.instruments[view->instrument_slots[slot] - 1];
+        if (row->id == id) {
+            return row;
+        }
+    }
+    return NULL;
 }
 
 /* Where the book of an agent's node keeps an action. */

@@ -1,13 +1,26 @@
 /* Where the state of a bundle lies, and how rows are found by id. */
 #include "state_internal.h"
 
+SENTINEL_ASSERT_LAYOUT(SENTINEL_INSTRUMENTS_MAX <= UINT16_MAX, "an index leaves its slot");
+
+/* So many that at least half stay free, and a power of two: 2^(32 - shift). */
+static uint32_t slots_shift(const sentinel_bundle *bundle) {
+    uint32_t shift = 31;
+    while (UINT32_C(1) << (32 - shift) < 2 * bundle->instrument_count) {
+        shift--;
+    }
+    return shift;
+}
+
 static state_arrays arrays_of(const sentinel_bundle *bundle) {
     state_arrays arrays = {0};
     arrays.agent_ordinals = bundle->constraint_count * sizeof(uint64_t);
     arrays.nodes_by_id = arrays.agent_ordinals + bundle->node_count * sizeof(uint32_t);
     arrays.constraints_by_id = arrays.nodes_by_id + bundle->node_count * sizeof(uint32_t);
-    arrays.size =
-        bytes_round_up(arrays.constraints_by_id + bundle->constraint_count * sizeof(uint32_t), 8);
+    arrays.instrument_slots =
+        arrays.constraints_by_id + bundle->constraint_count * sizeof(uint32_t);
+    arrays.size = bytes_round_up(
+        arrays.instrument_slots + (sizeof(uint16_t) << (32 - slots_shift(bundle))), 8);
     return arrays;
 }
 
@@ -197,6 +210,19 @@ uint32_t state_find_constraint(const sentinel_view *view, uint32_t id) {
                       view->bundle.constraints, sizeof *view->bundle.constraints, id);
 }
 
+/* Linear probing: from its own slot on, each goes to the first that is free. */
+static void place_instruments(const sentinel_view *view, uint16_t *slots) {
+    const uint32_t mask = UINT32_MAX >> view->instrument_shift;
+    memset(slots, 0, ((size_t)mask + 1) * sizeof *slots);
+    for (uint32_t i = 0; i < view->bundle.instrument_count; i++) {
+        uint32_t slot = state_slot_of(view, view->bundle.instruments[i].id);
+        while (slots[slot] != 0) {
+            slot = (slot + 1) & mask;
+        }
+        slots[slot] = (uint16_t)(i + 1);
+    }
+}
+
 sentinel_status state_lay_out(sentinel_view *view, const state_plan *plan,
                               const sentinel_bundle *bundle, void *layout, uint64_t layout_size,
                               void *state) {
@@ -212,6 +238,7 @@ sentinel_status state_lay_out(sentinel_view *view, const state_plan *plan,
     uint32_t *ordinals = (uint32_t *)(base + arrays.agent_ordinals);
     uint32_t *nodes = (uint32_t *)(base + arrays.nodes_by_id);
     uint32_t *constraints = (uint32_t *)(base + arrays.constraints_by_id);
+    uint16_t *slots = (uint16_t *)(base + arrays.instrument_slots);
     /* The order of nodes is not known yet; its place serves for the counts. */
     number_agents(bundle, ordinals, nodes);
     place_windows(bundle, plan, nodes, offsets);
@@ -225,7 +252,10 @@ sentinel_status state_lay_out(sentinel_view *view, const state_plan *plan,
         .agent_ordinals = ordinals,
         .nodes_by_id = nodes,
         .constraints_by_id = constraints,
+        .instrument_slots = slots,
+        .instrument_shift = slots_shift(bundle),
     };
+    place_instruments(view, slots);
     return SENTINEL_OK;
 }
 

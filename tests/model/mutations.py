@@ -229,6 +229,24 @@ POLICY = (
         "hash_add(&hash, address, address_size);\n    hash_final",
     ),
     policy(
+        "a list of instruments has whatever lies beside an id",
+        "policy_list.c",
+        "return *ids == id;",
+        "return *ids <= id;",
+    ),
+    policy(
+        "a list of instruments: an id in the middle is missed",
+        "policy_list.c",
+        "-(uint32_t)(ids[half] <= id)",
+        "-(uint32_t)(ids[half] < id)",
+    ),
+    policy(
+        "an instrument's mark goes to whatever is in its slot",
+        "state_internal.h",
+        "if (row->id == id) {",
+        "if (id != 0) {",
+    ),
+    policy(
         "agents share the windows that each should have",
         "state_internal.h",
         "offset += (view->agent_ordinals[agent] - view->agent_ordinals[constraint->node]) *",
@@ -256,6 +274,18 @@ POLICY = (
 )
 
 GATE = (
+    gate(
+        "an instrument is whatever is in the slot of its id",
+        "state_internal.h",
+        "if (row->id == id) {",
+        "if (id != 0) {",
+    ),
+    gate(
+        "instruments that meet in one slot push each other out",
+        "state_layout.c",
+        "while (slots[slot] != 0) {",
+        "while (slots[slot] > view->bundle.instrument_count) {",
+    ),
     gate(
         "the window of ids is 63",
         "gate_resolve.c",

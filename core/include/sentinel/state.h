@@ -278,6 +278,11 @@ typedef struct sentinel_view {
     const uint32_t *agent_ordinals;
     const uint32_t *nodes_by_id; /* indexes, in ascending order of id */
     const uint32_t *constraints_by_id;
+    /* Instruments by a hash of their id: 1 + index, or 0 where there is none. At
+     * least half are 0, so that a search ends soon. */
+    const uint16_t *instrument_slots;
+    uint32_t instrument_shift; /* the slots are 2^(32 - shift) */
+    uint8_t reserved[4];
 } sentinel_view;
 
 /* Bytes that a bundle's layout arrays and its state take. 0: the state is
