@@ -7,9 +7,9 @@
 
 #define DIGITS_MAX 20u /* of 64 bits */
 
-/* How many digits a number has; of 0 it is 1. */
-static inline unsigned digits_count(uint64_t value) {
-    static const uint64_t powers[DIGITS_MAX] = {0,
+/* 10^n for n below DIGITS_MAX. */
+static inline uint64_t digits_power(unsigned n) {
+    static const uint64_t powers[DIGITS_MAX] = {1u,
                                                 10u,
                                                 100u,
                                                 1000u,
@@ -29,9 +29,15 @@ static inline unsigned digits_count(uint64_t value) {
                                                 100000000000000000u,
                                                 1000000000000000000u,
                                                 10000000000000000000u};
+    return powers[n];
+}
+
+/* How many digits a number has; of 0 it is 1. */
+static inline unsigned digits_count(uint64_t value) {
+    value |= 1; /* 0 has as many as 1; no even power is passed by it */
     /* 1233 / 4096 is log10(2), near enough for up to 64 bits. */
-    const unsigned least = (64u - (unsigned)__builtin_clzll(value | 1)) * 1233u >> 12;
-    return least + (value >= powers[least]);
+    const unsigned least = (64u - (unsigned)__builtin_clzll(value)) * 1233u >> 12;
+    return least + (value >= digits_power(least));
 }
 
 /* The last `count` digits of a number, into text; gives what stands before them. */

@@ -5,6 +5,7 @@
 
 #include <sentinel/types.h>
 
+#include "digits.h"
 #include "wide.h"
 
 /* 10^38 is the largest power of ten in 128 bits. */
@@ -13,27 +14,9 @@
 
 /* 10^n for n up to MATH_POWER_MAX. */
 static inline wide_u128 math_power(unsigned n) {
-    static const uint64_t powers[20] = {1u,
-                                        10u,
-                                        100u,
-                                        1000u,
-                                        10000u,
-                                        100000u,
-                                        1000000u,
-                                        10000000u,
-                                        100000000u,
-                                        1000000000u,
-                                        10000000000u,
-                                        100000000000u,
-                                        1000000000000u,
-                                        10000000000000u,
-                                        100000000000000u,
-                                        1000000000000000u,
-                                        10000000000000000u,
-                                        100000000000000000u,
-                                        1000000000000000000u,
-                                        10000000000000000000u};
-    return n < 20 ? powers[n] : (wide_u128)powers[19] * powers[n - 19];
+    return n < DIGITS_MAX
+               ? digits_power(n)
+               : (wide_u128)digits_power(DIGITS_MAX - 1) * digits_power(n - (DIGITS_MAX - 1));
 }
 
 /* Drops trailing zeros while the scale is above 0, so that equal values have
