@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,22 @@ def engine(tmp_path: Path) -> object:
     from engines import make_engine
 
     return make_engine(tmp_path / "engine")
+
+
+@pytest.fixture
+def signer(engine: Any) -> Iterator[Any]:
+    """The engine, open, with marks."""
+    from engines import MARKS
+
+    with engine.open() as opened:
+        opened.feed_marks(MARKS)
+        yield opened
+
+
+@pytest.fixture
+def maker(signer: Any) -> Any:
+    """The session of the agent that most tests sign as."""
+    return signer.session("maker")
 
 
 @pytest.fixture(scope="session")

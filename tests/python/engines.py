@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from sentinel import Message, PolicyDenied
+from sentinel import Message, Place, PolicyDenied
 from sentinel._enums import Algorithm, Environment, Purpose, Venue
 from sentinel.audit import restore
 from sentinel.config import Created, KeyFile, create_engine, public_keys
+from sentinel.order import from_json
 from sentinel.policy import stable_id
 from sentinel.sign import Signer
 
@@ -158,3 +159,10 @@ def trade(directory: Path) -> Traded:
         signer.session("notes").sign(Message(text="a second epoch"))
     assert refused.value.record is not None
     return Traded(made, receipt, first.handle.record, refused.value.record)
+
+
+def limit(signer: Signer, **changes: Any) -> Place:
+    """LIMIT with changes, as an order."""
+    order = from_json({**LIMIT, **changes}, resolve=signer.resolve)
+    assert isinstance(order, Place)
+    return order

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engines import LIMIT, MARKS, SECOND, Made, make_engine
+from engines import MARKS, SECOND, Made, limit, make_engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,26 +37,8 @@ from sentinel._enums import Side
 from sentinel._record import Verdict
 from sentinel.audit import read_log, replay, verify_log
 from sentinel.errors import UsageError
-from sentinel.order import ORDERS, Order, dtype, from_json, rows
+from sentinel.order import ORDERS, Order, dtype, rows
 from sentinel.sign import SIGN_MANY_MAX
-
-
-@pytest.fixture
-def signer(engine: Made) -> Any:
-    with engine.open() as opened:
-        opened.feed_marks(MARKS)
-        yield opened
-
-
-@pytest.fixture
-def maker(signer: Signer) -> Session:
-    return signer.session("maker")
-
-
-def limit(signer: Signer, **changes: Any) -> Place:
-    order = from_json({**LIMIT, **changes}, resolve=signer.resolve)
-    assert isinstance(order, Place)
-    return order
 
 
 def array(order: Order, count: int) -> Any:

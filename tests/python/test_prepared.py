@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engines import LIMIT, MARKS, POLICY, Made, make_engine
+from engines import LIMIT, POLICY, Made, limit, make_engine
 
 from sentinel import Cancel, Message, Place, PolicyDenied, SentinelError, Session, Signer
 from sentinel._enums import Side
 from sentinel.audit import find_record
 from sentinel.errors import OrderInvalid, UsageError
-from sentinel.order import dtype, from_json, rows
+from sentinel.order import dtype, rows
 
 ROUNDS = 400
 
@@ -36,24 +36,6 @@ ROUNDS = 400
 def engine(tmp_path: Path) -> Made:
     roomy = POLICY.replace("50k USD", "50M USD").replace("100/s", "10000/s")
     return make_engine(tmp_path / "engine", policy=roomy)
-
-
-@pytest.fixture
-def signer(engine: Made) -> Any:
-    with engine.open() as opened:
-        opened.feed_marks(MARKS)
-        yield opened
-
-
-@pytest.fixture
-def maker(signer: Signer) -> Session:
-    return signer.session("maker")
-
-
-def limit(signer: Signer, **changes: Any) -> Place:
-    order = from_json({**LIMIT, **changes}, resolve=signer.resolve)
-    assert isinstance(order, Place)
-    return order
 
 
 # ---- Stamping -----------------------------------------------------------------------------------

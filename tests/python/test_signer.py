@@ -50,14 +50,6 @@ from sentinel.errors import (
 )
 from sentinel.sign import ReceiptHandle
 
-
-@pytest.fixture
-def signer(engine: Made) -> Any:
-    with engine.open() as opened:
-        opened.feed_marks(MARKS)
-        yield opened
-
-
 # The engine's key may move funds too.
 WALLET = POLICY.replace("endpoint: checked", "products: [spot, wallet], endpoint: granted")
 
