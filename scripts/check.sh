@@ -1,6 +1,9 @@
 #!/bin/sh
 # All that must hold before a change lands; ends in pytest's own closing line.
-# Cheap steps first, so that a slip shows early; the whole test suite last.
+#
+# Cheap steps first, so that a slip shows early. Then two lanes side by side, since most steps keep one
+# processor busy: every Python test here, the tools that look at the C sources in the other, whose
+# output is kept and shown when it is through.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,31 +13,63 @@ stage() {
     echo "== $* ($(($(date +%s) - began)) s)"
 }
 
+other_lane() {
+    stage "sanitizers: C tests, then pytest with the sanitized extension"
+    scripts/sanitize.sh
+
+    stage "constant time: secrets marked undefined under valgrind"
+    tests/c/run_ctime.sh
+
+    stage "coverage of core/src"
+    scripts/coverage.sh
+
+    stage "planted mutations of the core, found by the reference model"
+    .venv/bin/python -m tests.model.mutate
+
+    stage "fuzzers"
+    scripts/fuzz.sh
+}
+
+if [ "${1:-}" = other-lane ]; then
+    began=$2
+    other_lane
+    exit 0
+fi
+
 stage "lint and types"
 scripts/lint.sh
 
 stage "C tests"
 scripts/test_c.sh
 
-stage "sanitizers: C tests, then pytest with the sanitized extension"
-scripts/sanitize.sh
-
-stage "constant time: secrets marked undefined under valgrind"
-tests/c/run_ctime.sh
-
-stage "coverage of core/src"
-scripts/coverage.sh
-
-stage "fuzzers"
-scripts/fuzz.sh
-
-stage "the reference model against the core: 100,000 steps, then planted mutations"
-.venv/bin/python -m tests.model.compare --steps 100000
-.venv/bin/python -m tests.model.mutate
-
 stage "wheel: built, then imported where its C libraries are not"
 scripts/wheel.sh
 scripts/test_wheel.sh
 
-stage "every Python test, the long ones too"
-SENTINEL_CRASHES="${SENTINEL_CRASHES:-500}" exec .venv/bin/python -m pytest -m ""
+lane=build/check
+mkdir -p $lane
+setsid "$0" other-lane "$began" >$lane/other 2>&1 </dev/null &
+other=$!
+# Whatever ends this run ends the other lane, and all that it started.
+trap 'kill -- -$other 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+
+stage "the reference model against the core: 100,000 steps"
+.venv/bin/python -m tests.model.compare --steps 100000
+
+stage "every Python test, the long ones too (the other lane writes to $lane/other)"
+{
+    failed=0
+    SENTINEL_CRASHES="${SENTINEL_CRASHES:-500}" .venv/bin/python -m pytest -m "" || failed=$?
+    echo $failed >$lane/failed
+} 2>&1 | tee $lane/tests
+[ "$(cat $lane/failed)" = 0 ] || exit 1
+
+stage "the other lane"
+if ! wait $other; then
+    tail -n 200 $lane/other
+    echo "check: the other lane failed; all it said is in $lane/other" >&2
+    exit 1
+fi
+cat $lane/other
+tail -n 1 $lane/tests
