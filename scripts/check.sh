@@ -71,5 +71,6 @@ if ! wait $other; then
     echo "check: the other lane failed; all it said is in $lane/other" >&2
     exit 1
 fi
+trap - EXIT
 cat $lane/other
 tail -n 1 $lane/tests
