@@ -13,6 +13,8 @@ static const char *const prefixes[SENTINEL_FRAME_COUNT] = {
     [SENTINEL_FRAME_COMMAND] = "sentinel-command-v1",
     [SENTINEL_FRAME_FEED] = "sentinel-feed-v1",
     [SENTINEL_FRAME_GRANT] = "sentinel-grant-v1",
+    [SENTINEL_FRAME_CERTIFICATE] = "sentinel-certificate-v1",
+    [SENTINEL_FRAME_IMPORT] = "sentinel-import-v1",
 };
 
 typedef struct proof_cursor {

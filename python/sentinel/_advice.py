@@ -198,6 +198,49 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "the machine is out of memory", "free memory, or make the policy smaller"
         ),
         "INTERNAL": Advice("a rule that this program keeps was broken", _REPORT),
+        "ENCLAVE_ABSENT": Advice(
+            "there is no /dev/nsm: the program runs on a host, or the kernel lacks the driver",
+            "start it inside a Nitro enclave, from the released image",
+        ),
+        "ENCLAVE_MODULE": Advice(
+            "the security module is busy or defective, or another version answered",
+            "terminate the enclave and start it again",
+        ),
+        "ENCLAVE_SEAL": Advice(
+            "the host altered the blob, or it was sealed before the engine's root was made anew",
+            "give the enclave the blob that it handed out last",
+        ),
+        "ENCLAVE_FOREIGN": Advice(
+            "the host mixed up the files of two engines", "give it the files of this engine"
+        ),
+        "ENCLAVE_TYPE": Advice(
+            "the host mixed up two files of the engine", "give it the file that it asks for"
+        ),
+        "ENCLAVE_STALE": Advice(
+            "an older copy was restored, or the host rolled the state back",
+            "give it the newest blob and all records after it; if they are lost, k of n operators"
+            " accept the gap: zcp resume --help",
+        ),
+        "ENCLAVE_ANSWER": Advice(
+            "the answer is for another document or wrapped root, or did not come from KMS",
+            "ask the enclave for a new document, then KMS again: zcp enclave unwrap",
+        ),
+        "ENCLAVE_COMMITMENT": Advice(
+            "the host tried to start the engine with a root of its own making",
+            "give it the wrapped root and certificate of its genesis; treat the host as hostile",
+        ),
+        "ENCLAVE_DOCUMENT": Advice(
+            "the enclave was started again since, or the document is of another one",
+            "ask for a new document, verify it, and sign again",
+        ),
+        "ENCLAVE_KMS_KEY": Advice(
+            "the public key was fetched from another KMS key",
+            "fetch the public key that operators put into the certificate",
+        ),
+        "ENCLAVE_IMPORT": Advice(
+            "it was sealed to another enclave's key, or altered before operators signed it",
+            "verify a new document of this enclave and seal the key again",
+        ),
     }
 )
 

@@ -33,6 +33,8 @@ class FrameKind(IntEnum):
     COMMAND = 4
     FEED = 5
     GRANT = 7
+    CERTIFICATE = 8
+    IMPORT = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,8 @@ _PREFIX: Final = {
     FrameKind.COMMAND: "sentinel-command-v1",
     FrameKind.FEED: "sentinel-feed-v1",
     FrameKind.GRANT: "sentinel-grant-v1",
+    FrameKind.CERTIFICATE: "sentinel-certificate-v1",
+    FrameKind.IMPORT: "sentinel-import-v1",
 }
 
 

@@ -68,6 +68,17 @@ class Status(IntEnum):
     IO_LOCKED = 0x0706
     IO_MEMORY = 0x0707
     INTERNAL = 0x0801
+    ENCLAVE_ABSENT = 0x0901
+    ENCLAVE_MODULE = 0x0902
+    ENCLAVE_SEAL = 0x0903
+    ENCLAVE_FOREIGN = 0x0904
+    ENCLAVE_TYPE = 0x0905
+    ENCLAVE_STALE = 0x0906
+    ENCLAVE_ANSWER = 0x0907
+    ENCLAVE_COMMITMENT = 0x0908
+    ENCLAVE_DOCUMENT = 0x0909
+    ENCLAVE_KMS_KEY = 0x090A
+    ENCLAVE_IMPORT = 0x090B
 
 
 class Reason(IntEnum):
@@ -204,6 +215,17 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0706: "another process is this engine's writer",
         0x0707: "the operating system gave no memory",
         0x0801: "an internal invariant is broken; the engine has halted",
+        0x0901: "there is no security module: this is no enclave",
+        0x0902: "the security module refused, or its answer has another form",
+        0x0903: "a sealed blob does not open: it was altered, or sealed under another root",
+        0x0904: "a sealed blob or a wrapped root is of another engine",
+        0x0905: "a sealed blob is of another type",
+        0x0906: "a sealed blob is older than what is known, or of another history",
+        0x0907: "the answer of KMS does not open the wrapped root",
+        0x0908: "the root is not the one that the engine's certificate commits to",
+        0x0909: "the frame names a document that this enclave did not give in this boot",
+        0x090A: "the KMS key is not the one that the engine's certificate names",
+        0x090B: "a sealed key does not open, or is not the one that was announced",
     }
 )
 REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(

@@ -27,6 +27,7 @@ __all__ = [
     "ConfigError",
     "CryptoError",
     "DuplicateOrder",
+    "EnclaveError",
     "EngineHalted",
     "EngineLocked",
     "FailedConstraint",
@@ -368,6 +369,12 @@ class CryptoError(SentinelError):
     exit_status = 10
 
 
+class EnclaveError(SentinelError):
+    """An enclave's security module, its sealed state, its root or a sealed key was refused."""
+
+    exit_status = 13
+
+
 class InternalError(SentinelError):
     """Our own invariant broke; the engine has halted."""
 
@@ -558,6 +565,7 @@ _BY_CATEGORY: Final[dict[int, type[SentinelError]]] = {
     0x06: CryptoError,
     0x07: StorageError,
     0x08: InternalError,
+    0x09: EnclaveError,
 }
 _REASON_NUMBER: Final[dict[str, int]] = {code: number for number, code in REASON_CODE.items()}
 

@@ -6,8 +6,9 @@
  *          padded with zeros to 8 }
  *
  * Each proof is over "sentinel-<kind>-v1" || 0x00 || SHA-256(signed part),
- * where <kind> is "authority", "policy", "command", "feed" or "grant". The
- * SHA-256 of the signed part is the frame's hash. */
+ * where <kind> is "authority", "policy", "command", "feed", "grant",
+ * "certificate" or "import". The SHA-256 of the signed part is the frame's
+ * hash. */
 #ifndef SENTINEL_FRAME_H
 #define SENTINEL_FRAME_H
 
@@ -39,7 +40,9 @@ enum {
     SENTINEL_FRAME_FEED = 5,
     SENTINEL_FRAME_PERMIT = 6, /* reserved */
     SENTINEL_FRAME_GRANT = 7, /* of a witness: how far the engine may go */
-    SENTINEL_FRAME_COUNT = 8
+    SENTINEL_FRAME_CERTIFICATE = 8, /* k of n operators: what an enclave's root must be */
+    SENTINEL_FRAME_IMPORT = 9, /* k of n operators: a key, sealed to an enclave */
+    SENTINEL_FRAME_COUNT = 10
 };
 
 typedef struct sentinel_frame_header {
