@@ -12,19 +12,21 @@
 /* Limits. */
 #define SENTINEL_SESSIONS_MAX 1024u
 #define SENTINEL_SESSION_QUEUE_MAX 64u /* requests of a session that wait or are unanswered */
-#define SENTINEL_MESSAGE_BYTES_MAX (UINT32_C(4) << 20) /* payload of a message, all frames together */
-#define SENTINEL_HANDSHAKE_NS INT64_C(5000000000) /* from accept to WELCOME */
+#define SENTINEL_MESSAGE_BYTES_MAX \
+    (UINT32_C(4) << 20)                            /* payload of a message, all frames together */
+#define SENTINEL_HANDSHAKE_NS INT64_C(5000000000)  /* from accept to WELCOME */
 #define SENTINEL_CHANNEL_NS INT64_C(3600000000000) /* then a new handshake */
-#define SENTINEL_STALL_NS INT64_C(10000000000) /* answers that nobody reads for so long end a session */
+#define SENTINEL_STALL_NS \
+    INT64_C(10000000000) /* answers that nobody reads for so long end a session */
 
 #define SENTINEL_EXPORTER_LABEL "EXPORTER-sentinel-channel-v1"
 
 /* Who asks. The role is claimed in HELLO and must be covered by the powers of
  * the key of the TLS certificate, in the authority bundle in force. */
 enum {
-    SENTINEL_ROLE_AGENT = 1, /* AGENT, of this node */
+    SENTINEL_ROLE_AGENT = 1,   /* AGENT, of this node */
     SENTINEL_ROLE_COMMAND = 2, /* POLICY, LIMIT, OPERATOR, APPROVER, WITNESS, or the root */
-    SENTINEL_ROLE_FEEDER = 3, /* FEED_MARK, FEED_EXECUTION, FEED_POSITION */
+    SENTINEL_ROLE_FEEDER = 3,  /* FEED_MARK, FEED_EXECUTION, FEED_POSITION */
     SENTINEL_ROLE_COUNT = 4
 };
 
@@ -33,7 +35,7 @@ typedef struct sentinel_hello {
     uint16_t version;
     uint16_t role;
     uint32_t agent; /* AGENT: node id; else 0 */
-    uint32_t key; /* id of the row of the authority bundle; PEER: the same */
+    uint32_t key;   /* id of the row of the authority bundle; PEER: the same */
     uint8_t reserved0[4];
     uint8_t engine_id32[32]; /* zero: any (the client then reads it from WELCOME) */
     uint8_t reserved1[40];
@@ -44,13 +46,13 @@ typedef struct sentinel_welcome {
     char magic[8]; /* "SENTWELC" */
     uint16_t version;
     uint16_t role;
-    uint32_t status; /* sentinel_status; not OK: the rest is zero, and the daemon closes */
+    uint32_t status;  /* sentinel_status; not OK: the rest is zero, and the daemon closes */
     uint64_t channel; /* never used twice in one boot, from 1 */
     uint64_t epoch;
     uint8_t engine_id32[32];
     int64_t until_ns; /* Unix time: no request is taken at and after it on this channel */
     uint32_t agent;
-    uint32_t queue; /* requests that may be unanswered */
+    uint32_t queue;     /* requests that may be unanswered */
     uint32_t transport; /* SENTINEL_TRANSPORT_* */
     uint8_t reserved[44];
 } sentinel_welcome;
@@ -58,14 +60,11 @@ SENTINEL_SIZE(sentinel_welcome, 128);
 
 enum {
     SENTINEL_TRANSPORT_SEALED = 1, /* AES-256-GCM frames */
-    SENTINEL_TRANSPORT_PEER = 2 /* clear frames on a Unix socket whose peer the kernel names */
+    SENTINEL_TRANSPORT_PEER = 2    /* clear frames on a Unix socket whose peer the kernel names */
 };
 
 /* Input of the exporter: one key and one IV for each direction. */
-enum {
-    SENTINEL_DIRECTION_REQUEST = 1,
-    SENTINEL_DIRECTION_ANSWER = 2
-};
+enum { SENTINEL_DIRECTION_REQUEST = 1, SENTINEL_DIRECTION_ANSWER = 2 };
 typedef struct sentinel_exporter_context {
     uint8_t engine_id32[32];
     uint64_t channel;
@@ -84,9 +83,9 @@ SENTINEL_SIZE(sentinel_channel_key, 44);
 
 /* frame = sentinel_seal || ciphertext, as long as its class says || 16 bytes tag */
 enum {
-    SENTINEL_CLASS_SMALL = 1, /* 512 bytes: every request for an order */
+    SENTINEL_CLASS_SMALL = 1,  /* 512 bytes: every request for an order */
     SENTINEL_CLASS_MIDDLE = 2, /* 2,048 bytes: every answer to one that fits */
-    SENTINEL_CLASS_LARGE = 3, /* 32,768 bytes */
+    SENTINEL_CLASS_LARGE = 3,  /* 32,768 bytes */
     SENTINEL_CLASS_COUNT = 4
 };
 #define SENTINEL_SMALL_BYTES 512u
@@ -105,13 +104,13 @@ SENTINEL_SIZE(sentinel_seal, 16);
 
 /* What is inside: this, then size bytes, then zeros. */
 typedef struct sentinel_message {
-    uint16_t kind; /* SENTINEL_ASK_* of a request; of an answer the same with bit 15 */
-    uint16_t flags; /* SENTINEL_MESSAGE_* */
-    uint32_t size; /* payload in this frame */
-    uint64_t id; /* of the request, from 1, growing; of an answer the same */
+    uint16_t kind;       /* SENTINEL_ASK_* of a request; of an answer the same with bit 15 */
+    uint16_t flags;      /* SENTINEL_MESSAGE_* */
+    uint32_t size;       /* payload in this frame */
+    uint64_t id;         /* of the request, from 1, growing; of an answer the same */
     int64_t deadline_ns; /* request: Unix time at which it is no longer served, 0 none; answer: 0 */
-    uint32_t status; /* answer: sentinel_status; request: 0 */
-    uint32_t total; /* payload of the whole message; the same in all of its frames */
+    uint32_t status;     /* answer: sentinel_status; request: 0 */
+    uint32_t total;      /* payload of the whole message; the same in all of its frames */
 } sentinel_message;
 SENTINEL_SIZE(sentinel_message, 32);
 enum {
@@ -120,18 +119,20 @@ enum {
 #define SENTINEL_ANSWER 0x8000u
 
 enum {
-    SENTINEL_REQUEST_SIGN = 1, /* agent: an order's struct -> packed outcome */
+    SENTINEL_REQUEST_SIGN = 1,     /* agent: an order's struct -> packed outcome */
     SENTINEL_REQUEST_WITHDRAW = 2, /* agent: u64 action id -> u64 record */
-    SENTINEL_REQUEST_BEAT = 3, /* agent: a heartbeat's frame -> u64 record */
-    SENTINEL_REQUEST_TAKE = 4, /* command, feeder: a signed frame -> sentinel_taken, or _signed_ack */
-    SENTINEL_REQUEST_STATUS = 5, /* all: nothing -> sentinel_daemon_status */
-    SENTINEL_REQUEST_BUNDLE = 6, /* all: u16 kind of frame -> the frame in force */
+    SENTINEL_REQUEST_BEAT = 3,     /* agent: a heartbeat's frame -> u64 record */
+    SENTINEL_REQUEST_TAKE =
+        4, /* command, feeder: a signed frame -> sentinel_taken, or _signed_ack */
+    SENTINEL_REQUEST_STATUS = 5,  /* all: nothing -> sentinel_daemon_status */
+    SENTINEL_REQUEST_BUNDLE = 6,  /* all: u16 kind of frame -> the frame in force */
     SENTINEL_REQUEST_RECORDS = 7, /* command: sentinel_records_wanted -> records */
-    SENTINEL_REQUEST_HEAD = 8, /* all: nothing -> sentinel_head || signature64 */
-    SENTINEL_REQUEST_ATTEST = 9, /* all: nonce32 -> the attestation document */
-    SENTINEL_REQUEST_ASK = 10, /* command: u32 flags -> sentinel_ask || signature64, for a witness */
+    SENTINEL_REQUEST_HEAD = 8,    /* all: nothing -> sentinel_head || signature64 */
+    SENTINEL_REQUEST_ATTEST = 9,  /* all: nonce32 -> the attestation document */
+    SENTINEL_REQUEST_ASK =
+        10, /* command: u32 flags -> sentinel_ask || signature64, for a witness */
     SENTINEL_REQUEST_STATE = 11, /* command: nothing -> the state in force, as a snapshot has it */
-    SENTINEL_REQUEST_KEYS = 12, /* all: nothing -> sentinel_key_info rows, public parts */
+    SENTINEL_REQUEST_KEYS = 12,  /* all: nothing -> sentinel_key_info rows, public parts */
     SENTINEL_REQUEST_COUNT = 13
 };
 
@@ -143,7 +144,7 @@ typedef struct sentinel_taken {
 SENTINEL_SIZE(sentinel_taken, 16);
 
 typedef struct sentinel_records_wanted {
-    uint64_t first; /* number */
+    uint64_t first;     /* number */
     uint32_t bytes_max; /* whole records, at least one */
     uint8_t reserved[4];
 } sentinel_records_wanted;
@@ -154,11 +155,11 @@ typedef struct sentinel_daemon_status {
     uint64_t epoch;
     uint64_t records;
     uint8_t last_hash32[32];
-    int64_t now_ns; /* the daemon's clock */
+    int64_t now_ns;  /* the daemon's clock */
     uint64_t served; /* requests, in this boot */
     uint64_t refused_busy;
     uint32_t sessions;
-    uint32_t halted; /* 1: the engine signs nothing; sentinel_state says why */
+    uint32_t halted;            /* 1: the engine signs nothing; sentinel_state says why */
     uint32_t next_action_known; /* agent: 1 */
     uint8_t reserved[4];
     uint64_t next_action; /* agent: the lowest id above all that were used */
