@@ -23,6 +23,7 @@ from . import (
     _command,
     _completion,
     _drill,
+    _enclave,
     _halt,
     _heartbeat,
     _init,
@@ -74,6 +75,7 @@ for module in (
     _verify,
     _venue,
     _witness,
+    _enclave,
     _bench,
     _completion,
 ):

@@ -1,0 +1,17 @@
+"""zcp enclave"""
+
+from __future__ import annotations
+
+import typer
+
+from . import _enclave_doctor
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands; each group of verbs has a file of its own."""
+    family = typer.Typer(
+        help="The enclave: its image and the machine that runs it.", no_args_is_help=True
+    )
+    for verbs in (_enclave_doctor,):
+        verbs.register(family)
+    app.add_typer(family, name="enclave")
