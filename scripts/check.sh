@@ -1,9 +1,9 @@
 #!/bin/sh
 # All that must hold before a change lands; ends in pytest's own closing line.
 #
-# Cheap steps first, so that a slip shows early. Then two lanes side by side, since most steps keep one
-# processor busy: every Python test here, the tools that look at the C sources in the other, whose
-# output is kept and shown when it is through.
+# Cheap steps first, so that a slip shows early. Then two lanes side by side, since most steps keep
+# one processor busy: every Python test here, the tools that look at the C sources in the other,
+# whose output is kept and shown when it is through.
 set -eu
 cd "$(dirname "$0")/.."
 
