@@ -202,9 +202,11 @@ sentinel_status sentinel_nonces_start(sentinel_keyring *ring, uint32_t key, uint
     set_origin(pool, key);
     pool->secp256k1 = ring->secp256k1;
     memcpy(pool->secret32, slot->secret, 32);
-    if (!(pool->algorithm == SENTINEL_ALGORITHM_ED25519
-              ? sign_nonces_ed25519_prepare(pool, slot)
-              : sign_nonces_secp256k1_prepare(pool, slot))) {
+    const int prepared = pool->algorithm == SENTINEL_ALGORITHM_ED25519
+                             ? sign_nonces_ed25519_prepare(pool, slot)
+                             : sign_nonces_secp256k1_prepare(pool, slot);
+    sodium_stackzero(STACK_FILL_BYTES); /* powers of the key, on the way to its inverse */
+    if (!prepared) {
         sodium_free(memory);
         return SENTINEL_CRYPTO_FAILED;
     }

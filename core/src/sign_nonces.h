@@ -7,7 +7,7 @@
 #include "sign_internal.h"
 
 /* One nonce, and what it needs for its signature:
- *   Ed25519  scalar r                      shown R = rB
+ *   Ed25519  scalar r/a                    shown R = rB
  *   ECDSA    scalar k^-1, product k^-1 r d  shown r = x(kG) mod n, recovery_id
  *   BIP340   scalar k, of even y(kG)       shown x(kG)
  * The scalars are secret for ever, `shown` until its message is fixed. */
@@ -30,9 +30,10 @@ struct sign_pool {
     const secp256k1_context *secp256k1; /* the keyring's */
     uint8_t secret32[32];               /* as imported: hedges what is drawn */
     uint64_t origin[5]; /* key, algorithm, process, both clocks: tells pools of one secret apart */
-    uint8_t scalar32[32]; /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
-    uint8_t public32[32]; /* Ed25519, BIP340 */
-    hash_chain challenge; /* BIP340: after its tag */
+    uint8_t scalar32[32];  /* Ed25519: a mod L. ECDSA: d. BIP340: d of the point with even y */
+    uint8_t inverse32[32]; /* Ed25519: of a, modulo L */
+    uint8_t public32[32];  /* Ed25519, BIP340 */
+    hash_chain challenge;  /* BIP340: after its tag */
 
     /* Those who sign. */
     _Alignas(64) uint64_t next; /* the place before the next nonce */

@@ -281,6 +281,13 @@ static void search_for_ed25519(const sentinel_signature *signature, const uint8_
     CHECK_BYTES(point, signature->bytes, 32); /* it is the nonce */
     search_for_bytes(r);
     search_for_digits(r);
+    uint8_t over[32], sum[32]; /* r/a, which is kept, and r/a + H */
+    CHECK_EQ(crypto_core_ed25519_scalar_invert(over, key32), 0);
+    crypto_core_ed25519_scalar_mul(over, over, r);
+    search_for_bytes(over);
+    crypto_core_ed25519_scalar_reduce(sum, hash);
+    sodium_add(sum, over, sizeof sum);
+    search_for_bytes(sum);
 }
 
 /* ---- the search --------------------------------------------------------------- */
@@ -366,10 +373,12 @@ static void search_for_key(const shared *common, int algorithm) {
     scalar_of(scalar32, common->secret, algorithm);
     search_for_bytes(common->secret);
     search_for_bytes(scalar32);
-    if (algorithm != ED25519) {
+    if (algorithm == ED25519) {
+        CHECK_EQ(crypto_core_ed25519_scalar_invert(scalar32, scalar32), 0);
+    } else {
         CHECK(secp256k1_ec_seckey_negate(curve(), scalar32));
-        search_for_bytes(scalar32);
     }
+    search_for_bytes(scalar32);
     CHECK(pattern_count >= 15);
 }
 
