@@ -20,30 +20,37 @@ static sentinel_status fails(sentinel_log *log, sentinel_status status) {
 
 /* ---- The head ------------------------------------------------------------- */
 
-/* The slots are written in turn: whenever the process dies, one is intact. */
-static void head_put(const sentinel_log *log, uint8_t *page) {
+/* What the head says next, but for its check. */
+static sentinel_log_head head_of(const sentinel_log *log) {
     sentinel_log_head slot = {
         .count = log->count,
         .synced = log->synced,
         .epoch = log->epoch,
-        .generation = log->generation,
+        .generation = log->generation + 1,
     };
     memcpy(slot.last_hash16, log->last_hash32, 16);
-    log_head_check(slot.check16, &slot);
-    memcpy(page + log->generation % 2 * SENTINEL_HEAD_SLOT_BYTES, &slot, sizeof slot);
+    return slot;
+}
+
+/* The slots are written in turn: whenever the process dies, one is intact. */
+static void head_put(sentinel_log *log, uint8_t *page, const sentinel_log_head *slot) {
+    log->generation++;
+    memcpy(page + log->generation % 2 * SENTINEL_HEAD_SLOT_BYTES, slot, sizeof *slot);
 }
 
 static void head_update(sentinel_log *log) {
-    log->generation++;
-    head_put(log, log->head_page);
+    sentinel_log_head slot = head_of(log);
+    log_head_check(slot.check16, &slot);
+    head_put(log, log->head_page, &slot);
 }
 
 /* The head of a new log is there whole, or not at all. */
 static sentinel_status head_make(sentinel_log *log) {
     uint8_t page[SENTINEL_HEAD_BYTES] = {0};
     for (int i = 0; i < 2; i++) {
-        log->generation++;
-        head_put(log, page);
+        sentinel_log_head slot = head_of(log);
+        log_head_check(slot.check16, &slot);
+        head_put(log, page, &slot);
     }
     return files_save(log->dir_fd, "head", page, sizeof page,
                       log->durability == SENTINEL_DURABILITY_FSYNC);
@@ -181,14 +188,20 @@ static void erase_frame(sentinel_log *log, uint64_t frame) {
     errno = error;
 }
 
+/* Goes on to the next segment where a frame does not fit into the open one. */
+static sentinel_status make_room(sentinel_log *log, size_t size) {
+    uint64_t frame = size + 2 * LOG_WORD_BYTES;
+    /* A size of zero must fit behind the frame. */
+    if (log->segment_offset + frame + LOG_WORD_BYTES <= log->segment_end) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(sentinel_log_sync(log));
+    return log->segment != NULL ? log_mapped_turn(log) : segment_make(log);
+}
+
 static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t size,
                               const uint8_t hash32[32], int sync) {
     uint64_t frame = size + 2 * LOG_WORD_BYTES;
-    /* A size of zero must fit behind the frame. */
-    if (log->segment_offset + frame + LOG_WORD_BYTES > log->segment_end) {
-        SENTINEL_TRY(sentinel_log_sync(log));
-        SENTINEL_TRY(log->segment != NULL ? log_mapped_turn(log) : segment_make(log));
-    }
     sentinel_status status = SENTINEL_OK;
     if (log->segment != NULL) {
         log_mapped_put(log, record, size, log_commit_word(hash32));
@@ -206,37 +219,58 @@ static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t s
     return SENTINEL_OK;
 }
 
+/* Whether it is the next record, by what its header says. */
+static int is_next(const sentinel_log *log, const uint8_t *record, size_t size) {
+    const size_t least = sizeof(sentinel_record_header);
+    if (size < least || size > SENTINEL_RECORD_BYTES_MAX || size % 8 != 0) {
+        return 0;
+    }
+    uint64_t number;
+    uint32_t size_bytes;
+    memcpy(&number, record + offsetof(sentinel_record_header, number), sizeof number);
+    memcpy(&size_bytes, record + offsetof(sentinel_record_header, size_bytes), sizeof size_bytes);
+    return number == log->count && size_bytes == size &&
+           bytes_equal(record + offsetof(sentinel_record_header, prev_hash32), log->last_hash32,
+                       32);
+}
+
 sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
                                     const uint8_t hash32[32], int later) {
     if (log->failed) {
         return SENTINEL_AUDIT_FULL;
     }
-    sentinel_record_header header;
-    if (!SENTINEL_HOLDS(size >= sizeof header && size <= SENTINEL_RECORD_BYTES_MAX &&
-                        size % 8 == 0)) {
-        return fails(log, SENTINEL_INTERNAL);
-    }
-    memcpy(&header, record, sizeof header);
-    if (!SENTINEL_HOLDS(header.number == log->count && header.size_bytes == size &&
-                        bytes_equal(header.prev_hash32, log->last_hash32, 32))) {
+    if (!SENTINEL_HOLDS(is_next(log, record, size))) {
         return fails(log, SENTINEL_INTERNAL);
     }
     int sync = log->durability == SENTINEL_DURABILITY_FSYNC && !later;
+    sentinel_status status = SENTINEL_OK;
     if (log->durability != SENTINEL_DURABILITY_NONE) {
-        sentinel_status status = append(log, record, size, hash32, sync);
-        if (status != SENTINEL_OK) {
-            return fails(log, status);
-        }
+        status = make_room(log, size);
     }
-    log->count++;
-    log->epoch = header.epoch;
+    /* What the head will say is worked out before the frame is stored: what is
+     * read back so soon would wait until all of the frame is in the cache. */
+    sentinel_log_head slot = head_of(log);
+    slot.count++;
+    memcpy(&slot.epoch, record + offsetof(sentinel_record_header, epoch), sizeof slot.epoch);
+    memcpy(slot.last_hash16, hash32, 16);
+    slot.synced = sync ? slot.count : slot.synced;
+    /* With `later`, it says only what is on the medium. */
+    int is_said = log->head_page != NULL && (sync || log->durability != SENTINEL_DURABILITY_FSYNC);
+    if (is_said) {
+        log_head_check(slot.check16, &slot);
+    }
+    if (status == SENTINEL_OK && log->durability != SENTINEL_DURABILITY_NONE) {
+        status = append(log, record, size, hash32, sync);
+    }
+    if (status != SENTINEL_OK) {
+        return fails(log, status);
+    }
+    log->count = slot.count;
+    log->epoch = slot.epoch;
+    log->synced = slot.synced;
     memcpy(log->last_hash32, hash32, 32);
-    if (sync) {
-        log->synced = log->count;
-    }
-    /* With `later`, the head says only what is on the medium. */
-    if (log->head_page != NULL && (sync || log->durability != SENTINEL_DURABILITY_FSYNC)) {
-        head_update(log);
+    if (is_said) {
+        head_put(log, log->head_page, &slot);
     }
     return SENTINEL_OK;
 }

@@ -435,6 +435,9 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
         memset(context->trace->ends, 0, sizeof context->trace->ends);
         context->trace->begin = context->trace->clock();
     }
+    if (context->log != NULL) {
+        gate_fetch_log(context->log);
+    }
     clear(outcome);
     gate_case c;
     memset(&c, 0, sizeof c);

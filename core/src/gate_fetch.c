@@ -3,7 +3,7 @@
 #include "gate_internal.h"
 #include "state_internal.h"
 
-enum { LINE = 64, OWN_ROWS = 8 };
+enum { LINE = 64, OWN_ROWS = 8, FRAME = 1024 /* bytes, about, with a dozen constraints */ };
 
 SENTINEL_ASSERT_LAYOUT(sizeof(sentinel_instrument) <= 3 * LINE &&
                            sizeof(sentinel_mark_state) <= LINE,
@@ -25,6 +25,19 @@ void gate_fetch_instrument(const sentinel_view *view, const gate_case *c) {
         const sentinel_mark_state *marks = state_at(view, view->state->instrument_marks);
         fetch(&marks[row - 1]);
     }
+}
+
+/* Where the record goes: the lines of a frame and of the head, which else are
+ * waited for when what was stored into them is read back. */
+void gate_fetch_log(const sentinel_log *log) {
+    if (log->segment == NULL) {
+        return;
+    }
+    const uint8_t *frame = log->segment + log->segment_offset;
+    for (size_t at = 0; at < FRAME; at += LINE) {
+        fetch(frame + at);
+    }
+    fetch((const uint8_t *)log->head_page + (log->generation + 1) % 2 * SENTINEL_HEAD_SLOT_BYTES);
 }
 
 void gate_fetch_agent(const sentinel_view *view, const gate_case *c) {

@@ -143,6 +143,7 @@ SENTINEL_MUST_USE sentinel_status gate_attempt(sentinel_context *context, int *r
  * that the memory is at it while the order's form is checked. First what is known
  * from the node and from the order's instrument; then, once its rows are there, the
  * windows of its own. */
+void gate_fetch_log(const sentinel_log *log);
 void gate_fetch_agent(const sentinel_view *view, const gate_case *c);
 void gate_fetch_instrument(const sentinel_view *view, const gate_case *c);
 void gate_fetch_windows(const sentinel_view *view, const gate_case *c);
