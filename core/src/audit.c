@@ -1,9 +1,8 @@
 /* Records: building one, and taking one apart that may be anybody's bytes. */
-#include <sentinel/audit.h>
+#include "audit_record.h"
 
 #include "bytes.h"
 #include "check.h"
-#include "hash.h"
 
 #define RECORD_FLAGS_ALL                                                                         \
     (SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT | SENTINEL_RECORD_UNPROVEN | \
@@ -20,14 +19,14 @@ static hash_message header_message(const sentinel_record_header *header) {
 
 /* What the header commits to: each part behind its salt. */
 static void messages_of(hash_message messages[SENTINEL_RECORD_PARTS],
-                        const sentinel_record_header *header, const sentinel_record_parts *parts) {
-    const uint8_t *salts = parts->salts;
-    messages[0] =
-        (hash_message){{salts, parts->subject}, {SENTINEL_SALT_BYTES, header->subject_size}};
+                        const sentinel_record_header *header, const void *subject,
+                        const sentinel_result *results, const sentinel_outcome_part *outcome,
+                        const uint8_t *salts) {
+    const size_t result_bytes = header->result_count * sizeof *results;
+    messages[0] = (hash_message){{salts, subject}, {SENTINEL_SALT_BYTES, header->subject_size}};
     messages[1] =
-        (hash_message){{salts + SENTINEL_SALT_BYTES, parts->results},
-                       {SENTINEL_SALT_BYTES, header->result_count * sizeof(sentinel_result)}};
-    messages[2] = (hash_message){{salts + 2 * SENTINEL_SALT_BYTES, parts->outcome},
+        (hash_message){{salts + SENTINEL_SALT_BYTES, results}, {SENTINEL_SALT_BYTES, result_bytes}};
+    messages[2] = (hash_message){{salts + 2 * SENTINEL_SALT_BYTES, outcome},
                                  {SENTINEL_SALT_BYTES, header->outcome_size}};
 }
 
@@ -114,7 +113,8 @@ static sentinel_status results_check(const sentinel_result *results, size_t coun
     return SENTINEL_OK;
 }
 
-sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {
+sentinel_status record_open(sentinel_record *record, hash_message messages[RECORD_MESSAGES],
+                            const void *bytes, size_t size) {
     if (record == NULL || bytes == NULL || ((uintptr_t)bytes & 7) != 0) {
         return SENTINEL_USAGE_ARGUMENT;
     }
@@ -132,18 +132,27 @@ sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes
     next += header->result_count * sizeof(sentinel_result);
     record->outcome = header->outcome_size != 0 ? (const sentinel_outcome_part *)next : NULL;
     record->salts = next + header->outcome_size;
-    sentinel_record_parts parts = {
-        .subject = record->subject, .results = record->results, .outcome = record->outcome};
-    memcpy(parts.salts, record->salts, sizeof parts.salts);
-    uint8_t expected[SENTINEL_RECORD_PARTS][32];
-    hash_message messages[SENTINEL_RECORD_PARTS];
-    messages_of(messages, header, &parts);
-    const hash_message whole = header_message(header);
-    hash_two(record->hash32, &whole, expected[0], &messages[0]);
-    hash_two(expected[1], &messages[1], expected[2], &messages[2]);
+    messages[0] = header_message(header);
+    messages_of(messages + 1, header, record->subject, record->results, record->outcome,
+                record->salts);
+    return SENTINEL_OK;
+}
+
+sentinel_status record_judge(sentinel_record *record, uint8_t (*digests)[32]) {
+    const sentinel_record_header *header = record->header;
+    memcpy(record->hash32, digests[0], sizeof record->hash32);
     SENTINEL_TRY(results_check(record->results, header->result_count));
-    return bytes_equal(expected, header->commitments, sizeof expected) ? SENTINEL_OK
-                                                                       : SENTINEL_AUDIT_CORRUPT;
+    return bytes_equal(digests[1], header->commitments, sizeof header->commitments)
+               ? SENTINEL_OK
+               : SENTINEL_AUDIT_CORRUPT;
+}
+
+sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes, size_t size) {
+    hash_message messages[RECORD_MESSAGES];
+    uint8_t digests[RECORD_MESSAGES][32];
+    SENTINEL_TRY(record_open(record, messages, bytes, size));
+    hash_many(digests, messages, RECORD_MESSAGES);
+    return record_judge(record, digests);
 }
 
 static uint8_t *put(uint8_t *out, const void *bytes, size_t size) {
@@ -164,9 +173,8 @@ sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t has
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
     hash_message messages[SENTINEL_RECORD_PARTS];
-    messages_of(messages, header, parts);
-    hash_two(header->commitments[0], &messages[0], header->commitments[1], &messages[1]);
-    hash_one(header->commitments[2], &messages[2]);
+    messages_of(messages, header, parts->subject, parts->results, parts->outcome, parts->salts);
+    hash_many(header->commitments, messages, SENTINEL_RECORD_PARTS);
     uint8_t *next = put(out, header, sizeof *header);
     next = put(next, parts->subject, header->subject_size);
     next = put(next, parts->results, header->result_count * sizeof(sentinel_result));

@@ -59,9 +59,10 @@ typedef struct hash_message {
 
 void hash_one(uint8_t digest32[32], const hash_message *message);
 
-/* The digests of two messages, in less time than one behind the other where the
- * processor can (hash_two.c). Not for secrets: words of them may stay on the stack. */
-void hash_two(uint8_t a32[32], const hash_message *a, uint8_t b32[32], const hash_message *b);
+/* The digests of several messages, in less time than one behind the other where the
+ * processor can (hash_two.c): two are on their way at once, and where one ends the
+ * next begins. Not for secrets: words of them may stay on the stack. */
+void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count);
 
 /* The bytes of a chain's words. */
 void hash_words32(uint8_t digest32[32], const uint32_t h[8]);

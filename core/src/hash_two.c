@@ -1,10 +1,11 @@
 /* Two SHA-256 at once (FIPS 180-4). Each round waits for the one before, so the
  * processor's SHA unit is idle half of the time; a second message fills it.
  * Messages that are long, and processors without the extensions, are hashed one
- * behind the other. */
+ * behind the other. Blocks are read where they lie; only the first, which joins
+ * two parts, and the padded ones are laid out anew. */
 #include "hash.h"
 
-enum { BLOCK = SHA256_CBLOCK, COUNT_BYTES = 8, BLOCKS_MAX = 8 };
+enum { BLOCK = SHA256_CBLOCK, COUNT_BYTES = 8, BLOCKS_MAX = 32 };
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -83,55 +84,60 @@ TARGET void lane_rounds(lane *l, const uint8_t *block, unsigned i) {
     l->abef = _mm_sha256rnds2_epu32(l->abef, l->cdgh, _mm_shuffle_epi32(wk, 0x0e));
 }
 
+TARGET void lane_add(lane *l, const lane *before) {
+    l->abef = _mm_add_epi32(l->abef, before->abef);
+    l->cdgh = _mm_add_epi32(l->cdgh, before->cdgh);
+}
+
+#define SIXTEEN(step)                                                                          \
+    (step(0), step(1), step(2), step(3), step(4), step(5), step(6), step(7), step(8), step(9), \
+     step(10), step(11), step(12), step(13), step(14), step(15))
+
 __attribute__((target("sha,sse4.1,ssse3"))) static void
-two_lanes(uint32_t ha[8], const uint8_t *a, uint32_t hb[8], const uint8_t *b, size_t blocks) {
+two_lanes(uint32_t ha[8], const uint8_t *const *a, uint32_t hb[8], const uint8_t *const *b,
+          size_t blocks) {
     lane la, lb;
     lane_load(&la, ha);
     lane_load(&lb, hb);
-    for (; blocks != 0; blocks--, a += BLOCK, b += BLOCK) {
+    for (; blocks != 0; blocks--, a++, b++) {
         const lane before_a = la, before_b = lb;
-#define BOTH(i) (lane_rounds(&la, a, i), lane_rounds(&lb, b, i))
-        BOTH(0), BOTH(1), BOTH(2), BOTH(3);
-        BOTH(4), BOTH(5), BOTH(6), BOTH(7);
-        BOTH(8), BOTH(9), BOTH(10), BOTH(11);
-        BOTH(12), BOTH(13), BOTH(14), BOTH(15);
+#define BOTH(i) (lane_rounds(&la, *a, i), lane_rounds(&lb, *b, i))
+        SIXTEEN(BOTH);
 #undef BOTH
-        la.abef = _mm_add_epi32(la.abef, before_a.abef);
-        la.cdgh = _mm_add_epi32(la.cdgh, before_a.cdgh);
-        lb.abef = _mm_add_epi32(lb.abef, before_b.abef);
-        lb.cdgh = _mm_add_epi32(lb.cdgh, before_b.cdgh);
+        lane_add(&la, &before_a);
+        lane_add(&lb, &before_b);
     }
     lane_store(ha, &la);
     lane_store(hb, &lb);
+}
+
+__attribute__((target("sha,sse4.1,ssse3"))) static void
+one_lane(uint32_t h[8], const uint8_t *const *block, size_t blocks) {
+    lane l;
+    lane_load(&l, h);
+    for (; blocks != 0; blocks--, block++) {
+        const lane before = l;
+#define ONE(i) lane_rounds(&l, *block, i)
+        SIXTEEN(ONE);
+#undef ONE
+        lane_add(&l, &before);
+    }
+    lane_store(h, &l);
 }
 #else
 static int has_extensions(void) {
     return 0;
 }
 
-static void two_lanes(uint32_t *ha, const uint8_t *a, uint32_t *hb, const uint8_t *b,
+static void two_lanes(uint32_t *ha, const uint8_t *const *a, uint32_t *hb, const uint8_t *const *b,
                       size_t blocks) {
     (void)ha, (void)a, (void)hb, (void)b, (void)blocks;
 }
+
+static void one_lane(uint32_t *h, const uint8_t *const *block, size_t blocks) {
+    (void)h, (void)block, (void)blocks;
+}
 #endif
-
-static size_t blocks_of(const hash_message *message) {
-    return (message->size[0] + message->size[1] + COUNT_BYTES) / BLOCK + 1;
-}
-
-/* The whole message with its padding. */
-static void lay_out(uint8_t *blocks, size_t count, const hash_message *message) {
-    const size_t size = message->size[0] + message->size[1];
-    const uint64_t bits = __builtin_bswap64((uint64_t)size * 8);
-    for (size_t i = 0, at = 0; i < 2; at += message->size[i], i++) {
-        if (message->size[i] != 0) {
-            memcpy(blocks + at, message->part[i], message->size[i]);
-        }
-    }
-    memset(blocks + size, 0, count * BLOCK - size);
-    blocks[size] = 0x80;
-    memcpy(blocks + count * BLOCK - COUNT_BYTES, &bits, sizeof bits);
-}
 
 void hash_one(uint8_t digest32[32], const hash_message *message) {
     hash_sha256 hash;
@@ -141,24 +147,95 @@ void hash_one(uint8_t digest32[32], const hash_message *message) {
     hash_final(&hash, digest32);
 }
 
-void hash_two(uint8_t a32[32], const hash_message *a, uint8_t b32[32], const hash_message *b) {
-    const size_t count_a = blocks_of(a), count_b = blocks_of(b);
-    if (count_a > BLOCKS_MAX || count_b > BLOCKS_MAX || !has_extensions()) {
-        hash_one(a32, a);
-        hash_one(b32, b);
-        return;
+static void put(uint8_t *out, const void *bytes, size_t size) {
+    if (size != 0) {
+        memcpy(out, bytes, size);
     }
-    uint8_t blocks[2][BLOCKS_MAX * BLOCK];
-    hash_chain chains[2] = {hash_first, hash_first};
-    const size_t both = count_a < count_b ? count_a : count_b;
-    lay_out(blocks[0], count_a, a);
-    lay_out(blocks[1], count_b, b);
-    two_lanes(chains[0].h, blocks[0], chains[1].h, blocks[1], both);
-    for (unsigned i = 0; i < 2; i++) {
-        const size_t rest = (i == 0 ? count_a : count_b) - both;
-        if (rest != 0) {
-            hash_blocks(&chains[i], blocks[i] + both * BLOCK, rest * BLOCK);
+}
+
+/* A message on its way through one of the two lanes. */
+typedef struct pass {
+    const uint8_t *block[BLOCKS_MAX];
+    uint8_t made[3][BLOCK]; /* the first; the last, and the one before it */
+    size_t next, count;     /* blocks; equal: nothing is on its way */
+    hash_chain chain;
+    uint8_t *digest32;
+} pass;
+
+static void pass_begin(pass *p, uint8_t *digest32, const hash_message *message) {
+    const size_t size = message->size[0] + message->size[1], whole = size / BLOCK;
+    const uint64_t bits = __builtin_bswap64((uint64_t)size * 8);
+    const uint8_t *second = message->part[1];
+    size_t rest = size % BLOCK; /* beyond whole blocks */
+    uint8_t *last = p->made[1];
+    p->chain = hash_first;
+    p->digest32 = digest32;
+    p->next = 0;
+    p->count = (size + COUNT_BYTES) / BLOCK + 1;
+    memset(p->made[1], 0, BLOCK); /* two of one size: vectors, and no loop */
+    memset(p->made[2], 0, BLOCK);
+    if (whole == 0) {
+        put(last, message->part[0], message->size[0]);
+        put(last + message->size[0], second, message->size[1]);
+    } else {
+        const size_t begun = BLOCK - message->size[0];
+        put(p->made[0], message->part[0], message->size[0]);
+        memcpy(p->made[0] + message->size[0], second, begun);
+        p->block[0] = p->made[0];
+        for (size_t i = 1; i < whole; i++) {
+            p->block[i] = second + begun + (i - 1) * BLOCK;
         }
-        hash_words32(i == 0 ? a32 : b32, chains[i].h);
+        put(last, second + message->size[1] - rest, rest);
+    }
+    last[rest] = 0x80;
+    for (size_t i = whole; i < p->count; i++, last += BLOCK) {
+        p->block[i] = last;
+    }
+    memcpy(last - COUNT_BYTES, &bits, sizeof bits);
+}
+
+/* Whether it has blocks of which all but the first and the last lie in its second part. */
+static int fits(const hash_message *message) {
+    return message->size[0] < BLOCK &&
+           message->size[0] + message->size[1] + COUNT_BYTES < (size_t)BLOCKS_MAX * BLOCK;
+}
+
+void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count) {
+    const int two = has_extensions();
+    pass lanes[2];
+    size_t begun = 0;
+    lanes[0].next = lanes[0].count = lanes[1].next = lanes[1].count = 0;
+    for (;;) {
+        for (unsigned i = 0; i < 2; i++) {
+            while (begun < count && lanes[i].next == lanes[i].count) {
+                const hash_message *message = &messages[begun];
+                uint8_t *digest32 = digests[begun++];
+                if (two && fits(message)) {
+                    pass_begin(&lanes[i], digest32, message);
+                } else {
+                    hash_one(digest32, message);
+                }
+            }
+        }
+        pass *a = &lanes[0], *b = &lanes[1];
+        const size_t left_a = a->count - a->next, left_b = b->count - b->next;
+        const size_t both = left_a < left_b ? left_a : left_b;
+        if (both == 0) {
+            break;
+        }
+        two_lanes(a->chain.h, a->block + a->next, b->chain.h, b->block + b->next, both);
+        a->next += both, b->next += both;
+        for (unsigned i = 0; i < 2; i++) {
+            if (lanes[i].next == lanes[i].count) {
+                hash_words32(lanes[i].digest32, lanes[i].chain.h);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        pass *p = &lanes[i];
+        if (p->next < p->count) { /* the other lane is idle */
+            one_lane(p->chain.h, p->block + p->next, p->count - p->next);
+            hash_words32(p->digest32, p->chain.h);
+        }
     }
 }

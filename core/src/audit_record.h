@@ -1,0 +1,31 @@
+/* A record's check in three steps, so that many records are hashed together. */
+#ifndef SENTINEL_AUDIT_RECORD_H
+#define SENTINEL_AUDIT_RECORD_H
+
+#include "hash.h"
+
+#include <sentinel/audit.h>
+
+enum { RECORD_MESSAGES = 1 + SENTINEL_RECORD_PARTS };
+
+/* sentinel_record_parse is this, the digests of the messages, and record_judge.
+ * Out: what is to be hashed: the header, then each part behind its salt. */
+SENTINEL_MUST_USE sentinel_status record_open(sentinel_record *record,
+                                              hash_message messages[RECORD_MESSAGES],
+                                              const void *bytes, size_t size);
+
+/* The rest of it, and the record's hash. */
+SENTINEL_MUST_USE sentinel_status record_judge(sentinel_record *record, uint8_t (*digests)[32]);
+
+/* For verifiers, which have many records at once. Frames, one behind the other:
+ * frame i is at bytes + at[i] and ends at at[i + 1], its size word and its room
+ * for a commit word were checked. whole[i]: 1 where the record is right by
+ * itself and fits its commit word, else 0; hashes[i]: its hash, zero where it
+ * has no form. */
+void records_check(uint8_t *whole, uint8_t (*hashes)[32], const uint8_t *bytes, const uint32_t *at,
+                   size_t count);
+
+/* As sentinel_tree_add for each. */
+void tree_add_many(sentinel_tree *tree, const uint8_t (*leaves)[32], size_t count);
+
+#endif
