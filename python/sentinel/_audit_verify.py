@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from . import _core
 from ._audit_witness import Hashes, Witnesses
@@ -30,9 +30,12 @@ from ._frame import (
     verify_root,
 )
 from ._layout import AUTO_STOP, COMMAND
-from ._log import Finding, Located, Walk
+from ._log import PIECE_BYTES, Finding, Located, Walk
 from ._record import Record, RecordFlag, RecordType, Verdict, tree_root
 from .errors import AuditError, SentinelError, StorageError
+
+_SHARED_BYTES: Final = 8 << 20
+"""Read at once where several processors share what is in it."""
 
 
 @dataclass(slots=True)
@@ -270,7 +273,9 @@ def verify_log(
     threads = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
         scan = _core.OrderScan(pool if threads > 1 else None)
-        return _verify(top, report, engine_id, scan, progress)
+        return _verify(
+            top, report, engine_id, scan, progress, _SHARED_BYTES if threads > 1 else PIECE_BYTES
+        )
 
 
 def _verify(
@@ -279,10 +284,12 @@ def _verify(
     engine_id: bytes | None,
     scan: _Scan,
     progress: Callable[[int, int | None], None] | None,
+    piece_bytes: int = PIECE_BYTES,
 ) -> LogReport:
     genesis = _read_genesis(top, report)
     verifier = _Verifier(top, report, genesis, scan)
     walk = Walk(top, report.findings, genesis.engine_id if genesis else None)
+    walk.piece_bytes = piece_bytes
 
     def skip(data: bytes, at: int) -> tuple[int, int, bytes]:
         assert isinstance(scan, _core.OrderScan)

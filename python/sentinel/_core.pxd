@@ -1,4 +1,5 @@
-# The C core's public headers, in their order. The only place with `cdef extern`.
+# The C core's public headers, in their order, and what a verifier takes from inside it. The only
+# place with `cdef extern`.
 # Only the fields that the bindings touch are named: the C compiler knows the rest.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -418,6 +419,12 @@ cdef extern from "sentinel/audit.h" nogil:
 
     void sentinel_tree_add(sentinel_tree *tree, const uint8_t *leaf_hash32)
     void sentinel_tree_root(const sentinel_tree *tree, uint8_t *root32)
+
+
+cdef extern from "audit_record.h" nogil:
+    void records_check(uint8_t *whole, uint8_t (*hashes)[32], const uint8_t *bytes,
+                       const uint32_t *at, size_t count)
+    void tree_add_many(sentinel_tree *tree, const uint8_t (*leaves)[32], size_t count)
 
 
 cdef extern from "sentinel/gate.h" nogil:

@@ -114,6 +114,8 @@ cdef class OrderScan:
             with nogil:
                 done = self.link(bytes + at, found, epoch, &now_ns, &policy_hash[0],
                                  &authority_hash[0])
+                tree_add_many(&self.tree, <const uint8_t (*)[32]>(self.hashes + 32 * (
+                    self.count - done)), done)
             at += self.at[done]
             if done < found or found < SCAN_MOST:
                 return at, now_ns
@@ -141,16 +143,10 @@ cdef class OrderScan:
 
     def _check(self, const uint8_t[::1] data, Py_ssize_t at, Py_ssize_t first, Py_ssize_t last):
         cdef const uint8_t *bytes = _at(data) + at
-        cdef Py_ssize_t i
-        cdef size_t size
-        cdef sentinel_record record
         with nogil:
-            for i in range(first, last):
-                size = self.at[i + 1] - self.at[i] - 2 * WORD
-                self.good[i] = sentinel_record_parse(
-                    &record, bytes + self.at[i] + WORD, size) == SENTINEL_OK and memcmp(
-                    record.hash32, bytes + self.at[i + 1] - WORD, WORD) == 0
-                memcpy(self.hashes + 32 * (self.count + i), record.hash32, 32)
+            records_check(self.good + first,
+                          <uint8_t (*)[32]>(self.hashes + 32 * (self.count + first)), bytes,
+                          self.at + first, last - first)
 
     cdef Py_ssize_t link(self, const uint8_t *bytes, Py_ssize_t found, uint64_t epoch,
                          int64_t *now_ns, const uint8_t *policy_hash,
@@ -176,6 +172,5 @@ cdef class OrderScan:
                 row.uses = header.key_counter
             now_ns[0] = header.now_ns
             self.verdicts[header.verdict] += 1
-            sentinel_tree_add(&self.tree, self.hashes + 32 * self.count)
             self.count += 1
         return found

@@ -21,7 +21,10 @@ _SEGMENT = struct.Struct("<8sH6s32sQQ")
 _HEAD = struct.Struct("<QQQQ16s16s")
 _HEAD_PAGE_BYTES: Final = 4096
 _HEAD_SLOTS: Final = (0, 2048)
-_FRAME_BYTES_MIN: Final = 16
+_ORDER_BYTES: Final = 4096
+"""No order's frame is longer."""
+PIECE_BYTES: Final = 512 * 1024
+_ZEROS: Final = bytes(PIECE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,54 @@ class _HeadSlot:
     last_hash: bytes
 
 
+class _Bytes:
+    """A file's bytes, a piece at a time: so they are judged while they are in the cache."""
+
+    def __init__(self, handle: int, piece_bytes: int) -> None:
+        self.handle = handle
+        self.size = os.fstat(handle).st_size
+        self.piece_bytes = piece_bytes
+        self.begin = 0
+        self.piece = b""
+
+    def ahead(self, offset: int, least: int) -> tuple[bytes, int]:
+        """A piece that has so many bytes from `offset` on, if the file has, and the place there."""
+        place = offset - self.begin
+        if not 0 <= place <= len(self.piece) - min(least, self.size - offset):
+            self.begin, place = offset, 0
+            self.piece = os.pread(self.handle, max(least, self.piece_bytes), offset)
+        return self.piece, place
+
+    def take(self, offset: int, size: int) -> bytes:
+        """Fewer where the file ends."""
+        piece, place = self.ahead(offset, size)
+        return piece[place : place + size]
+
+    def after_zeros(self, offset: int) -> int | None:
+        """Where the first byte is that is not zero; None: there is none."""
+        while offset < self.size:
+            try:
+                offset = os.lseek(self.handle, offset, os.SEEK_DATA)
+            except OSError:
+                return None  # nothing was ever written there: what is read is zeros
+            piece = os.pread(self.handle, PIECE_BYTES, offset)
+            if not _ZEROS.startswith(piece):
+                return offset + len(piece) - len(piece.lstrip(b"\0"))
+            if not piece:
+                return None
+            offset += len(piece)
+        return None
+
+
 class Walk:
     """One pass over the segments. Ends at the first record that is not intact.
 
-    `skip`, where it is set, steps over records that are right: of a segment's bytes and a place in
-    them it gives the place behind those, how many they are and the hash of the last.
+    `skip`, where it is set, steps over records that are right: of some of a segment's bytes and a
+    place in them it gives the place behind those, how many they are and the hash of the last.
     """
 
     skip: Callable[[bytes, int], tuple[int, int, bytes]] | None = None
+    piece_bytes = PIECE_BYTES
 
     def __init__(self, directory: Path, findings: list[Finding], engine_id: bytes | None) -> None:
         self.log = directory / "log"
@@ -134,34 +177,45 @@ class Walk:
         self._compare_with_head()
 
     def _segment(self, path: Path, *, is_last: bool) -> Iterator[Located]:
-        data = path.read_bytes()
-        self._check_segment_header(path, data)
-        at = _SEGMENT.size
-        while not self.broken and at + 8 <= len(data):
-            if self.skip is not None and self.count > 0:
-                at, skipped, last_hash = self.skip(data, at)
-                if skipped:
-                    self.count += skipped
-                    self.last_hash = last_hash
-            size = int.from_bytes(data[at : at + 8], "little")
-            if size == 0:
-                break
-            located = self._frame(path, data, at, size, is_last=is_last)
-            if located is not None:
-                yield located
-                at += 16 + size
-        tail = data[at:].lstrip(b"\0")
-        if tail and not self.broken and not (is_last and self.writer_alive):
-            offset = len(data) - len(tail)
+        with path.open("rb", buffering=0) as file:
+            data = _Bytes(file.fileno(), self.piece_bytes)
+            self._check_segment_header(path, data)
+            at = _SEGMENT.size
+            while not self.broken and at + 8 <= data.size:
+                at = self._skip(data, at)
+                size = int.from_bytes(data.take(at, 8), "little")
+                if size == 0:
+                    break
+                located = self._frame(path, data, at, size, is_last=is_last)
+                if located is not None:
+                    yield located
+                    at += 16 + size
+            if self.broken or (is_last and self.writer_alive):
+                return
+            offset = data.after_zeros(at)
+        if offset is not None:
             kind = "torn" if is_last else "corrupt"
             self._add(kind, path, "bytes behind the last record", record=self.count, offset=offset)
 
-    def _check_segment_header(self, path: Path, data: bytes) -> None:
-        if len(data) < _SEGMENT.size:
+    def _skip(self, data: _Bytes, at: int) -> int:
+        skipped = self.count
+        while skipped and self.skip is not None:
+            piece, place = data.ahead(at, _ORDER_BYTES)
+            end, skipped, last_hash = self.skip(piece, place)
+            if skipped:
+                at += end - place
+                self.count += skipped
+                self.last_hash = last_hash
+        return at
+
+    def _check_segment_header(self, path: Path, data: _Bytes) -> None:
+        if data.size < _SEGMENT.size:
             self._add("corrupt", path, "the segment is cut short", record=self.count, offset=0)
             self.broken = True
             return
-        magic, version, reserved, engine_id, first, size = _SEGMENT.unpack_from(data)
+        magic, version, reserved, engine_id, first, size = _SEGMENT.unpack(
+            data.take(0, _SEGMENT.size)
+        )
         if magic != b"SENTSEGM" or version != 1 or any(reserved):
             self._add("corrupt", path, "the segment's header is not intact", offset=0)
         if self.engine_id is None:
@@ -176,23 +230,23 @@ class Walk:
                 record=self.count,
                 offset=48,
             )
-        if size != len(data):
-            self._add("corrupt", path, f"{len(data)} bytes, not {size}", offset=56)
+        if size != data.size:
+            self._add("corrupt", path, f"{data.size} bytes, not {size}", offset=56)
 
     def _frame(
-        self, path: Path, data: bytes, at: int, size: int, *, is_last: bool
+        self, path: Path, data: _Bytes, at: int, size: int, *, is_last: bool
     ) -> Located | None:
-        end = at + 8 + size
         problem = ""
-        if size > RECORD_BYTES_MAX or size % 8 or end + 8 > len(data):
+        frame = data.take(at, size + 16) if size <= RECORD_BYTES_MAX else b""
+        if size % 8 or len(frame) != size + 16:
             problem = "the length of the record is not intact"
         else:
             try:
-                record = parse_record(data[at + 8 : end])
+                record = parse_record(frame[8:-8])
             except AuditCorrupt as error:
                 problem = error.message
             else:
-                if record.hash[:8] != data[end : end + 8]:
+                if record.hash[:8] != frame[-8:]:
                     problem = "the record differs from its commit word"
                 elif record.number != self.count:
                     problem = f"the record says that it is number {record.number}"
