@@ -51,10 +51,12 @@ struct sentinel_engine {
     uint8_t last_frame32[32];   /* SHA-256 of all its bytes */
     uint8_t engine_id32[32];
     /* The machine's clocks when they were last looked at (engine_clock.c). */
-    int64_t clock_apart_ns;   /* wall time less the one that only runs */
-    int64_t clock_running_ns; /* 0: not looked at yet */
-    int64_t clock_ahead_ns;   /* the jump that halted the engine; 0: none */
-    sentinel_ack ack;         /* of the last command; zero: none */
+    int64_t clock_apart_ns;      /* wall time less the one that only runs */
+    int64_t clock_running_ns;    /* 0: not looked at yet */
+    int64_t clock_tick_ns;       /* the one that only runs, awake, at its last tick */
+    int64_t clock_tick_apart_ns; /* wall time at that tick less it */
+    int64_t clock_ahead_ns;      /* the jump that halted the engine; 0: none */
+    sentinel_ack ack;            /* of the last command; zero: none */
     sentinel_config config;
     sentinel_log log;
     _Alignas(8) uint8_t authority[ENGINE_AUTHORITY_BYTES_MAX];

@@ -5,9 +5,13 @@
 #include <time.h>
 
 /* The machine's clocks, as this test has them. */
-static int64_t wall_ns = START_NS, running_ns = 1000 * SECOND_NS;
+static int64_t wall_ns = START_NS, running_ns = 1000 * SECOND_NS, slept_ns;
+static unsigned readings; /* in full */
 int clock_gettime(clockid_t id, struct timespec *at) {
-    int64_t ns = id == CLOCK_REALTIME ? wall_ns : running_ns;
+    int64_t ns = id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE ? wall_ns
+                 : id == CLOCK_BOOTTIME                              ? running_ns
+                                                                     : running_ns - slept_ns;
+    readings += id == CLOCK_BOOTTIME;
     *at = (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
     return 0;
 }
@@ -108,6 +112,30 @@ static void test_slewing_is_no_jump(void) {
     expect_denied(SENTINEL_REASON_ENGINE_HALTED);
 }
 
+static void test_clocks_that_nothing_set_are_read_by_their_ticks(void) {
+    begin();
+    const unsigned before = readings;
+    for (int i = 0; i < 10; i++) {
+        pass(1000 * SECOND_NS);
+        expect_allowed();
+    }
+    CHECK_EQ(readings, before);
+    jump(SECOND_NS + 1); /* what passed meanwhile allows no more */
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+}
+
+static void test_a_machine_that_slept_did_not_jump(void) {
+    begin();
+    pass(3600 * SECOND_NS);
+    slept_ns += 3600 * SECOND_NS;
+    expect_allowed();
+    jump(SECOND_NS); /* the tolerance, still */
+    expect_allowed();
+    pass(SECOND_NS);
+    jump(SECOND_NS + 1000001);
+    expect_denied(SENTINEL_REASON_ENGINE_HALTED);
+}
+
 static void test_a_step_back_is_as_it_was(void) {
     begin();
     jump(-SECOND_NS / 2);
@@ -161,6 +189,8 @@ int main(int argc, char **argv) {
     RUN(test_nobody_else_takes_the_log_to_the_time_of_a_jump);
     RUN(test_a_jump_that_put_the_clock_right_is_resumed_in_its_time);
     RUN(test_slewing_is_no_jump);
+    RUN(test_clocks_that_nothing_set_are_read_by_their_ticks);
+    RUN(test_a_machine_that_slept_did_not_jump);
     RUN(test_a_step_back_is_as_it_was);
     RUN(test_a_start_far_ahead_is_set_back);
     home_begin();
