@@ -77,13 +77,13 @@ static size_t fake_nsm_payload(const fake_nsm *fake, uint8_t *bytes, size_t capa
 
 static void fake_nsm_attest(fake_nsm *fake, cbor_writer *to, const cbor_item *arguments) {
     static const uint8_t head[] = {0xa1, 0x01, 0x20}, sig96[96] = {0};
-    static uint8_t payload[NSM_RESPONSE_BYTES_MAX], document[NSM_RESPONSE_BYTES_MAX];
+    static uint8_t payload[NSM_RESPONSE_BYTES_MAX], made[NSM_RESPONSE_BYTES_MAX];
     cbor_want wants[] = {{.key = "user_data"}, {.key = "nonce"}, {.key = "public_key"}};
     if (cbor_find(wants, 3, arguments) != SENTINEL_OK) {
         abort();
     }
     size_t size = fake_nsm_payload(fake, payload, sizeof payload, wants);
-    cbor_writer cose = {.at = document, .capacity = sizeof document};
+    cbor_writer cose = {.at = made, .capacity = sizeof made};
     cbor_put(&cose, CBOR_ARRAY, 4);
     cbor_put_bytes(&cose, head, sizeof head);
     cbor_put(&cose, CBOR_MAP, 0);
@@ -92,7 +92,7 @@ static void fake_nsm_attest(fake_nsm *fake, cbor_writer *to, const cbor_item *ar
     cbor_put_text(to, "Attestation");
     cbor_put(to, CBOR_MAP, 1);
     cbor_put_text(to, "document");
-    cbor_put_bytes(to, document, cose.size);
+    cbor_put_bytes(to, made, cose.size);
 }
 
 static void fake_nsm_describe(const fake_nsm *fake, cbor_writer *to) {
