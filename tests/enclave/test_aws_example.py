@@ -1,0 +1,267 @@
+"""examples/aws: what a stack of it would allow, refuse and start.
+
+Goal: a reader can copy it, and it lets no more be done than docs/enclave.md says. Method: cfn-lint,
+with its own copies of AWS's schemas and no network; the template resolved with parameters and its
+statements judged one by one; its script parsed by bash; the units read, and systemd's own verdict.
+No stack was ever made of it here.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_template import TEMPLATE, TOP, Template
+
+from sentinel._doctor import allocator_pools
+
+AWS = TOP / "examples" / "aws"
+UNITS = sorted(AWS.glob("*.service"))
+PCR0, OTHER, PCR8 = "ab" * 48, "cd" * 48, "ef" * 48
+ADMINISTRATOR = "arn:aws:iam::111122223333:role/key-administrators"
+CFN_LINT = [sys.executable, "-c", "from cfnlint.runner import main; main()"]
+OPENING = {"kms:Decrypt", "kms:DeriveSharedSecret", "kms:GenerateDataKey", "kms:ReEncryptFrom"}
+GIVEN: dict[str, Any] = {"Pcr0": [PCR0], "KeyAdministratorArn": ADMINISTRATOR}
+
+
+def lint(file: Path) -> subprocess.CompletedProcess[str]:
+    """cfn-lint, where no proxy could be reached if it asked for anything."""
+    unreachable = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [*CFN_LINT, "-r", "eu-central-1", "us-east-1", "-t", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | unreachable,
+    )
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    done = lint(TEMPLATE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "rule"),
+    [
+        ("KeySpec: ECC_NIST_P384", "KeySpec: ECC_NIST_P38", "E3030"),
+        ("RetentionInDays: 365", "RetentionInDays: 366", "E3030"),
+        ("KeyUsage: KEY_AGREEMENT", "KeyUses: KEY_AGREEMENT", "E3002"),
+    ],
+)
+def test_cfn_lint_would_find_it(tmp_path: Path, right: str, wrong: str, rule: str) -> None:
+    text = TEMPLATE.read_text()
+    assert text.count(right) == 1
+    broken = tmp_path / "parent.yaml"
+    broken.write_text(text.replace(right, wrong))
+    done = lint(broken)
+    assert done.returncode != 0
+    assert rule in done.stdout
+
+
+def statements(template: Template) -> list[dict[str, Any]]:
+    found = template.resource("RootKey")["KeyPolicy"]["Statement"]
+    assert all(isinstance(each["Principal"], dict) for each in found)
+    return list(found)
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    found = statement["Action"]
+    return {found} if isinstance(found, str) else set(found)
+
+
+def test_the_key_opens_for_the_role_and_the_measured_image_alone() -> None:
+    allowed = [each for each in statements(Template(**GIVEN)) if each["Effect"] == "Allow"]
+    opening = [each for each in allowed if actions(each) & OPENING or "*" in str(each["Action"])]
+    assert len(opening) == 1
+    (only,) = opening
+    assert only["Principal"] == {"AWS": "<ParentRole.Arn>"}
+    assert actions(only) == {"kms:DeriveSharedSecret"}
+    condition = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}}
+    assert only["Condition"] == condition
+
+
+def test_without_a_document_or_with_another_image_it_is_denied_to_everybody() -> None:
+    denied = [each for each in statements(Template(**GIVEN)) if each["Effect"] == "Deny"]
+    by_action = {action: each for each in denied for action in actions(each)}
+    assert {*by_action} == {"kms:DeriveSharedSecret", "kms:CreateGrant"}
+    assert all(each["Principal"] == {"AWS": "*"} for each in denied)
+    condition = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}}
+    assert by_action["kms:DeriveSharedSecret"]["Condition"] == condition
+    assert "Condition" not in by_action["kms:CreateGrant"]
+
+
+def test_two_images_may_open_it_while_an_upgrade_is_under_way() -> None:
+    template = Template(**GIVEN | {"Pcr0": [PCR0, OTHER]})
+    named = [
+        each["Condition"][operator]["kms:RecipientAttestation:PCR0"]
+        for each in statements(template)
+        for operator in each.get("Condition", {})
+    ]
+    assert named == [[PCR0, OTHER], [PCR0, OTHER]]
+
+
+def test_a_signed_image_needs_both_registers() -> None:
+    found = statements(Template(**GIVEN, Pcr8=PCR8))
+    allow = next(each for each in found if actions(each) & OPENING)
+    assert allow["Condition"]["StringEqualsIgnoreCase"] == {
+        "kms:RecipientAttestation:PCR0": [PCR0],
+        "kms:RecipientAttestation:PCR8": PCR8,
+    }
+    deny = [each for each in found if each["Effect"] == "Deny" and actions(each) & OPENING]
+    assert [each["Condition"] for each in deny] == [
+        {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}},
+        {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR8": PCR8}},
+    ], "one statement for each: a statement denies only where all of its conditions hold"
+
+
+def test_neither_the_account_nor_the_administrators_may_use_the_key() -> None:
+    for each in statements(Template(**GIVEN)):
+        assert ":root" not in json.dumps(each["Principal"])
+        if each["Principal"] == {"AWS": ADMINISTRATOR}:
+            assert not actions(each) & (OPENING | {"kms:CreateGrant", "kms:*"})
+
+
+def test_the_key_is_for_key_agreement_and_is_kept() -> None:
+    key = Template(**GIVEN).resource("RootKey")
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P384", "KEY_AGREEMENT")
+    assert key["PendingWindowInDays"] == 30
+    body = Template(**GIVEN).body["Resources"]
+    assert body["RootKey"]["DeletionPolicy"] == "Retain"
+    assert body["Store"]["DeletionPolicy"] == "Snapshot"
+    assert body["Logs"]["DeletionPolicy"] == "Retain"
+
+
+def test_the_parents_role_may_do_no_more_than_named() -> None:
+    template = Template(**GIVEN, SessionManager="no")
+    (allowed, logs) = template.resource("ParentPolicy")["PolicyDocument"]["Statement"]
+    assert (actions(allowed), allowed["Resource"]) == (
+        {"kms:DeriveSharedSecret"},
+        "<RootKey.Arn>",
+    )
+    assert allowed["Condition"]["StringEqualsIgnoreCase"] == {
+        "kms:RecipientAttestation:PCR0": [PCR0]
+    }
+    assert logs["Resource"] == "<Logs.Arn>"
+    assert template.resource("ParentRole")["ManagedPolicyArns"] == []
+    image = "arn:aws:s3:::images/sentinel.eif"
+    wider = Template(**GIVEN, ImageObjectArn=image).resource("ParentPolicy")
+    fetch = wider["PolicyDocument"]["Statement"][2]
+    assert (actions(fetch), fetch["Resource"]) == ({"s3:GetObject"}, image)
+
+
+def test_nothing_comes_in() -> None:
+    template = Template(**GIVEN, WitnessCidr="10.1.2.3/32")
+    group = template.resource("ParentSecurityGroup")
+    assert "SecurityGroupIngress" not in group
+    assert template.of_type("AWS::EC2::SecurityGroupIngress") == []
+    assert [(rule["FromPort"], rule["CidrIp"]) for rule in group["SecurityGroupEgress"]] == [
+        (443, "0.0.0.0/0"),
+        (8700, "10.1.2.3/32"),
+    ]
+    assert len(Template(**GIVEN).resource("ParentSecurityGroup")["SecurityGroupEgress"]) == 1
+
+
+def test_the_instance_has_enclaves_and_gives_its_role_by_tokens_alone() -> None:
+    parent = Template(**GIVEN).resource("Parent")
+    assert parent["EnclaveOptions"] == {"Enabled": True}
+    assert "HibernationOptions" not in parent
+    assert parent["MetadataOptions"]["HttpTokens"] == "required"
+    assert parent["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert all(row["Ebs"]["Encrypted"] for row in parent["BlockDeviceMappings"])
+    assert Template(**GIVEN).resource("Store")["Encrypted"]
+
+
+def script() -> str:
+    return str(Template(**GIVEN, EnclaveMemory=640, EnclaveCpus=4).resource("Parent")["UserData"])
+
+
+def test_the_script_is_one_that_bash_reads_and_ec2_takes() -> None:
+    done = subprocess.run(
+        ["bash", "-n"], input=script(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script().startswith("#!/bin/bash\n")
+    assert "set -euo pipefail" in script()
+    assert len(script().encode()) < 16 << 10, "EC2 takes 16 KiB of user data"
+    assert "<" not in script().split("cat >")[0], "every name is a parameter's"
+
+
+def between(text: str, begin: str) -> str:
+    return text.split(begin + " <<'END'\n", 1)[1].split("\nEND\n", 1)[0]
+
+
+def test_what_the_script_writes_is_read_by_those_who_read_it() -> None:
+    (pool,) = allocator_pools(between(script(), "cat >/etc/nitro_enclaves/allocator.yaml"))
+    assert (pool["memory_mib"], pool["cpus"]) == (640, 4)
+    agent = "cat >/opt/aws/amazon-cloudwatch-agent/etc/sentinel.json"
+    files = json.loads(between(script(), agent))["logs"]["logs_collected"]["files"]
+    assert {row["log_group_name"] for row in files["collect_list"]} == {"<Logs>"}
+
+
+def test_every_change_of_the_key_is_told() -> None:
+    rule = Template(**GIVEN).resource("KeyChangesRule")
+    assert rule["EventPattern"]["detail"]["resources"] == {"ARN": ["<RootKey.Arn>"]}
+    assert {"PutKeyPolicy", "CreateGrant", "ScheduleKeyDeletion"} <= {
+        *rule["EventPattern"]["detail"]["eventName"]
+    }
+    assert rule["Targets"] == [{"Id": "people", "Arn": "<KeyChanges>"}]
+
+
+# --- the units ------------------------------------------------------------------------------------
+
+HARDENED = {
+    "NoNewPrivileges": "yes",
+    "CapabilityBoundingSet": "",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "DevicePolicy": "closed",
+    "RestrictNamespaces": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "SystemCallArchitectures": "native",
+    "LimitCORE": "0",
+    "Restart": "always",
+}
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    found = configparser.ConfigParser(strict=False, interpolation=None)
+    found.optionxform = str  # type: ignore[assignment, method-assign]
+    found.read(path)
+    return found
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_units_are_hardened_and_run_as_nobody_in_particular(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert {name: service[name] for name in HARDENED} == HARDENED
+    assert service["User"] == "sentinel"
+    assert "SystemCallFilter" in service
+
+
+def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
+    found = unit(AWS / "sentinel-enclave.service")
+    words = found["Service"]["ExecStart"].split()
+    assert words[:3] == ["/opt/sentinel/bin/zcp", "enclave", "run"]
+    assert found["Service"]["KillMode"] == "process", "a watcher's end is not the enclave's"
+    lines = (AWS / "enclave.env").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    for name, value in values.items():
+        words = [word.replace(f"${{{name}}}", value) for word in words]
+    done = subprocess.run(
+        [sys.executable, "-m", "sentinel", *words[1:], "--dry-run"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    config = json.loads(done.stdout)
+    assert (config["memory_mib"], config["enclave_cid"]) == (512, 16)
+    assert Template(**GIVEN).parameters["EnclaveMemory"] == config["memory_mib"]
+    assert Template(**GIVEN).parameters["EnclaveCpus"] == config["cpu_count"]
