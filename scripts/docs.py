@@ -11,8 +11,13 @@ from the comment behind the field in the header. Between
     <!-- holds -->
     <!-- end -->
 
-stands the core's table of holds, one row for each venue and what holds alike there. ``--check``
-changes nothing and fails when a page is stale.
+stands the core's table of holds, one row for each venue and what holds alike there. Between
+
+    <!-- refusals -->
+    <!-- end -->
+
+stand the codes with which an attestation document is refused. ``--check`` changes nothing and
+fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "tests" / "python"))
 
 HOLDS = re.compile(r"(<!-- holds -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+REFUSALS = re.compile(r"(<!-- refusals -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 EXPIRY = ("none can be set", "signed", "sent, not signed")
 ACTIONS = ("place", "amend", "cancel", "cancel-all", "cancel-all-after", "query")
 ACTIONS += ("withdraw", "transfer", "message")
@@ -90,6 +96,18 @@ def holds() -> str:
     return "\n".join(rows) + "\n"
 
 
+def refusals() -> str:
+    """The Markdown table of why an attestation document is refused."""
+    from sentinel._attestation_errors import REFUSALS as TABLE
+
+    rows = ["| Code | Exception | What is wrong | Remedy |", "|---|---|---|---|"]
+    rows += [
+        f"| `{code}` | `{row.exception.__name__}` | {row.wrong} | {row.remedy} |"
+        for code, row in TABLE.items()
+    ]
+    return "\n".join(rows) + "\n"
+
+
 def main() -> int:
     """Writes the pages, or says which are stale."""
     check = "--check" in sys.argv[1:]
@@ -98,6 +116,7 @@ def main() -> int:
         old = page.read_text()
         new = BLOCK.sub(lambda match: match[1] + table(match[2]) + match[4], old)
         new = HOLDS.sub(lambda match: match[1] + holds() + match[3], new)
+        new = REFUSALS.sub(lambda match: match[1] + refusals() + match[3], new)
         if new != old:
             stale.append(page.name)
             if not check:

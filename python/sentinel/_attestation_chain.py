@@ -97,8 +97,8 @@ def _link(name: str, der: bytes) -> _Link:
     except Exception as error:
         # The library has a dozen of exceptions for what cannot be parsed; each means no.
         refuse("certificate_malformed", f"{name} cannot be read ({type(error).__name__})")
-    if version is not x509.Version.v3:
-        refuse("certificate_malformed", f"{name} is not of version 3")
+    if version is not x509.Version.v3 or certificate.serial_number <= 0:
+        refuse("certificate_malformed", f"{name} is not of version 3, or has no serial number")
     if algorithm != SignatureAlgorithmOID.ECDSA_WITH_SHA384:
         refuse("certificate_algorithm", f"{name} is not signed by ECDSA with SHA-384")
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP384R1):
@@ -159,6 +159,10 @@ def _is_leaf(link: _Link) -> None:
 
 
 def _issued_by(link: _Link, issuer: _Link) -> None:
+    own = link.certificate.issuer == link.certificate.subject
+    if own and link is not issuer:
+        # RFC 5280 allows it; then a bundle could repeat the root, and have several forms.
+        refuse("certificate_issuer", f"{link.name} was issued by itself")
     if link.certificate.issuer.public_bytes() != issuer.certificate.subject.public_bytes():
         refuse("certificate_issuer", f"{link.name} was issued by another name than {issuer.name}")
     try:

@@ -10,7 +10,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import sha256, sha384
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
@@ -119,6 +119,11 @@ def measurements(text: str | bytes) -> dict[int, bytes]:
     if not isinstance(inner, dict) or (inner is not data and set(data) != {"Measurements"}):
         refuse("measurements", "this is no object of measurements")
     return _pcrs(inner, "measurements")
+
+
+def measured_text(text: str) -> bytes:
+    """PCR3 of the ARN of the parent instance's role, PCR4 of the instance's id."""
+    return sha384(bytes(PCR_BYTES) + text.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

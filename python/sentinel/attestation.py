@@ -61,6 +61,7 @@ from ._attestation_expectation import (
     EngineExpectation,
     Expectation,
     Release,
+    measured_text,
     measurements,
     schema,
     source_of,
@@ -72,6 +73,7 @@ __all__ = [
     "DOCUMENT_BYTES_MAX",
     "FUTURE_TOLERANCE",
     "MAX_AGE",
+    "PCR_MEANS",
     "USER_DATA_BYTES",
     "Attestation",
     "AttestationRefused",
@@ -91,6 +93,7 @@ __all__ = [
     "TrustRoot",
     "UnverifiedDocument",
     "authority_root",
+    "measured_text",
     "measurements",
     "parse_binding",
     "schema",
@@ -104,6 +107,16 @@ MAX_AGE: Final = timedelta(minutes=5)
 FUTURE_TOLERANCE: Final = timedelta(seconds=30)
 """So far may the hypervisor's clock be ahead of the verifier's."""
 NONCE_BYTES_MIN: Final = 16
+
+PCR_MEANS: Final = {
+    0: "the image",
+    1: "kernel and boot",
+    2: "the application",
+    3: "the instance's role",
+    4: "the instance",
+    8: "the image's signer",
+}
+"""What each PCR that can be expected measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +154,8 @@ class Attestation:
     module_id: str
     time: datetime
     pcrs: Mapping[int, bytes]
+    pcrs_checked: tuple[int, ...]
+    """Those that the expectation names."""
     binding: Binding | None
     public_key: bytes | None
     user_data: bytes | None
@@ -189,6 +204,7 @@ def verify(
         module_id=found.module_id,
         time=time,
         pcrs=found.pcrs,
+        pcrs_checked=tuple(expectation.pcrs),
         binding=_binding(found, expectation.engine),
         public_key=found.public_key,
         user_data=found.user_data,
@@ -250,19 +266,9 @@ def _must_measure(found: UnverifiedDocument, expectation: Expectation) -> None:
         if not hmac.compare_digest(found.pcrs[index], expected):
             refuse(
                 "pcr",
-                f"PCR{index} ({_PCR_MEANS[index]}) is {found.pcrs[index].hex()}, expected is"
+                f"PCR{index} ({PCR_MEANS[index]}) is {found.pcrs[index].hex()}, expected is"
                 f" {expected.hex()}",
             )
-
-
-_PCR_MEANS: Final = {
-    0: "the image",
-    1: "kernel and boot",
-    2: "the application",
-    3: "the instance's role",
-    4: "the instance",
-    8: "the image's signer",
-}
 
 
 def _binding(found: UnverifiedDocument, engine: EngineExpectation | None) -> Binding | None:

@@ -203,8 +203,9 @@ def sign_document(
     assert chain is not None, "bytes are signed by a chain that they already name"
     message = cbor2.dumps(["Signature1", protected, b"", payload])
     signature = chain.leaf.key.sign(message, ec.ECDSA(hashes.SHA384()))
-    r, s = decode_dss_signature(signature)
-    return cbor2.dumps([protected, {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")])
+    size = (chain.leaf.key.key_size + 7) // 8
+    raw = b"".join(half.to_bytes(size, "big") for half in decode_dss_signature(signature))
+    return cbor2.dumps([protected, {}, payload, raw])
 
 
 def unsigned_document(payload: Mapping[str, Any], signature: bytes = bytes(64)) -> bytes:

@@ -17,6 +17,7 @@ from ..errors import SentinelError, UsageError
 from . import (
     _ack,
     _approvals,
+    _attest,
     _audit,
     _authority,
     _bench,
@@ -73,6 +74,7 @@ for module in (
     _report,
     _audit,
     _verify,
+    _attest,
     _venue,
     _witness,
     _enclave,
