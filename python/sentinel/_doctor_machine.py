@@ -11,7 +11,6 @@ import http.client
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -88,6 +87,9 @@ def ask_metadata(path: str) -> str | None:
 
 def reach(host: str) -> str:
     """Makes a TLS session with a host and ends it; what is wrong, or empty."""
+    # Late: a wheel brings its own libcrypto, and the command starts without the system's.
+    import ssl
+
     try:
         context = ssl.create_default_context()
         with (
