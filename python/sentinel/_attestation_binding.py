@@ -5,10 +5,11 @@
     u64 head_number          u8  head_hash[32]
     u8  receipt_key_hash[32] u8  session_key_hash[32]
     u8  import_key_hash[32]  u8  authority_root[32]
-    u8  reserved[40] = 0
+    u8  root_commitment[32]  u8  reserved[8] = 0
 
-Little-endian. The hashes are SHA-256: of the raw 32 bytes of the receipt key (Ed25519), of the DER
-SubjectPublicKeyInfo of the session key and of the import key. Zero: there is no such key.
+Little-endian, as `sentinel_user_data` of enclave/daemon/document.h. The hashes are SHA-256: of the
+raw 32 bytes of the receipt key (Ed25519), of the DER SubjectPublicKeyInfo of the session key and of
+the import key. Zero: there is no such key, or no root secret yet.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ._attestation_errors import refuse
 USER_DATA_VERSION: Final = 1
 USER_DATA_BYTES: Final = 256
 IMPORT_KEY_BITS: Final = (2048, 4096)
-_LAYOUT: Final = struct.Struct("<II32sQQ32s32s32s32s32s40s")
+_LAYOUT: Final = struct.Struct("<II32sQQ32s32s32s32s32s32s8s")
 _ZERO: Final = bytes(32)
 _ROOT_LABEL: Final = b"sentinel-authority-root-v1\0"
 
@@ -53,6 +54,7 @@ class Binding:
     session_key_hash: bytes
     import_key_hash: bytes
     authority_root: bytes
+    root_commitment: bytes
 
     def pack(self) -> bytes:
         """The 256 bytes."""
@@ -67,7 +69,8 @@ class Binding:
             self.session_key_hash,
             self.import_key_hash,
             self.authority_root,
-            bytes(40),
+            self.root_commitment,
+            bytes(8),
         )
 
     def must_hold_session_key(self, subject_public_key_info: bytes) -> None:
@@ -103,7 +106,7 @@ def parse_binding(user_data: bytes | None) -> Binding:
         refuse("user_data_layout", f"there is no purpose {purpose}")
     if any(reserved):
         refuse("user_data_layout", "a reserved byte of user_data is not zero")
-    engine_id, epoch, head_number, head_hash, receipt, session, import_, root = fields
+    engine_id, epoch, head_number, head_hash, receipt, session, import_, root, commitment = fields
     return Binding(
         purpose=Purpose(purpose),
         engine_id=engine_id,
@@ -114,16 +117,19 @@ def parse_binding(user_data: bytes | None) -> Binding:
         session_key_hash=session,
         import_key_hash=import_,
         authority_root=root,
+        root_commitment=commitment,
     )
 
 
 def check_keys(binding: Binding, public_key: bytes | None) -> None:
-    """The document's own public key is the import key, and a purpose has the keys that it needs.
+    """The document's own public key is the import key, and a purpose has what it needs.
 
     Raises BindingRefused.
     """
     if binding.purpose is Purpose.SESSION and binding.session_key_hash == _ZERO:
         refuse("session_key", "a document for a session binds no session key")
+    if binding.purpose is Purpose.GENESIS and binding.root_commitment == _ZERO:
+        refuse("root_commitment", "a document for genesis commits to no root secret")
     if public_key is None:
         if binding.purpose is Purpose.IMPORT or binding.import_key_hash != _ZERO:
             refuse("public_key", "the document has no public key, and should")

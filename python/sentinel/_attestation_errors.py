@@ -83,6 +83,7 @@ _NONCE: Final = "ask the enclave with 32 new random bytes: this document answers
 _LAYOUT: Final = "use a zcp of the same release as the image"
 _PURPOSE: Final = "ask for a document of the purpose that the expectation names"
 _SESSION: Final = "drop the connection: whoever answers it is not the enclave of the document"
+_GENESIS: Final = "let the enclave make its root secret first, then ask for the document"
 _RECEIPT: Final = "do not rely on the receipt: another key signed it"
 _MEASURE: Final = "give the JSON that the image's build, or nitro-cli, prints"
 _RELEASE: Final = "get the release file again from where it was published"
@@ -194,6 +195,9 @@ REFUSALS: Final[dict[str, Refusal]] = {
     ),
     "session_key": Refusal(
         BindingRefused, "the session's key is not the one of `user_data`", _SESSION
+    ),
+    "root_commitment": Refusal(
+        BindingRefused, "a document for genesis commits to no root secret", _GENESIS
     ),
     "receipt_key": Refusal(
         BindingRefused, "the receipt's key is not the one of `user_data`", _RECEIPT

@@ -150,7 +150,8 @@ class Attestation:
     """
 
     digest: bytes
-    """SHA-256 of the document, as it was given."""
+    """SHA-256 of the payload: what operators sign for. Not of the whole document, which has more
+    forms that verify: an ECDSA signature has two, and the tag may be there or not."""
     module_id: str
     time: datetime
     pcrs: Mapping[int, bytes]
@@ -200,7 +201,7 @@ def verify(
     _must_answer(found, nonce)
     _must_measure(found, expectation)
     return Attestation(
-        digest=sha256(document).digest(),
+        digest=sha256(found.payload).digest(),
         module_id=found.module_id,
         time=time,
         pcrs=found.pcrs,

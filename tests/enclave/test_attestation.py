@@ -8,6 +8,7 @@ but for one thing. A refusal is compared by its code. Every code has a case (at 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,11 +98,11 @@ def test_genuine_documents_at_their_own_time(name: str) -> None:
     assert found.root is AWS_ROOT_G1
     assert found.module_id.startswith("i-")
     assert found.nonce_checked
+    payload_ = unsafe_parse_without_verification(document).payload
+    assert found.digest == hashlib.sha256(payload_).digest()
 
 
 def test_the_pinned_root_is_the_certificate_that_aws_publishes() -> None:
-    import hashlib
-
     der = (GOLDEN / "aws-nitro-root-g1.der").read_bytes()
     assert hashlib.sha256(der).digest() == AWS_ROOT_G1.sha256
 

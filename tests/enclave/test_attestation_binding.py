@@ -5,8 +5,11 @@ Method: one document that is as it should be; then each field wrong by itself.
 
 from __future__ import annotations
 
+import re
 import struct
+import subprocess
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from sentinel.attestation import (
     verify,
 )
 
+TOP = Path(__file__).resolve().parents[2]
 ENGINE = bytes([0xE1]) * 32
 ROOTS = (bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32)
 SESSION_KEY = b"the DER of a session key"
@@ -59,6 +63,7 @@ def binding(**others: Any) -> Binding:
         "session_key_hash": sha256(SESSION_KEY).digest(),
         "import_key_hash": bytes(32),
         "authority_root": authority_root(2, ROOTS),
+        "root_commitment": bytes([0xC0]) * 32,
     }
     return Binding(**fields | others)
 
@@ -84,8 +89,32 @@ def test_the_layout_is_256_bytes_little_endian() -> None:
     assert packed[120:152] == sha256(SESSION_KEY).digest()
     assert packed[152:184] == bytes([5]) * 32
     assert packed[184:216] == authority_root(2, ROOTS)
-    assert packed[216:] == bytes(40)
+    assert packed[216:248] == bytes([0xC0]) * 32
+    assert packed[248:] == bytes(8)
     assert parse_binding(packed) == binding(import_key_hash=bytes([5]) * 32)
+
+
+def test_the_layout_is_the_daemons(tmp_path: Path) -> None:
+    """Offsets and size as the C compiler has them, in the order of the fields."""
+    header = TOP / "enclave" / "daemon" / "document.h"
+    body = re.search(r"typedef struct sentinel_user_data \{(.*?)\n\}", header.read_text(), re.S)
+    assert body is not None
+    fields = re.findall(r"^    uint\w+ (\w+)(?:\[\d+\])?;", body[1], re.M)
+    prints = "".join(f'printf("%zu ", offsetof(sentinel_user_data, {name}));' for name in fields)
+    program = tmp_path / "offsets.c"
+    program.write_text(
+        '#include <stddef.h>\n#include <stdio.h>\n#include "document.h"\n'
+        f'int main(void) {{ {prints} printf("%zu", sizeof(sentinel_user_data)); return 0; }}\n'
+    )
+    includes = [f"-I{TOP / where}" for where in ("core/include", "core/src", "enclave/daemon")]
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-DSENTINEL_NDEBUG"]
+    command = ["cc", *flags, *includes, program, "-o", tmp_path / "offsets"]
+    subprocess.run(command, check=True, capture_output=True)
+    said = subprocess.run([tmp_path / "offsets"], check=True, capture_output=True, text=True).stdout
+    assert [int(word) for word in said.split()] == [
+        *(0, 4, 8, 40, 48, 56, 88, 120, 152, 184, 216, 248),
+        USER_DATA_BYTES,
+    ]
 
 
 def test_the_authority_root_is_what_the_docs_say() -> None:
@@ -144,7 +173,7 @@ def changed(place: int, value: int) -> bytes:
         (changed(4, 0), "user_data_layout"),
         (changed(4, 5), "user_data_layout"),
         (changed(7, 1), "user_data_layout"),
-        *((changed(place, 1), "user_data_layout") for place in range(216, 256)),
+        *((changed(place, 1), "user_data_layout") for place in range(248, 256)),
         (binding(purpose=Purpose.BOOT, engine_id=bytes(32)).pack(), "engine"),
         (binding(engine_id=bytes([0xE2]) * 32).pack(), "engine"),
         (binding(authority_root=authority_root(1, ROOTS)).pack(), "authority_root"),
@@ -152,6 +181,7 @@ def changed(place: int, value: int) -> bytes:
         (binding(session_key_hash=bytes(32)).pack(), "session_key"),
         (binding(import_key_hash=bytes([1]) * 32).pack(), "public_key"),
         (binding(purpose=Purpose.IMPORT).pack(), "public_key"),
+        (binding(purpose=Purpose.GENESIS, root_commitment=bytes(32)).pack(), "root_commitment"),
     ],
 )
 def test_user_data(root: FakeRoot, user_data: bytes | None, code_: str) -> None:

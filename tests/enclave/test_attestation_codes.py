@@ -129,6 +129,7 @@ CASES: dict[str, Case] = {
     "authority_root": said(authority_root=bytes(32)),
     "public_key": said(purpose=Purpose.IMPORT),
     "import_key": of(signed(user_data=binding().pack(), public_key=b"key"), expectation=expected()),
+    "root_commitment": said(purpose=Purpose.GENESIS, root_commitment=bytes(32)),
     "session_key": lambda: binding().must_hold_session_key(b"another"),
     "receipt_key": lambda: binding().must_hold_receipt_key(ROOTS[0]),
     "expectation": lambda: Expectation.from_json("{}"),

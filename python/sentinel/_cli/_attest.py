@@ -279,7 +279,7 @@ def _engine(
 
 def _describe(found: Attestation) -> dict[str, Any]:
     return {
-        "document_sha256": found.digest.hex(),
+        "payload_sha256": found.digest.hex(),
         "module_id": found.module_id,
         "time": _text(found.time),
         "root": {"name": found.root.name, "sha256": found.root.sha256.hex()},
@@ -302,6 +302,7 @@ def _describe_binding(binding: Binding) -> dict[str, Any]:
         "session_key_hash": binding.session_key_hash.hex(),
         "import_key_hash": binding.import_key_hash.hex(),
         "authority_root": binding.authority_root.hex(),
+        "root_commitment": binding.root_commitment.hex(),
     }
 
 
@@ -322,7 +323,7 @@ def _lines(found: Attestation, at: datetime | None) -> list[str]:
     )
     if at is not None:
         lines.append(f"judged as of {_text(at)} (--at), not as of now")
-    return [*lines, f"document SHA-256 {found.digest.hex()}"]
+    return [*lines, f"payload SHA-256 {found.digest.hex()}"]
 
 
 def _binding_lines(binding: Binding) -> list[str]:
@@ -330,8 +331,9 @@ def _binding_lines(binding: Binding) -> list[str]:
         f"engine {binding.engine_id.hex()}, epoch {binding.epoch}, for"
         f" {binding.purpose.name.lower()}",
         f"head: record {binding.head_number}, {binding.head_hash.hex()}",
+        f"root secret's commitment {_or_none(binding.root_commitment)}",
         *(
-            f"{name} key (SHA-256) {digest.hex() if any(digest) else 'none'}"
+            f"{name} key (SHA-256) {_or_none(digest)}"
             for name, digest in (
                 ("receipt", binding.receipt_key_hash),
                 ("session", binding.session_key_hash),
@@ -383,6 +385,10 @@ def _hex(text: str, name: str) -> bytes:
     except ValueError:
         pass
     raise UsageError(f"{name}: hex digits are needed", next_step="copy it again")
+
+
+def _or_none(digest: bytes) -> str:
+    return digest.hex() if any(digest) else "none"
 
 
 def _hex_or_none(data: bytes | None) -> str | None:
