@@ -156,8 +156,13 @@ static sentinel_status authority_row_check(const sentinel_authority_key *row, ui
     if (is_agent != (row->node != 0) || (is_agent && row->powers != 1u << SENTINEL_POWER_AGENT)) {
         return SENTINEL_FORMAT_RANGE;
     }
-    if (!bytes_are_zero(row->reserved0, sizeof row->reserved0) ||
-        !bytes_are_zero(row->reserved1, sizeof row->reserved1)) {
+    /* Only an agent's may be a process that the kernel names, and by one user. */
+    int is_peer = (row->flags & SENTINEL_AUTHORITY_PEER) != 0;
+    if ((row->flags & ~(unsigned)SENTINEL_AUTHORITY_PEER) != 0 || (is_peer && !is_agent) ||
+        (!is_peer && row->uid != 0) || row->uid == UINT32_MAX) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    if (!bytes_are_zero(row->reserved1, sizeof row->reserved1)) {
         return SENTINEL_FORMAT_RESERVED;
     }
     return SENTINEL_OK;

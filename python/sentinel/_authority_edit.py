@@ -37,6 +37,7 @@ class Holder:
     public_key: bytes
     expires_ns: int
     node: int = 0
+    peer_uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Change:
                 public,
                 expires,
                 authority.nodes.get(id_, 0),
+                authority.peers.get(id_),
             )
             for id_, (powers, expires, public) in authority.keys.items()
         }
@@ -77,6 +79,7 @@ class Change:
                 public_key=one.public_key,
                 expires_ns=one.expires_ns,
                 node=one.node,
+                peer_uid=one.peer_uid,
             )
             for one in self.holders.values()
         ]
@@ -85,7 +88,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One change that is asked for. `what`: add, agent, rotate, revoke, powers, expires or k."""
+    """One change that is asked for. `what`: the option's name; k: --threshold."""
 
     what: str
     name: str = ""
@@ -94,6 +97,7 @@ class Wish:
     node: int = 0
     time_ns: int = 0
     threshold: tuple[Power, int] | None = None
+    peer_uid: int | None = None
 
 
 def powers_of(text: str) -> frozenset[Power]:
@@ -181,6 +185,14 @@ def _changed(old: Holder, wish: Wish, now_ns: int) -> Holder:
         if Power.AGENT in old.powers:
             raise UsageError("an agent's key has no other power", next_step="revoke it instead")
         return replace(old, powers=wish.powers)
+    if wish.what == "peer":
+        if Power.AGENT not in old.powers:
+            raise UsageError(
+                f"{wish.name} is no agent",
+                cause="only an agent is known by its user; people and feeders sign",
+                next_step="name an agent's key: zcp authority show",
+            )
+        return replace(old, peer_uid=wish.peer_uid)
     if wish.time_ns <= now_ns:
         raise UsageError(
             f"the end of {wish.name}'s key has passed", next_step="--revoke takes it away at once"
@@ -335,6 +347,12 @@ def _row_diff(who: str, old: Holder, new: Holder, policy: Policy | None) -> list
         out.append(
             f"the key of {who} ends {iso_time(new.expires_ns)}; was {iso_time(old.expires_ns)}"
         )
+    if old.peer_uid != new.peer_uid:
+        out.append(
+            f"{who} is known by its key alone, no longer by user {old.peer_uid}"
+            if new.peer_uid is None
+            else f"every process of user {new.peer_uid} on the daemon's host is {who}: no key"
+        )
     return out
 
 
@@ -345,6 +363,8 @@ def _held(one: Holder, policy: Policy | None) -> str:
         if policy is not None:
             path = next((node.path for node in policy.nodes if node.id == one.node), path)
         text += f" {path}"
+    if one.peer_uid is not None:
+        text += f" (user {one.peer_uid})"
     return text
 
 

@@ -19,7 +19,7 @@ from ._enums import Power
 from .errors import PolicyInvalid, VerificationFailed
 
 _HEADER = struct.Struct("<8sHHB3sI4s32sQqq16s")
-_KEY = struct.Struct("<IIIH2sq32s72s")
+_KEY = struct.Struct("<IIIHHq32sI68s")
 _GENESIS = struct.Struct("<8sHBBB3sq32s32s256s8s")
 _ROOT_KEYS_MAX: Final = 8
 _PROOFS_MAX: Final = 16
@@ -75,11 +75,14 @@ class Genesis:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Keys by id, as (powers, expiry, public key), and k by power. `nodes`: of agents' own keys."""
+    """Keys by id, as (powers, expiry, public key), and k by power. `nodes`: of agents' own keys;
+    `peers`: user ids that stand for those (enclave/PROTOCOL.md, section 6).
+    """
 
     keys: Mapping[int, tuple[int, int, bytes]]
     threshold: bytes
     nodes: Mapping[int, int] = field(default_factory=dict)
+    peers: Mapping[int, int] = field(default_factory=dict)
 
 
 def _bad(what: str) -> PolicyInvalid:
@@ -180,13 +183,16 @@ def parse_authority(payload: bytes) -> Authority:
         raise _bad("authority")
     keys: dict[int, tuple[int, int, bytes]] = {}
     nodes: dict[int, int] = {}
-    for id_, powers, node, scheme, r0, expires, public, r1 in _KEY.iter_unpack(payload[24:]):
-        if any(r0) or any(r1) or scheme != 1 or id_ == 0 or id_ in keys:
+    peers: dict[int, int] = {}
+    for id_, powers, node, scheme, flags, expires, public, uid, r in _KEY.iter_unpack(payload[24:]):
+        if flags > 1 or (uid and not flags) or any(r) or scheme != 1 or id_ == 0 or id_ in keys:
             raise _bad("authority key")
         keys[id_] = (powers, expires, public)
         if node:
             nodes[id_] = node
-    return Authority(keys, payload[8:24], nodes)
+        if flags:
+            peers[id_] = uid
+    return Authority(keys, payload[8:24], nodes, peers)
 
 
 def verify_ed25519(public_key: bytes, signature: bytes, prefix: str, digest: bytes) -> None:

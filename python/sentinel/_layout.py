@@ -150,7 +150,7 @@ PROOF: Final = Layout("proof", 8, "key:I scheme:H size:H")
 AUTHORITY_KEY: Final = Layout(
     "authority_key",
     128,
-    "id:I powers:I node:I scheme:H _:2 expires_ns:q public_key32:32s _:72",
+    "id:I powers:I node:I scheme:H flags:H expires_ns:q public_key32:32s uid:I _:68",
 )
 AUTHORITY: Final = Layout("authority", 24, "key_count:I _:4 threshold:16s")
 GENESIS: Final = Layout(
@@ -236,6 +236,9 @@ CONSTRAINT: Final = Layout(
 FRAME_MAGIC: Final = b"SENTINEL"
 GENESIS_MAGIC: Final = b"SENTGENE"
 PROOF_ED25519: Final = 1
+AUTHORITY_PEER: Final = 1
+UID_NONE: Final = 2**32 - 1
+"""What chown(2) takes for nobody: no user has it."""
 _PREFIX: Final = {
     FrameKind.AUTHORITY: "sentinel-authority-v1",
     FrameKind.POLICY: "sentinel-policy-v1",
@@ -319,13 +322,18 @@ def attach_proofs(signed_part: bytes, proofs: Sequence[tuple[int, bytes]]) -> by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityKey:
-    """A key of an authority bundle. `node` is set for an agent's own key only."""
+    """A key of an authority bundle. `node` is set for an agent's own key only.
+
+    `peer_uid`: of an agent, the user id whose processes, on the daemon's own host, are the agent
+    without a key (enclave/PROTOCOL.md, section 6); None: none are.
+    """
 
     id: int
     powers: frozenset[Power]
     public_key: bytes
     expires_ns: int
     node: int = 0
+    peer_uid: int | None = None
 
 
 def authority_bundle(
@@ -337,6 +345,12 @@ def authority_bundle(
         raise UsageError(f"an authority bundle has 1 to {AUTHORITY_KEYS_MAX} keys")
     if any(key.id == 0 for key in rows) or len({key.id for key in rows}) != len(rows):
         raise UsageError("authority keys have ids of their own, above 0")
+    if any(
+        key.peer_uid is not None
+        and (Power.AGENT not in key.powers or not 0 <= key.peer_uid < UID_NONE)
+        for key in rows
+    ):
+        raise UsageError("only an agent's key names a user id, and it is below 2^32 - 1")
     counts = {power: sum(power in key.powers for key in rows) for power in Power}
     for power in Power:
         if not (bool(counts[power]) <= thresholds.get(power, 0) <= counts[power]):
@@ -350,8 +364,10 @@ def authority_bundle(
             powers=sum(1 << power for power in key.powers),
             node=key.node,
             scheme=PROOF_ED25519,
+            flags=AUTHORITY_PEER if key.peer_uid is not None else 0,
             expires_ns=key.expires_ns,
             public_key32=key.public_key,
+            uid=key.peer_uid or 0,
         )
     return frame(FrameKind.AUTHORITY, payload, terms)
 

@@ -274,9 +274,34 @@ static void test_authority_rows_are_checked(void) {
         p.rows[1].reserved1[i] = 1;
         CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
     }
-    p = good_authority();
-    p.rows[1].reserved0[1] = 1;
-    CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
+}
+
+/* A user whose processes are an agent: of an agent's row only. */
+static void test_only_an_agent_is_named_by_its_user(void) {
+    authority_payload agent = good_authority();
+    agent.head.threshold[0] = 2;
+    agent.head.threshold[SENTINEL_POWER_AGENT] = 1;
+    agent.rows[1].powers = 1u << SENTINEL_POWER_AGENT;
+    agent.rows[1].node = 5;
+    CHECK_OK(authority_of(&agent));
+    authority_payload p = agent;
+    p.rows[1].flags = SENTINEL_AUTHORITY_PEER; /* user 0 */
+    CHECK_OK(authority_of(&p));
+    p.rows[1].uid = UINT32_MAX - 1;
+    CHECK_OK(authority_of(&p));
+    p.rows[1].uid = UINT32_MAX; /* nobody's */
+    CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
+    p = agent;
+    p.rows[1].uid = 7; /* without the flag */
+    CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
+    for (unsigned bit = 1; bit < 16; bit++) {
+        p = agent;
+        p.rows[1].flags = (uint16_t)(1u << bit);
+        CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
+    }
+    p = agent;
+    p.rows[0].flags = SENTINEL_AUTHORITY_PEER; /* a person */
+    CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
 }
 
 static void check_command(gate_scene *s, size_t offset, uint8_t value, sentinel_status expected) {
@@ -503,6 +528,7 @@ int main(int argc, char **argv) {
     RUN(test_an_expired_key_does_not_count);
     RUN(test_authority_is_signed_by_the_root_alone);
     RUN(test_authority_rows_are_checked);
+    RUN(test_only_an_agent_is_named_by_its_user);
     RUN(test_commands_are_checked);
     RUN(test_commands_of_later_verbs_and_scopes_are_refused);
     RUN(test_marks_are_checked);

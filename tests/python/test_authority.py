@@ -137,6 +137,23 @@ def test_a_new_key_for_the_same_person(desk: Desk) -> None:
     assert desk.mode() == "running"
 
 
+def test_an_agent_can_be_known_by_its_user(desk: Desk) -> None:
+    _change(desk, "--agent", f"{_person(desk, 'bot')}:firm/agent")
+    path = _draft(desk, "--peer", "bot=1001")
+    told = desk.away("authority", "show", path).out
+    assert "every process of user 1001 on the daemon's host is bot (key" in told
+    _change(desk, "--peer", "bot=1001")
+    assert "(user 1001)" in desk.at("authority", "show", "--json").out
+    _change(desk, "--expires", "bot=90day")  # another change leaves it
+    assert "(user 1001)" in desk.at("authority", "show", "--json").out
+    assert (
+        "no longer by user 1001"
+        in desk.at("authority", "draft", "--peer", "bot=none", "--out", desk.file("n.auth")).out
+    )
+    _change(desk, "--peer", "bot=none")
+    assert "(user 1001)" not in desk.at("authority", "show", "--json").out
+
+
 def test_a_bundle_is_taken_under_a_halt_and_lifts_none(desk: Desk) -> None:
     assert desk.at("halt", "--reason", "x", "--key", desk.key("operator-1")).status == 0
     _change(desk, "--threshold", "operator=1")
@@ -267,6 +284,9 @@ def test_the_policy_says_how_many_approvers_it_takes(desk: Desk) -> None:
         (("--add", "nothing.pub:operator"), "nothing.pub"),
         (("--add", "nothing"), "FILE.pub:WORDS is needed"),
         (("--powers", "operator-1=agent"), "an agent's key is of that agent alone"),
+        (("--peer", "operator-1=1000"), "operator-1 is no agent"),
+        (("--peer", "operator-1=root"), "'root' is no user id"),
+        (("--peer", "operator-1=4294967295"), "is no user id"),
     ],
 )
 def test_nonsense_is_not_drafted(desk: Desk, words: tuple[str, ...], text: str) -> None:

@@ -100,12 +100,20 @@ typedef struct sentinel_authority_key {
     uint32_t powers; /* bit n: power n */
     uint32_t node; /* AGENT: the agent's node id; else 0 */
     uint16_t scheme; /* SENTINEL_PROOF_ED25519 */
-    uint8_t reserved0[2];
+    uint16_t flags; /* SENTINEL_AUTHORITY_* */
     int64_t expires_ns; /* a proof at or after this time does not count */
     uint8_t public_key32[32];
-    uint8_t reserved1[72]; /* room for passkeys: P-256 key, hash of the rpId */
+    uint32_t uid; /* PEER: the user id that the kernel names; else 0 */
+    uint8_t reserved1[68]; /* room for passkeys: P-256 key, hash of the rpId */
 } sentinel_authority_key;
 SENTINEL_SIZE(sentinel_authority_key, 128);
+SENTINEL_AT(sentinel_authority_key, expires_ns, 16);
+SENTINEL_AT(sentinel_authority_key, uid, 56);
+enum {
+    /* AGENT: on the daemon's own host a process of user `uid` is this agent, as
+     * the kernel says who it is (enclave/PROTOCOL.md, section 6). */
+    SENTINEL_AUTHORITY_PEER = 1u << 0
+};
 
 /* Payload of an authority bundle: this, then key_count rows. */
 typedef struct sentinel_authority {

@@ -288,6 +288,10 @@ def draft(
     expires: Annotated[
         list[str] | None, typer.Option("--expires", help="NAME=TIME or span: when the key ends.")
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option("--peer", help="NAME=UID|none: an agent that the daemon's kernel names."),
+    ] = None,
     threshold: Annotated[
         list[str] | None, typer.Option("--threshold", help="POWER=K: how many it takes.")
     ] = None,
@@ -312,7 +316,7 @@ def draft(
     cli = Cli.of(directory, json)
     known = public_of(cli, public)
     people: list[str] = []
-    asked = (rotate, powers, expires, revoke, threshold)
+    asked = (rotate, powers, expires, revoke, peer, threshold)
     wishes = [*_added(add or [], people), *_agents(agent or [], known, people), *_others(*asked)]
     names = (*known.names, *people)
     now = now_ns()
@@ -341,6 +345,7 @@ def _others(
     powers: list[str] | None,
     expires: list[str] | None,
     revoke: list[str] | None,
+    peer: list[str] | None,
     threshold: list[str] | None,
 ) -> list[Wish]:
     return [
@@ -351,6 +356,7 @@ def _others(
         *(Wish("powers", name, powers=powers_of(v)) for name, v in _pairs("--powers", powers)),
         *(Wish("expires", name, time_ns=end_of(v)) for name, v in _pairs("--expires", expires)),
         *(Wish("revoke", name) for name in revoke or []),
+        *(Wish("peer", name, peer_uid=_user(v)) for name, v in _pairs("--peer", peer)),
         *(_threshold(name, value) for name, value in _pairs("--threshold", threshold)),
     ]
 
@@ -393,6 +399,17 @@ def _agents(given: list[str], public: Public, people: list[str]) -> list[Wish]:
         people.append(person.name)
         out.append(Wish("agent", person.name, person=person, node=node.id))
     return out
+
+
+def _user(text: str) -> int | None:
+    """A user id; None for "none"."""
+    if text == "none":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) >= _layout.UID_NONE:
+        raise UsageError(
+            f"--peer: {text!r} is no user id", next_step="a number, as `id -u USER` prints it"
+        )
+    return int(text)
 
 
 def _threshold(name: str, value: str) -> Wish:
