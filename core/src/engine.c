@@ -126,6 +126,10 @@ sentinel_context *sentinel_engine_context(sentinel_engine *engine) {
     return engine->context;
 }
 
+const sentinel_keyring *sentinel_engine_keys(const sentinel_engine *engine) {
+    return engine->keyring;
+}
+
 int sentinel_engine_errno(const sentinel_engine *engine) {
     return engine->last_errno != 0 ? engine->last_errno : engine->log.last_errno;
 }

@@ -170,6 +170,15 @@ const sentinel_state *sentinel_gate_state(const sentinel_context *context) {
     return gate_state(context);
 }
 
+const sentinel_authority *sentinel_gate_authority(const sentinel_context *context, size_t *size) {
+    *size = context->has_authority ? context->authority_size : 0;
+    return context->has_authority ? (const sentinel_authority *)context->authority : NULL;
+}
+
+const sentinel_config *sentinel_gate_config(const sentinel_context *context) {
+    return &context->config;
+}
+
 sentinel_status sentinel_gate_sign_head(sentinel_context *context, uint8_t signature64[64],
                                         const sentinel_head *head) {
     if (context == NULL || signature64 == NULL || head == NULL || context->keyring == NULL) {

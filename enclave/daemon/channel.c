@@ -166,7 +166,7 @@ sentinel_status channel_follow(channel_parts *parts, const sentinel_message *mes
     if (message->flags != more) {
         return SENTINEL_FORMAT_RESERVED;
     }
-    if (message->total > SENTINEL_MESSAGE_BYTES_MAX) {
+    if (message->total > SENTINEL_CHANNEL_BYTES_MAX) {
         return SENTINEL_FORMAT_LIMIT;
     }
     if (!parts->more) {
@@ -202,7 +202,7 @@ size_t channel_message_bytes(uint16_t least, size_t payload_size) {
 size_t channel_seal_message(channel_side *side, uint8_t *out, uint16_t least,
                             const sentinel_message *message, const void *payload,
                             size_t payload_size) {
-    if (payload_size > SENTINEL_MESSAGE_BYTES_MAX) {
+    if (payload_size > SENTINEL_CHANNEL_BYTES_MAX) {
         return 0;
     }
     sentinel_message each = *message;

@@ -11,8 +11,11 @@
 
 /* Limits. */
 #define SENTINEL_SESSIONS_MAX 1024u
-#define SENTINEL_SESSION_QUEUE_MAX 64u /* requests of a session that wait or are unanswered */
-#define SENTINEL_MESSAGE_BYTES_MAX \
+#define SENTINEL_KEY_SESSIONS_MAX 16u    /* of one key; of all root keys together */
+#define SENTINEL_HANDSHAKES_MAX 128u     /* without a WELCOME yet */
+#define SENTINEL_USER_HANDSHAKES_MAX 32u /* of one user, on a Unix socket */
+#define SENTINEL_SESSION_QUEUE_MAX 64u   /* requests of a session that wait or are unanswered */
+#define SENTINEL_CHANNEL_BYTES_MAX \
     (UINT32_C(4) << 20)                            /* payload of a message, all frames together */
 #define SENTINEL_HANDSHAKE_NS INT64_C(5000000000)  /* from accept to WELCOME */
 #define SENTINEL_CHANNEL_NS INT64_C(3600000000000) /* then a new handshake */

@@ -11,7 +11,7 @@ static sentinel_channel_key key;
 static channel_side out, in;
 static _Alignas(8) uint8_t frame[CHANNEL_FRAME_BYTES_MAX];
 static _Alignas(8) uint8_t copy[CHANNEL_FRAME_BYTES_MAX];
-static uint8_t payload[SENTINEL_MESSAGE_BYTES_MAX + 1];
+static uint8_t payload[SENTINEL_CHANNEL_BYTES_MAX + 1];
 
 static void begin(int is_sealed) {
     channel_side_end(&out);
@@ -181,7 +181,7 @@ static void test_reserved_bytes_of_a_seal_and_behind_a_payload_are_zero(void) {
 /* ---- Messages over several frames ------------------------------------------- */
 
 static uint8_t many[130 * CHANNEL_FRAME_BYTES_MAX + 8];
-static uint8_t gathered[SENTINEL_MESSAGE_BYTES_MAX];
+static uint8_t gathered[SENTINEL_CHANNEL_BYTES_MAX];
 
 static void send_and_gather(uint32_t size) {
     begin(1);
@@ -213,10 +213,10 @@ static void test_messages_up_to_4_MiB_come_through(void) {
     send_and_gather(CHANNEL_LARGE_ROOM);
     send_and_gather(CHANNEL_LARGE_ROOM + 1);
     send_and_gather(2 * CHANNEL_LARGE_ROOM);
-    send_and_gather(SENTINEL_MESSAGE_BYTES_MAX);
+    send_and_gather(SENTINEL_CHANNEL_BYTES_MAX);
     sentinel_message message = {.kind = 4, .id = 1};
     CHECK_EQ(channel_seal_message(&out, many, SENTINEL_CLASS_SMALL, &message, payload,
-                                  SENTINEL_MESSAGE_BYTES_MAX + 1),
+                                  SENTINEL_CHANNEL_BYTES_MAX + 1),
              0);
 }
 
@@ -250,7 +250,7 @@ static void test_frames_of_two_messages_are_not_mixed(void) {
 }
 
 static void test_a_message_has_one_form(void) {
-    sentinel_message message = {.kind = 4, .id = 1, .total = SENTINEL_MESSAGE_BYTES_MAX + 1};
+    sentinel_message message = {.kind = 4, .id = 1, .total = SENTINEL_CHANNEL_BYTES_MAX + 1};
     channel_parts parts = {0};
     CHECK_EQ(channel_follow(&parts, &message, SENTINEL_CLASS_LARGE), SENTINEL_FORMAT_LIMIT);
     message.total = 10;

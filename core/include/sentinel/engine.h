@@ -72,6 +72,10 @@ sentinel_engine_close(sentinel_engine *engine, int64_t now_ns);
 SENTINEL_API sentinel_context *
 sentinel_engine_context(sentinel_engine *engine);
 
+/* What may be known of its keys: sentinel_keyring_count and _at. */
+SENTINEL_API const sentinel_keyring *
+sentinel_engine_keys(const sentinel_engine *engine);
+
 /* errno of the last IO_* status. */
 SENTINEL_API int
 sentinel_engine_errno(const sentinel_engine *engine);

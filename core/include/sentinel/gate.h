@@ -214,6 +214,14 @@ sentinel_gate_view(const sentinel_context *context);
 SENTINEL_API const sentinel_state *
 sentinel_gate_state(const sentinel_context *context);
 
+/* The authority bundle's payload in force (frame.h), and its size; null: none. */
+SENTINEL_API const sentinel_authority *
+sentinel_gate_authority(const sentinel_context *context, size_t *size);
+
+/* What the context was made with; the genesis record is in it. */
+SENTINEL_API const sentinel_config *
+sentinel_gate_config(const sentinel_context *context);
+
 /* Where the time goes: the gate notes the clock at each boundary of its steps.
  * For measuring only; null (the default) switches it off. */
 enum {

@@ -1,0 +1,392 @@
+/* From requests to the engine, one function each. enclave/PROTOCOL.md, section
+ * 5. The engine judges; here is only who may ask for what, and in which form. */
+#include "server.h"
+
+#include "bytes.h"
+#include "check.h"
+#include "files.h"
+
+#include <sentinel/order.h>
+
+#define RECORDS_BYTES_MAX (UINT32_C(1) << 20) /* at once, however many are wanted */
+#define TREE_STEPS_MAX 4096                   /* records, in one turn */
+#define ROLE(name) (1u << SENTINEL_ROLE_##name)
+#define ANYONE (ROLE(AGENT) | ROLE(COMMAND) | ROLE(FEEDER))
+
+typedef int serve_function(server *s, conn *c, const conn_request *request, serve_answer *answer);
+
+/* ---- Answers --------------------------------------------------------------------- */
+
+static int say(serve_answer *answer, sentinel_status status) {
+    answer->status = status;
+    return 1;
+}
+
+static int give(serve_answer *answer, const void *payload, size_t size) {
+    *answer = (serve_answer){.status = SENTINEL_OK, .payload = payload, .size = size};
+    return 1;
+}
+
+/* A few bytes out of the scratch. */
+static int give_copy(const server *s, serve_answer *answer, const void *bytes, size_t size) {
+    memcpy(s->scratch, bytes, size);
+    return give(answer, s->scratch, size);
+}
+
+/* ---- Agents ---------------------------------------------------------------------- */
+
+static int serve_sign(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    static sentinel_outcome outcome; /* one thread; what is behind its text is never sent */
+    outcome_ring *ring = outcome_ring_of(s->outcomes, c->agent);
+    const outcome_kept *before = outcome_find(ring, request->payload, request->size);
+    if (before != NULL) {
+        return give(answer, before->packed, before->size);
+    }
+    sentinel_status status = sentinel_engine_sign(s->engine, &outcome, &c->seat, request->payload,
+                                                  request->size, server_wall_ns());
+    if (status != SENTINEL_OK) {
+        return say(answer, status);
+    }
+    size_t size = outcome_pack(s->scratch, &outcome);
+    if (outcome.verdict == SENTINEL_ALLOWED) {
+        outcome_keep(ring, request->payload, request->size, s->scratch, size);
+    }
+    return give(answer, s->scratch, size);
+}
+
+static int serve_withdraw(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    uint64_t action_id, record = 0;
+    if (request->size != sizeof action_id) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&action_id, request->payload, sizeof action_id);
+    sentinel_status status =
+        sentinel_engine_withdraw(s->engine, &record, &c->seat, action_id, server_wall_ns());
+    return status == SENTINEL_OK ? give_copy(s, answer, &record, sizeof record)
+                                 : say(answer, status);
+}
+
+static int serve_beat(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    sentinel_frame frame;
+    sentinel_feed feed;
+    sentinel_heartbeat beat;
+    uint64_t record = 0;
+    sentinel_status status =
+        sentinel_frame_parse(&frame, request->payload, request->size, SENTINEL_FRAME_FEED);
+    if (status != SENTINEL_OK) {
+        return say(answer, status);
+    }
+    if (frame.payload_size != sizeof feed + sizeof beat) {
+        return say(answer, SENTINEL_POLICY_SCOPE);
+    }
+    memcpy(&feed, frame.payload, sizeof feed);
+    memcpy(&beat, frame.payload + sizeof feed, sizeof beat);
+    if (feed.kind != SENTINEL_FEED_HEARTBEAT || beat.agent != c->agent) {
+        return say(answer, SENTINEL_POLICY_SCOPE);
+    }
+    status =
+        sentinel_engine_take(s->engine, &record, request->payload, request->size, server_wall_ns());
+    return status == SENTINEL_OK ? give_copy(s, answer, &record, sizeof record)
+                                 : say(answer, status);
+}
+
+/* ---- Frames ---------------------------------------------------------------------- */
+
+static int role_takes(uint16_t role, uint16_t kind) {
+    if (role == SENTINEL_ROLE_FEEDER) {
+        return kind == SENTINEL_FRAME_FEED;
+    }
+    return role == SENTINEL_ROLE_COMMAND &&
+           (kind == SENTINEL_FRAME_COMMAND || kind == SENTINEL_FRAME_POLICY ||
+            kind == SENTINEL_FRAME_AUTHORITY || kind == SENTINEL_FRAME_GRANT);
+}
+
+/* What a command that was taken is answered with: its acknowledgement, or that
+ * a witness has to confirm it first. */
+static int give_command(server *s, serve_answer *answer) {
+    sentinel_signed_ack ack;
+    if (sentinel_engine_ack(s->engine, &ack) == SENTINEL_OK &&
+        bytes_equal(ack.ack.frame_hash32, s->command_hash32, 32)) {
+        return give_copy(s, answer, &ack, sizeof ack);
+    }
+    sentinel_taken taken = {.record = s->command_record, .held = 1};
+    return give_copy(s, answer, &taken, sizeof taken);
+}
+
+static int serve_take(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    sentinel_frame_header header;
+    sentinel_frame frame;
+    uint64_t record = 0;
+    if (request->size < sizeof header) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&header, request->payload, sizeof header);
+    if (!role_takes(c->role, header.kind)) {
+        return say(answer, SENTINEL_POLICY_SCOPE);
+    }
+    int is_command =
+        header.kind == SENTINEL_FRAME_COMMAND &&
+        sentinel_frame_parse(&frame, request->payload, request->size, header.kind) == SENTINEL_OK;
+    if (is_command && s->command_record != 0 && bytes_equal(frame.hash32, s->command_hash32, 32)) {
+        return give_command(s, answer); /* Asked again: it is taken once. */
+    }
+    sentinel_status status =
+        sentinel_engine_take(s->engine, &record, request->payload, request->size, server_wall_ns());
+    if (status != SENTINEL_OK) {
+        return say(answer, status);
+    }
+    if (is_command) {
+        s->command_record = record;
+        memcpy(s->command_hash32, frame.hash32, 32);
+        return give_command(s, answer);
+    }
+    sentinel_taken taken = {.record = record};
+    return give_copy(s, answer, &taken, sizeof taken);
+}
+
+/* ---- What is in force -------------------------------------------------------------- */
+
+static int is_halted(const sentinel_state *state, const sentinel_view *view) {
+    const sentinel_stop_state *nodes =
+        (const sentinel_stop_state *)((const uint8_t *)state + state->nodes);
+    if (state->halted != 0 || view == NULL) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < view->bundle.node_count; i++) {
+        if (view->bundle.nodes[i].kind == SENTINEL_NODE_FIRM) {
+            return nodes[i].mode == SENTINEL_HALTED;
+        }
+    }
+    return 1;
+}
+
+/* One above every id that the agent used, or asked approval for. */
+static uint64_t next_action(const sentinel_state *state, uint32_t agent) {
+    const sentinel_agent_state *agents =
+        (const sentinel_agent_state *)((const uint8_t *)state + state->agents);
+    uint64_t highest = 0;
+    for (uint32_t i = 0; i < state->agent_count; i++) {
+        if (agents[i].node == agent && agents[i].id_highest > highest) {
+            highest = agents[i].id_highest;
+        }
+    }
+    for (uint32_t i = 0; i < SENTINEL_PENDING_MAX; i++) {
+        const sentinel_pending *row = &state->pending[i];
+        if (row->status != 0 && row->agent == agent && row->action_id > highest) {
+            highest = row->action_id;
+        }
+    }
+    return highest + 1 != 0 ? highest + 1 : highest;
+}
+
+static int serve_status(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    const sentinel_state *state = sentinel_gate_state(s->context);
+    sentinel_daemon_status status = {
+        .epoch = state->epoch,
+        .records = state->record_count,
+        .now_ns = server_wall_ns(),
+        .served = s->served,
+        .refused_busy = s->refused_busy,
+        .sessions = s->sessions,
+        .halted = (uint32_t)is_halted(state, sentinel_gate_view(s->context)),
+    };
+    if (request->size != 0) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(status.engine_id32, state->engine_id32, 32);
+    memcpy(status.last_hash32, state->last_hash32, 32);
+    memcpy(status.policy_hash32, state->policy_hash32, 32);
+    memcpy(status.authority_hash32, state->authority_hash32, 32);
+    if (c->role == SENTINEL_ROLE_AGENT) {
+        status.next_action_known = 1;
+        status.next_action = next_action(state, c->agent);
+    }
+    return give_copy(s, answer, &status, sizeof status);
+}
+
+static int serve_bundle(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    const sentinel_state *state = sentinel_gate_state(s->context);
+    char name[65];
+    uint16_t kind;
+    size_t size;
+    (void)c;
+    if (request->size != sizeof kind) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&kind, request->payload, sizeof kind);
+    if (kind != SENTINEL_FRAME_AUTHORITY && kind != SENTINEL_FRAME_POLICY) {
+        return say(answer, SENTINEL_FORMAT_RANGE);
+    }
+    bytes_to_hex(
+        name, kind == SENTINEL_FRAME_POLICY ? state->policy_hash32 : state->authority_hash32, 32);
+    name[64] = 0;
+    sentinel_status status =
+        files_load(&size, s->bundles_fd, name, s->scratch, SENTINEL_CHANNEL_BYTES_MAX);
+    if (status == SENTINEL_FORMAT_SIZE) {
+        status = SENTINEL_USAGE_CAPACITY; /* longer than any message */
+    }
+    return status == SENTINEL_OK ? give(answer, s->scratch, size) : say(answer, status);
+}
+
+static int serve_state(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    const sentinel_state *state = sentinel_gate_state(s->context);
+    (void)c;
+    if (request->size != 0) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    return state->size_bytes <= SENTINEL_CHANNEL_BYTES_MAX
+               ? give(answer, state, (size_t)state->size_bytes)
+               : say(answer, SENTINEL_USAGE_CAPACITY);
+}
+
+static int serve_keys(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    const sentinel_keyring *ring = sentinel_engine_keys(s->engine);
+    size_t size = 0;
+    (void)c;
+    if (request->size != 0) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    for (uint32_t i = 0; i < sentinel_keyring_count(ring); i++) {
+        const sentinel_key_info *info = sentinel_keyring_at(ring, i);
+        if (info != NULL) {
+            memcpy(s->scratch + size, info, sizeof *info);
+            size += sizeof *info;
+        }
+    }
+    return give(answer, s->scratch, size);
+}
+
+/* ---- The log ------------------------------------------------------------------------ */
+
+static void cursor_close(log_cursor *cursor) {
+    if (cursor->is_open) {
+        sentinel_log_reader_close(&cursor->reader);
+        cursor->is_open = 0;
+    }
+}
+
+static sentinel_status cursor_next(const server *s, log_cursor *cursor, uint64_t number,
+                                   sentinel_record *record) {
+    if (!cursor->is_open || cursor->reader.next != number) {
+        cursor_close(cursor);
+        cursor->is_open = 1;
+        SENTINEL_TRY(sentinel_log_reader_open(&cursor->reader, s->log_fd, number));
+    }
+    return sentinel_log_reader_next(&cursor->reader, record, cursor->buffer, SERVER_CURSOR_BYTES);
+}
+
+static int serve_records(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    sentinel_records_wanted wanted;
+    sentinel_record record;
+    size_t size = 0;
+    (void)c;
+    if (request->size != sizeof wanted) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&wanted, request->payload, sizeof wanted);
+    if (!bytes_are_zero(wanted.reserved, sizeof wanted.reserved)) {
+        return say(answer, SENTINEL_FORMAT_RESERVED);
+    }
+    uint32_t most = wanted.bytes_max < RECORDS_BYTES_MAX ? wanted.bytes_max : RECORDS_BYTES_MAX;
+    uint64_t number = wanted.first;
+    sentinel_status status = SENTINEL_AUDIT_END;
+    while (number < sentinel_gate_state(s->context)->record_count) {
+        status = cursor_next(s, &s->record_cursor, number, &record);
+        if (status != SENTINEL_OK) {
+            cursor_close(&s->record_cursor);
+            break;
+        }
+        uint32_t bytes = record.header->size_bytes;
+        if (size != 0 && size + sizeof bytes + bytes > most) {
+            cursor_close(&s->record_cursor); /* It stands behind one that was not given. */
+            break;
+        }
+        memcpy(s->scratch + size, &bytes, sizeof bytes);
+        memcpy(s->scratch + size + sizeof bytes, record.header, bytes);
+        size += sizeof bytes + bytes;
+        number++;
+    }
+    return size != 0 ? give(answer, s->scratch, size) : say(answer, status);
+}
+
+/* The tree over all records grows by a bounded number of them in one turn. */
+static int serve_head(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    const sentinel_state *state = sentinel_gate_state(s->context);
+    sentinel_record record;
+    (void)c;
+    if (request->size != 0) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    for (int i = 0; s->tree.count < state->record_count; i++) {
+        if (i == TREE_STEPS_MAX) {
+            return 0;
+        }
+        sentinel_status status = cursor_next(s, &s->tree_cursor, s->tree.count, &record);
+        if (status != SENTINEL_OK) {
+            cursor_close(&s->tree_cursor);
+            return say(answer, status);
+        }
+        sentinel_tree_add(&s->tree, record.hash32);
+    }
+    struct {
+        sentinel_head head;
+        uint8_t signature64[64];
+    } made = {.head = {.epoch = state->epoch, .count = state->record_count}};
+    memcpy(made.head.engine_id32, state->engine_id32, 32);
+    memcpy(made.head.last_hash32, state->last_hash32, 32);
+    sentinel_tree_root(&s->tree, made.head.root32);
+    sentinel_status status = sentinel_gate_sign_head(s->context, made.signature64, &made.head);
+    return status == SENTINEL_OK ? give_copy(s, answer, &made, sizeof made) : say(answer, status);
+}
+
+static int serve_ask(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    struct {
+        sentinel_ask ask;
+        uint8_t signature64[64];
+    } made;
+    uint32_t flags;
+    (void)c;
+    if (request->size != sizeof flags) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&flags, request->payload, sizeof flags);
+    sentinel_status status = sentinel_gate_ask(s->context, &made.ask, made.signature64, flags);
+    return status == SENTINEL_OK ? give_copy(s, answer, &made, sizeof made) : say(answer, status);
+}
+
+/* Outside an enclave nobody vouches for the daemon. */
+static int serve_attest(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    (void)s;
+    (void)c;
+    return say(answer, request->size == 32 ? SENTINEL_USAGE_STATE : SENTINEL_FORMAT_SIZE);
+}
+
+/* ---- Who may ask for what ------------------------------------------------------------ */
+
+static const struct {
+    serve_function *serve;
+    uint32_t roles;
+} requests[SENTINEL_REQUEST_COUNT] = {
+    [SENTINEL_REQUEST_SIGN] = {serve_sign, ROLE(AGENT)},
+    [SENTINEL_REQUEST_WITHDRAW] = {serve_withdraw, ROLE(AGENT)},
+    [SENTINEL_REQUEST_BEAT] = {serve_beat, ROLE(AGENT)},
+    [SENTINEL_REQUEST_TAKE] = {serve_take, ROLE(COMMAND) | ROLE(FEEDER)},
+    [SENTINEL_REQUEST_STATUS] = {serve_status, ANYONE},
+    [SENTINEL_REQUEST_BUNDLE] = {serve_bundle, ANYONE},
+    [SENTINEL_REQUEST_RECORDS] = {serve_records, ROLE(COMMAND)},
+    [SENTINEL_REQUEST_HEAD] = {serve_head, ANYONE},
+    [SENTINEL_REQUEST_ATTEST] = {serve_attest, ANYONE},
+    [SENTINEL_REQUEST_ASK] = {serve_ask, ROLE(COMMAND)},
+    [SENTINEL_REQUEST_STATE] = {serve_state, ROLE(COMMAND)},
+    [SENTINEL_REQUEST_KEYS] = {serve_keys, ANYONE},
+};
+
+int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    if ((requests[request->kind].roles >> c->role & 1) == 0) {
+        return say(answer, SENTINEL_POLICY_SCOPE);
+    }
+    if (request->deadline_ns != 0 && server_wall_ns() >= request->deadline_ns) {
+        return say(answer, SENTINEL_POLICY_EXPIRED);
+    }
+    return requests[request->kind].serve(s, c, request, answer);
+}
