@@ -302,16 +302,15 @@ def draft(
 ) -> None:
     """Write the next authority bundle into a file, unsigned: the one in force, changed.
 
-    Powers: policy, operator, approver, feed_mark, feed_execution, feed_position, witness. The
-    options can be given several times, and together. What makes no sense is refused here.
+    Powers: policy, operator, approver, feed_mark, feed_execution, feed_position, witness.
 
     Examples:
 
         zcp authority draft --add alice.pub:operator --add bob.pub:operator,approver --out a.auth
 
-        zcp authority draft --revoke carol --threshold operator=2 --out b.auth
-
         zcp authority draft --rotate alice=alice-2.pub --expires bob=90day --out c.auth
+
+        zcp authority draft --peer bot=1001 --out d.auth
     """
     cli = Cli.of(directory, json)
     known = public_of(cli, public)
@@ -320,8 +319,7 @@ def draft(
     wishes = [*_added(add or [], people), *_agents(agent or [], known, people), *_others(*asked)]
     names = (*known.names, *people)
     now = now_ns()
-    before = Change.of(known.authority)
-    after = apply(before, wishes, now, names)
+    after = apply(before := Change.of(known.authority), wishes, now, names)
     refuse_nonsense(before, after, known.genesis, now)
     terms = _layout.FrameTerms(
         engine_id=known.genesis.engine_id,
