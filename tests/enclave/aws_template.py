@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 TOP = Path(__file__).resolve().parents[2]
-TEMPLATE = TOP / "examples" / "aws" / "parent.yaml"
+AWS = TOP / "examples" / "aws"
 NOTHING = object()
 """What AWS::NoValue leaves: the property is not there."""
 
@@ -39,14 +39,18 @@ def _function(loader: _Loader, name: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _function)
 
 
+def _default(row: dict[str, Any], name: str) -> Any:
+    found = row.get("Default", f"<{name}>")
+    return found.split(",") if row["Type"] == "CommaDelimitedList" else found
+
+
 class Template:
     """A template with its parameters given."""
 
-    def __init__(self, **given: Any) -> None:
-        self.body: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)
+    def __init__(self, name: str, **given: Any) -> None:
+        self.body: dict[str, Any] = yaml.load((AWS / name).read_text(), _Loader)
         self.parameters = {
-            name: given.get(name, row.get("Default", f"<{name}>"))
-            for name, row in self.body["Parameters"].items()
+            key: given.get(key, _default(row, key)) for key, row in self.body["Parameters"].items()
         }
         assert set(given) <= set(self.parameters), given
 
@@ -87,6 +91,9 @@ class Template:
         if function == "If":
             name, then, other = argument
             return self.resolve(then if self.condition(name) else other)
+        if function == "Join":
+            between, parts = argument
+            return between.join(self.resolve(parts))
         if function == "Not":
             return not self.resolve(argument[0])
         assert function == "Equals", function

@@ -17,17 +17,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_template import TEMPLATE, TOP, Template
+from aws_template import AWS, Template
 
 from sentinel._doctor import allocator_pools
 
-AWS = TOP / "examples" / "aws"
 UNITS = sorted(AWS.glob("*.service"))
-PCR0, OTHER, PCR8 = "ab" * 48, "cd" * 48, "ef" * 48
+PCR0, PCR8 = "ab" * 48, "ef" * 48
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/key-administrators"
 CFN_LINT = [sys.executable, "-c", "from cfnlint.runner import main; main()"]
 OPENING = {"kms:Decrypt", "kms:DeriveSharedSecret", "kms:GenerateDataKey", "kms:ReEncryptFrom"}
-GIVEN: dict[str, Any] = {"Pcr0": [PCR0], "KeyAdministratorArn": ADMINISTRATOR}
+ROLE = "arn:aws:iam::444455556666:role/sentinel-parent"
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/0123"
+TEMPLATES = ("key.yaml", "parent.yaml")
+
+
+def key(**given: Any) -> Template:
+    return Template(
+        "key.yaml",
+        **{"Pcr0": PCR0, "KeyAdministratorArn": ADMINISTRATOR, "ParentRoleArn": ROLE, **given},
+    )
+
+
+def parent(**given: Any) -> Template:
+    return Template("parent.yaml", **given)
 
 
 def lint(file: Path) -> subprocess.CompletedProcess[str]:
@@ -42,8 +54,9 @@ def lint(file: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_cfn_lint_finds_nothing() -> None:
-    done = lint(TEMPLATE)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_cfn_lint_finds_nothing(name: str) -> None:
+    done = lint(AWS / name)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -56,9 +69,8 @@ def test_cfn_lint_finds_nothing() -> None:
     ],
 )
 def test_cfn_lint_would_find_it(tmp_path: Path, right: str, wrong: str, rule: str) -> None:
-    text = TEMPLATE.read_text()
-    assert text.count(right) == 1
-    broken = tmp_path / "parent.yaml"
+    (text,) = [text for name in TEMPLATES if right in (text := (AWS / name).read_text())]
+    broken = tmp_path / "broken.yaml"
     broken.write_text(text.replace(right, wrong))
     done = lint(broken)
     assert done.returncode != 0
@@ -77,87 +89,78 @@ def actions(statement: dict[str, Any]) -> set[str]:
 
 
 def test_the_key_opens_for_the_role_and_the_measured_image_alone() -> None:
-    allowed = [each for each in statements(Template(**GIVEN)) if each["Effect"] == "Allow"]
+    allowed = [each for each in statements(key()) if each["Effect"] == "Allow"]
     opening = [each for each in allowed if actions(each) & OPENING or "*" in str(each["Action"])]
     assert len(opening) == 1
     (only,) = opening
-    assert only["Principal"] == {"AWS": "<ParentRole.Arn>"}
+    assert only["Principal"] == {"AWS": ROLE}
     assert actions(only) == {"kms:DeriveSharedSecret"}
-    condition = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}}
+    condition = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": PCR0}}
     assert only["Condition"] == condition
 
 
 def test_without_a_document_or_with_another_image_it_is_denied_to_everybody() -> None:
-    denied = [each for each in statements(Template(**GIVEN)) if each["Effect"] == "Deny"]
+    denied = [each for each in statements(key()) if each["Effect"] == "Deny"]
     by_action = {action: each for each in denied for action in actions(each)}
-    assert {*by_action} == {"kms:DeriveSharedSecret", "kms:CreateGrant"}
+    assert {*by_action} == {"kms:DeriveSharedSecret", "kms:CreateGrant", "kms:PutKeyPolicy"}
     assert all(each["Principal"] == {"AWS": "*"} for each in denied)
-    condition = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}}
+    condition = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": PCR0}}
     assert by_action["kms:DeriveSharedSecret"]["Condition"] == condition
     assert "Condition" not in by_action["kms:CreateGrant"]
-
-
-def test_two_images_may_open_it_while_an_upgrade_is_under_way() -> None:
-    template = Template(**GIVEN | {"Pcr0": [PCR0, OTHER]})
-    named = [
-        each["Condition"][operator]["kms:RecipientAttestation:PCR0"]
-        for each in statements(template)
-        for operator in each.get("Condition", {})
-    ]
-    assert named == [[PCR0, OTHER], [PCR0, OTHER]]
+    assert "Condition" not in by_action["kms:PutKeyPolicy"]
 
 
 def test_a_signed_image_needs_both_registers() -> None:
-    found = statements(Template(**GIVEN, Pcr8=PCR8))
-    allow = next(each for each in found if actions(each) & OPENING)
+    found = statements(key(Pcr8=PCR8))
+    allow = next(each for each in found if each["Effect"] == "Allow" and actions(each) & OPENING)
     assert allow["Condition"]["StringEqualsIgnoreCase"] == {
-        "kms:RecipientAttestation:PCR0": [PCR0],
+        "kms:RecipientAttestation:PCR0": PCR0,
         "kms:RecipientAttestation:PCR8": PCR8,
     }
     deny = [each for each in found if each["Effect"] == "Deny" and actions(each) & OPENING]
     assert [each["Condition"] for each in deny] == [
-        {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": [PCR0]}},
+        {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": PCR0}},
         {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:PCR8": PCR8}},
     ], "one statement for each: a statement denies only where all of its conditions hold"
 
 
-def test_neither_the_account_nor_the_administrators_may_use_the_key() -> None:
-    for each in statements(Template(**GIVEN)):
-        assert ":root" not in json.dumps(each["Principal"])
-        if each["Principal"] == {"AWS": ADMINISTRATOR}:
-            assert not actions(each) & (OPENING | {"kms:CreateGrant", "kms:*"})
+def test_nobody_may_write_another_policy_and_administrators_may_not_use_the_key() -> None:
+    allowed = [each for each in statements(key()) if each["Effect"] == "Allow"]
+    principals = [each["Principal"]["AWS"] for each in allowed]
+    assert principals == [ROLE, ADMINISTRATOR], "the account is not among them"
+    administration = actions(allowed[1])
+    assert not administration & (OPENING | {"kms:CreateGrant", "kms:PutKeyPolicy"})
+    assert not any("*" in action for action in administration)
+    assert key().resource("RootKey")["BypassPolicyLockoutSafetyCheck"] is True
 
 
-def test_the_key_is_for_key_agreement_and_is_kept() -> None:
-    key = Template(**GIVEN).resource("RootKey")
-    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P384", "KEY_AGREEMENT")
-    assert key["PendingWindowInDays"] == 30
-    body = Template(**GIVEN).body["Resources"]
-    assert body["RootKey"]["DeletionPolicy"] == "Retain"
-    assert body["Store"]["DeletionPolicy"] == "Snapshot"
-    assert body["Logs"]["DeletionPolicy"] == "Retain"
+def test_the_key_is_for_key_agreement_made_by_kms_in_one_region_and_kept() -> None:
+    found = key().resource("RootKey")
+    assert (found["KeySpec"], found["KeyUsage"]) == ("ECC_NIST_P384", "KEY_AGREEMENT")
+    assert (found["MultiRegion"], "Origin" in found) == (False, False)
+    assert found["PendingWindowInDays"] == 30
+    assert key().body["Resources"]["RootKey"]["DeletionPolicy"] == "Retain"
+    rows = parent().body["Resources"]
+    assert rows["Store"]["DeletionPolicy"] == "Snapshot"
+    assert rows["Logs"]["DeletionPolicy"] == "Retain"
 
 
 def test_the_parents_role_may_do_no_more_than_named() -> None:
-    template = Template(**GIVEN, SessionManager="no")
-    (allowed, logs) = template.resource("ParentPolicy")["PolicyDocument"]["Statement"]
-    assert (actions(allowed), allowed["Resource"]) == (
-        {"kms:DeriveSharedSecret"},
-        "<RootKey.Arn>",
-    )
-    assert allowed["Condition"]["StringEqualsIgnoreCase"] == {
-        "kms:RecipientAttestation:PCR0": [PCR0]
-    }
+    template = parent(RootKeyArns=[KEY, KEY + "4"], SessionManager="no")
+    (opening, logs) = template.resource("ParentPolicy")["PolicyDocument"]["Statement"]
+    assert (actions(opening), opening["Resource"]) == ({"kms:DeriveSharedSecret"}, [KEY, KEY + "4"])
+    assert opening["Condition"] == {"Null": {"kms:RecipientAttestation:PCR0": "false"}}
     assert logs["Resource"] == "<Logs.Arn>"
     assert template.resource("ParentRole")["ManagedPolicyArns"] == []
+    assert len(parent().resource("ParentPolicy")["PolicyDocument"]["Statement"]) == 1, "no key yet"
     image = "arn:aws:s3:::images/sentinel.eif"
-    wider = Template(**GIVEN, ImageObjectArn=image).resource("ParentPolicy")
-    fetch = wider["PolicyDocument"]["Statement"][2]
+    wider = parent(ImageObjectArn=image).resource("ParentPolicy")
+    fetch = wider["PolicyDocument"]["Statement"][1]
     assert (actions(fetch), fetch["Resource"]) == ({"s3:GetObject"}, image)
 
 
 def test_nothing_comes_in() -> None:
-    template = Template(**GIVEN, WitnessCidr="10.1.2.3/32")
+    template = parent(WitnessCidr="10.1.2.3/32")
     group = template.resource("ParentSecurityGroup")
     assert "SecurityGroupIngress" not in group
     assert template.of_type("AWS::EC2::SecurityGroupIngress") == []
@@ -165,21 +168,21 @@ def test_nothing_comes_in() -> None:
         (443, "0.0.0.0/0"),
         (8700, "10.1.2.3/32"),
     ]
-    assert len(Template(**GIVEN).resource("ParentSecurityGroup")["SecurityGroupEgress"]) == 1
+    assert len(parent().resource("ParentSecurityGroup")["SecurityGroupEgress"]) == 1
 
 
 def test_the_instance_has_enclaves_and_gives_its_role_by_tokens_alone() -> None:
-    parent = Template(**GIVEN).resource("Parent")
-    assert parent["EnclaveOptions"] == {"Enabled": True}
-    assert "HibernationOptions" not in parent
-    assert parent["MetadataOptions"]["HttpTokens"] == "required"
-    assert parent["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
-    assert all(row["Ebs"]["Encrypted"] for row in parent["BlockDeviceMappings"])
-    assert Template(**GIVEN).resource("Store")["Encrypted"]
+    found = parent().resource("Parent")
+    assert found["EnclaveOptions"] == {"Enabled": True}
+    assert "HibernationOptions" not in found
+    assert found["MetadataOptions"]["HttpTokens"] == "required"
+    assert found["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert all(row["Ebs"]["Encrypted"] for row in found["BlockDeviceMappings"])
+    assert parent().resource("Store")["Encrypted"]
 
 
 def script() -> str:
-    return str(Template(**GIVEN, EnclaveMemory=640, EnclaveCpus=4).resource("Parent")["UserData"])
+    return str(parent(EnclaveMemory=640, EnclaveCpus=4).resource("Parent")["UserData"])
 
 
 def test_the_script_is_one_that_bash_reads_and_ec2_takes() -> None:
@@ -206,7 +209,7 @@ def test_what_the_script_writes_is_read_by_those_who_read_it() -> None:
 
 
 def test_every_change_of_the_key_is_told() -> None:
-    rule = Template(**GIVEN).resource("KeyChangesRule")
+    rule = key().resource("KeyChangesRule")
     assert rule["EventPattern"]["detail"]["resources"] == {"ARN": ["<RootKey.Arn>"]}
     assert {"PutKeyPolicy", "CreateGrant", "ScheduleKeyDeletion"} <= {
         *rule["EventPattern"]["detail"]["eventName"]
@@ -263,5 +266,5 @@ def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
     )
     config = json.loads(done.stdout)
     assert (config["memory_mib"], config["enclave_cid"]) == (512, 16)
-    assert Template(**GIVEN).parameters["EnclaveMemory"] == config["memory_mib"]
-    assert Template(**GIVEN).parameters["EnclaveCpus"] == config["cpu_count"]
+    assert parent().parameters["EnclaveMemory"] == config["memory_mib"]
+    assert parent().parameters["EnclaveCpus"] == config["cpu_count"]

@@ -43,6 +43,12 @@ def test_a_healthy_parent_passes_every_check(parent: FakeParent) -> None:
     assert len({each.name for each in findings}) == len(findings)
 
 
+def test_the_page_has_every_check(parent: FakeParent) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "enclave.md").read_text()
+    findings = examine(parent.machine(), Wanted(eif=IMAGE, online=True))
+    assert [each.name for each in findings if f"\n| {each.name} |" not in page] == []
+
+
 def test_an_empty_machine_is_never_ok_but_where_nothing_is_wrong(tmp_path: Path) -> None:
     empty = FakeParent(tmp_path, cli=False, synchronised=None, free=0)
     findings = list(examine(empty.machine(), Wanted()))
