@@ -12,7 +12,7 @@ typedef struct sentinel_certificate {
     uint16_t version;
     uint8_t reserved0[6];
     uint8_t authority_root32[32];     /* as in the document */
-    uint8_t attestation_digest32[32]; /* SHA-256 of the document's payload */
+    uint8_t attestation_digest32[32]; /* document.digest32 (document.h) */
     uint8_t commitment32[32];         /* of the root */
     uint8_t kms_key_hash32[32];       /* SHA-256 of the KMS key's DER SubjectPublicKeyInfo */
     uint8_t reserved1[24];

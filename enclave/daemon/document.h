@@ -49,8 +49,12 @@ SENTINEL_AT(sentinel_user_data, root_commitment32, 216);
 typedef struct document {
     size_t size;
     uint64_t time_ms; /* by the hypervisor's clock, Unix time */
-    /* SHA-256 of the payload: what operators sign for. Not of the whole: an ECDSA
-     * signature has a second form, so the same statement would have two digests. */
+    /* What operators sign for: SHA-256 of what the module states of this enclave,
+     *   "sentinel-statement-v1" || 0 || u64 time_ms || u32 size, module id ||
+     *   u8 count || count x { u8 index, 48 bytes }, ascending ||
+     *   u32 size, user_data || u32 size, nonce || u32 size, public key
+     * Not of the document: its ECDSA signature has a second form, and its chain of
+     * certificates is no part of what is stated. */
     uint8_t digest32[32];
     uint8_t bytes[SENTINEL_DOCUMENT_BYTES_MAX];
 } document;

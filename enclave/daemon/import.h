@@ -27,7 +27,7 @@ typedef struct sentinel_import {
     uint16_t version;
     uint16_t wrapped_size;
     uint8_t reserved0[4];
-    uint8_t attestation_digest32[32]; /* of the document that vouches for the key */
+    uint8_t attestation_digest32[32]; /* digest32 of the document that vouches */
     sentinel_key_info info; /* purpose, account (api_key) and id; what comes out must be this */
     uint8_t nonce12[12];
     uint8_t reserved1[4];

@@ -98,6 +98,7 @@ __all__ = [
     "parse_binding",
     "schema",
     "source_of",
+    "statement_digest",
     "unsafe_parse_without_verification",
     "verify",
 ]
@@ -150,8 +151,8 @@ class Attestation:
     """
 
     digest: bytes
-    """SHA-256 of the payload: what operators sign for. Not of the whole document, which has more
-    forms that verify: an ECDSA signature has two, and the tag may be there or not."""
+    """What operators sign for: `statement_digest`. Not of the whole document, which has more forms
+    that verify: an ECDSA signature has two, and the tag may be there or not."""
     module_id: str
     time: datetime
     pcrs: Mapping[int, bytes]
@@ -201,7 +202,7 @@ def verify(
     _must_answer(found, nonce)
     _must_measure(found, expectation)
     return Attestation(
-        digest=sha256(found.payload).digest(),
+        digest=statement_digest(found),
         module_id=found.module_id,
         time=time,
         pcrs=found.pcrs,
@@ -221,6 +222,26 @@ def unsafe_parse_without_verification(document: bytes) -> UnverifiedDocument:
     Raises DocumentMalformed.
     """
     return parse(document)
+
+
+def statement_digest(found: UnverifiedDocument) -> bytes:
+    """What a document states of its enclave, without certificates and signature, in 32 bytes.
+
+    SHA-256("sentinel-statement-v1" ‖ 0 ‖ u64 milliseconds ‖ sized module id ‖ u8 count ‖ count ×
+    {u8 index ‖ 48 bytes} ‖ sized user_data ‖ sized nonce ‖ sized public key), each size a u32, all
+    little-endian, what is absent of size 0. So the enclave itself knows it (`document.digest32`).
+    """
+    digest = sha256(b"sentinel-statement-v1\0" + found.timestamp_ms.to_bytes(8, "little"))
+    digest.update(_sized(found.module_id.encode()) + bytes([len(found.pcrs)]))
+    for index, value in sorted(found.pcrs.items()):
+        digest.update(bytes([index]) + value)
+    for part in (found.user_data, found.nonce, found.public_key):
+        digest.update(_sized(part or b""))
+    return digest.digest()
+
+
+def _sized(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "little") + part
 
 
 def _time(found: UnverifiedDocument) -> datetime:

@@ -24,6 +24,7 @@ from sentinel.attestation import (
     Expectation,
     SignatureRefused,
     TrustRoot,
+    statement_digest,
     unsafe_parse_without_verification,
     verify,
 )
@@ -98,8 +99,33 @@ def test_genuine_documents_at_their_own_time(name: str) -> None:
     assert found.root is AWS_ROOT_G1
     assert found.module_id.startswith("i-")
     assert found.nonce_checked
-    payload_ = unsafe_parse_without_verification(document).payload
-    assert found.digest == hashlib.sha256(payload_).digest()
+    assert found.digest == statement_digest(unsafe_parse_without_verification(document))
+
+
+def test_what_operators_sign_for_is_all_that_a_document_states() -> None:
+    """And no more: the same payload under another chain and signature has the same digest."""
+    known = {"user_data": b"u", "nonce": NONCE, "public_key": b"k", "timestamp": MS}
+    payload = make_payload(PCRS, **known)
+    digests = set()
+    for _ in range(2):
+        document = sign_document(payload, FakeRoot.make())
+        digests.add(statement_digest(unsafe_parse_without_verification(document)))
+    assert len(digests) == 1
+    changes: tuple[dict[str, Any], ...] = (
+        {"user_data": b"v"},
+        {"user_data": b"uk", "public_key": None},
+        {"nonce": None},
+        {"public_key": b"l"},
+        {"timestamp": MS + 1},
+    )
+    for change in changes:
+        other = unsigned_document(make_payload(PCRS, **(known | change)))
+        digests.add(statement_digest(unsafe_parse_without_verification(other)))
+    other = unsigned_document(make_payload({**PCRS, 3: bytes(48)}, **known))
+    digests.add(statement_digest(unsafe_parse_without_verification(other)))
+    other = unsigned_document({**payload, "module_id": "i-1-enc1"})
+    digests.add(statement_digest(unsafe_parse_without_verification(other)))
+    assert len(digests) == 3 + len(changes)
 
 
 def test_the_pinned_root_is_the_certificate_that_aws_publishes() -> None:

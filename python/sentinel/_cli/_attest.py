@@ -279,7 +279,7 @@ def _engine(
 
 def _describe(found: Attestation) -> dict[str, Any]:
     return {
-        "payload_sha256": found.digest.hex(),
+        "statement_sha256": found.digest.hex(),
         "module_id": found.module_id,
         "time": _text(found.time),
         "root": {"name": found.root.name, "sha256": found.root.sha256.hex()},
@@ -323,7 +323,7 @@ def _lines(found: Attestation, at: datetime | None) -> list[str]:
     )
     if at is not None:
         lines.append(f"judged as of {_text(at)} (--at), not as of now")
-    return [*lines, f"payload SHA-256 {found.digest.hex()}"]
+    return [*lines, f"statement SHA-256 {found.digest.hex()}"]
 
 
 def _binding_lines(binding: Binding) -> list[str]:
