@@ -14,7 +14,7 @@
  * are the tree's leaves. */
 static hash_message header_message(const sentinel_record_header *header) {
     static const uint8_t leaf = 0x00;
-    return (hash_message){{&leaf, header}, {sizeof leaf, sizeof *header}};
+    return (hash_message){.part = {&leaf, header}, .size = {sizeof leaf, sizeof *header}};
 }
 
 /* What the header commits to: each part behind its salt. */
@@ -23,11 +23,12 @@ static void messages_of(hash_message messages[SENTINEL_RECORD_PARTS],
                         const sentinel_result *results, const sentinel_outcome_part *outcome,
                         const uint8_t *salts) {
     const size_t result_bytes = header->result_count * sizeof *results;
-    messages[0] = (hash_message){{salts, subject}, {SENTINEL_SALT_BYTES, header->subject_size}};
-    messages[1] =
-        (hash_message){{salts + SENTINEL_SALT_BYTES, results}, {SENTINEL_SALT_BYTES, result_bytes}};
-    messages[2] = (hash_message){{salts + 2 * SENTINEL_SALT_BYTES, outcome},
-                                 {SENTINEL_SALT_BYTES, header->outcome_size}};
+    messages[0] = (hash_message){.part = {salts, subject},
+                                 .size = {SENTINEL_SALT_BYTES, header->subject_size}};
+    messages[1] = (hash_message){.part = {salts + SENTINEL_SALT_BYTES, results},
+                                 .size = {SENTINEL_SALT_BYTES, result_bytes}};
+    messages[2] = (hash_message){.part = {salts + 2 * SENTINEL_SALT_BYTES, outcome},
+                                 .size = {SENTINEL_SALT_BYTES, header->outcome_size}};
 }
 
 static size_t record_bytes(const sentinel_record_header *header) {
@@ -162,9 +163,58 @@ static uint8_t *put(uint8_t *out, const void *bytes, size_t size) {
     return out + size;
 }
 
-sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
-                                      sentinel_record_header *header,
-                                      const sentinel_record_parts *parts) {
+/* The hash of a header whose beginning and commitments are hashed at different
+ * times: what is before the commitments, in whole blocks; the block with the
+ * first two; the rest. */
+enum { LEAF_BYTES = 1, BEGIN_BYTES = 3 * 64 - LEAF_BYTES, MIDDLE_BYTES = 64 };
+SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= offsetof(sentinel_record_header, commitments) &&
+                           BEGIN_BYTES + MIDDLE_BYTES <=
+                               offsetof(sentinel_record_header, commitments) + 2 * 32,
+                       "a block is hashed before all of it is known");
+
+static void hash_all(uint8_t hash32[32], sentinel_record_header *header,
+                     const sentinel_record_parts *parts, const record_late *late) {
+    static const uint8_t leaf = 0x00;
+    const uint8_t *bytes = (const uint8_t *)header;
+    uint8_t digests[5][32];
+    hash_message messages[5], of_parts[SENTINEL_RECORD_PARTS];
+    hash_chain chain = hash_first;
+    size_t count = 3;
+    messages_of(of_parts, header, parts->subject, parts->results, parts->outcome, parts->salts);
+    messages[0] = of_parts[1]; /* the longest first, so that both lanes end at once */
+    messages[1] = of_parts[0];
+    messages[2] = (hash_message){
+        .part = {&leaf, bytes}, .size = {LEAF_BYTES, BEGIN_BYTES}, .chain = &chain, .is_open = 1};
+    size_t payload = 0, signature = 0;
+    if (late != NULL && late->payload.size[1] != 0) {
+        messages[payload = count++] = late->payload;
+    }
+    if (late != NULL && late->signature.size[1] != 0) {
+        messages[signature = count++] = late->signature;
+    }
+    hash_many(digests, messages, count);
+    memcpy(header->commitments[0], digests[1], 32);
+    memcpy(header->commitments[1], digests[0], 32);
+    if (payload != 0) {
+        memcpy(late->outcome->payload_digest32, digests[payload], 32);
+    }
+    if (signature != 0) {
+        memcpy(late->outcome->signature_digest32, digests[signature], 32);
+    }
+    messages[0] = of_parts[2];
+    messages[1] = (hash_message){.part = {NULL, bytes + BEGIN_BYTES},
+                                 .size = {0, MIDDLE_BYTES},
+                                 .chain = &chain,
+                                 .is_open = 1};
+    hash_many(digests, messages, 2);
+    memcpy(header->commitments[2], digests[0], 32);
+    const size_t done = BEGIN_BYTES + MIDDLE_BYTES;
+    hash_rest(hash32, &chain, LEAF_BYTES + done, bytes + done, sizeof *header - done);
+}
+
+sentinel_status record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
+                             sentinel_record_header *header, const sentinel_record_parts *parts,
+                             const record_late *late) {
     size_t size = record_bytes(header);
     if (out_size < size || size > SENTINEL_RECORD_BYTES_MAX) {
         return SENTINEL_USAGE_CAPACITY;
@@ -172,15 +222,20 @@ sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t has
     header->size_bytes = (uint32_t)size;
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
-    hash_message messages[SENTINEL_RECORD_PARTS];
-    messages_of(messages, header, parts->subject, parts->results, parts->outcome, parts->salts);
-    hash_many(header->commitments, messages, SENTINEL_RECORD_PARTS);
-    uint8_t *next = put(out, header, sizeof *header);
+    hash_all(hash32, header, parts, late);
+    if ((const uint8_t *)header != out) {
+        (void)put(out, header, sizeof *header);
+    }
+    uint8_t *next = out + sizeof *header;
     next = put(next, parts->subject, header->subject_size);
     next = put(next, parts->results, header->result_count * sizeof(sentinel_result));
     next = put(next, parts->outcome, header->outcome_size);
     (void)put(next, parts->salts, sizeof parts->salts);
-    const hash_message whole = header_message(header);
-    hash_one(hash32, &whole);
     return SENTINEL_OK;
+}
+
+sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
+                                      sentinel_record_header *header,
+                                      const sentinel_record_parts *parts) {
+    return record_build(out, out_size, hash32, header, parts, NULL);
 }

@@ -17,6 +17,19 @@ SENTINEL_MUST_USE sentinel_status record_open(sentinel_record *record,
 /* The rest of it, and the record's hash. */
 SENTINEL_MUST_USE sentinel_status record_judge(sentinel_record *record, uint8_t (*digests)[32]);
 
+/* What is signed and its signature, of which the outcome has digests. They are
+ * hashed beside the record's parts, in half the time. */
+typedef struct record_late {
+    hash_message payload, signature; /* empty: the outcome has its digest already */
+    sentinel_outcome_part *outcome;  /* where they go: the parts' own */
+} record_late;
+
+/* As sentinel_record_build. late: null: none. header: may be where `out` is. */
+SENTINEL_MUST_USE sentinel_status record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
+                                               sentinel_record_header *header,
+                                               const sentinel_record_parts *parts,
+                                               const record_late *late);
+
 /* For verifiers, which have many records at once. Frames, one behind the other:
  * frame i is at bytes + at[i] and ends at at[i + 1], its size word and its room
  * for a commit word were checked. whole[i]: 1 where the record is right by

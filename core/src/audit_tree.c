@@ -47,7 +47,8 @@ static void tree_add_some(sentinel_tree *tree, const uint8_t (*leaves)[32], size
         }
         count /= 2;
         for (size_t i = 0; i < count; i++) {
-            messages[i] = (hash_message){{&node, first[2 * i]}, {sizeof node, 2 * sizeof *first}};
+            messages[i] = (hash_message){.part = {&node, first[2 * i]},
+                                         .size = {sizeof node, 2 * sizeof *first}};
         }
         hash_many(above, messages, count);
         memcpy(nodes + 1, above, count * sizeof *above);

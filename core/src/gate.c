@@ -105,7 +105,11 @@ static sentinel_reason render(const sentinel_context *context, sentinel_outcome 
     if (request->prehashed) { /* it is the digest of what is sent */
         memcpy(c->digests.payload_digest32, signed_bytes, 32);
     } else {
-        hash_bytes(c->digests.payload_digest32, signed_bytes, request->string_to_sign.size);
+        c->payload =
+            (hash_message){.part = {NULL, signed_bytes}, .size = {0, request->string_to_sign.size}};
+        if (context->expected != NULL) {
+            hash_one(c->digests.payload_digest32, &c->payload);
+        }
     }
     if (request->method != SENTINEL_METHOD_NONE && !request->endpoint_covered) {
         if (c->key_row->flags == 0) {
@@ -198,7 +202,8 @@ static sentinel_reason sign(sentinel_context *context, sentinel_outcome *outcome
         outcome->status = status;
         return SENTINEL_REASON_SIGN_FAILED;
     }
-    hash_bytes(c->digests.signature_digest32, outcome->signature.bytes, outcome->signature.size);
+    c->signature = (hash_message){.part = {NULL, outcome->signature.bytes},
+                                  .size = {0, outcome->signature.size}};
     sentinel_reason reason = sentinel_venue_finish(request, &c->render, &outcome->signature);
     return request->overflow ? SENTINEL_REASON_RENDER_FAILED : reason;
 }
@@ -224,6 +229,8 @@ static sentinel_status keep_record(sentinel_context *context, sentinel_outcome *
         .subject = &c->order,
         .results = decision->results,
         .outcome = &c->digests,
+        .payload = c->payload,
+        .signature = c->signature,
     };
     uint64_t number = gate_state(context)->record_count;
     sentinel_status status = gate_append(context, outcome->record_hash32, &entry);
@@ -257,11 +264,17 @@ static void fail_unrecorded(sentinel_context *context, sentinel_outcome *outcome
     }
 }
 
+/* Of what was refused no bytes are recorded. */
+static void forget_bytes(gate_case *c) {
+    memset(&c->digests, 0, sizeof c->digests);
+    c->payload = c->signature = (hash_message){0};
+}
+
 static void deny(sentinel_context *context, sentinel_outcome *outcome, gate_case *c) {
     withhold(outcome);
     outcome->verdict = SENTINEL_DENIED;
     outcome->decision.verdict = SENTINEL_DENIED;
-    memset(&c->digests, 0, sizeof c->digests);
+    forget_bytes(c);
     c->flags &= ~(uint32_t)(SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT);
     int recorded = 0;
     sentinel_status status =
@@ -301,7 +314,7 @@ static void pend(sentinel_context *context, sentinel_outcome *outcome, gate_case
     refuse(outcome, SENTINEL_REASON_APPROVAL);
     outcome->verdict = SENTINEL_PENDING;
     outcome->decision.verdict = SENTINEL_PENDING;
-    memset(&c->digests, 0, sizeof c->digests);
+    forget_bytes(c);
     c->flags &= ~(uint32_t)(SENTINEL_RECORD_ENDPOINT_OPEN | SENTINEL_RECORD_ENDPOINT_GRANT);
     if (c->request == NULL) {
         sentinel_status status = keep_record(context, outcome, c);
@@ -320,7 +333,12 @@ static void allow(sentinel_context *context, sentinel_outcome *outcome, gate_cas
     sentinel_reason reason = sign(context, outcome, c);
     step_ends(context, SENTINEL_STEP_SIGN);
     if (reason != SENTINEL_REASON_NONE) {
+        /* What was to be signed is recorded; what is withheld is wiped first. */
+        if (c->payload.size[1] != 0) {
+            hash_one(c->digests.payload_digest32, &c->payload);
+        }
         fail(outcome, reason);
+        c->payload = c->signature = (hash_message){0};
         memset(c->digests.signature_digest32, 0, sizeof c->digests.signature_digest32);
     } else {
         outcome->verdict = SENTINEL_ALLOWED;

@@ -5,9 +5,9 @@
 
 #include <sentinel/gate.h>
 
+#include "audit_record.h"
 #include "bytes.h"
 #include "check.h"
-#include "hash.h"
 
 #define GATE_AUTHORITY_BYTES_MAX \
     (sizeof(sentinel_authority) + SENTINEL_AUTHORITY_KEYS_MAX * sizeof(sentinel_authority_key))
@@ -75,6 +75,7 @@ typedef struct gate_case {
     int64_t grant_value;             /* micro-USD of a witness's grant */
     uint8_t stopped;                 /* 1: by the control page, which may not say so any more */
     sentinel_outcome_part digests;
+    hash_message payload, signature; /* whose digests the record will have */
 } gate_case;
 
 /* One record to be made. */
@@ -94,7 +95,8 @@ typedef struct gate_entry {
     int64_t now_ns;
     const void *subject;
     const sentinel_result *results;
-    const sentinel_outcome_part *outcome; /* null: none */
+    sentinel_outcome_part *outcome;  /* null: none */
+    hash_message payload, signature; /* not empty: their digests are still to be put there */
 } gate_entry;
 
 /* A feed on its way. */

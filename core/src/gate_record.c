@@ -115,20 +115,21 @@ static sentinel_status make_salts(const sentinel_context *context,
 sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
                             const gate_entry *entry) {
     sentinel_state *state = gate_state(context);
-    sentinel_record_header header;
-    fill_header(context, &header, entry);
-    sentinel_record_parts parts = {
-        .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
+    sentinel_record_header *header = (sentinel_record_header *)(void *)context->record;
+    fill_header(context, header, entry);
     if (context->expected != NULL) {
-        SENTINEL_TRY(compare(context, &header, entry));
+        SENTINEL_TRY(compare(context, header, entry));
         memcpy(hash32, context->expected->hash32, 32);
     } else {
-        SENTINEL_TRY(make_salts(context, parts.salts, &header));
-        SENTINEL_TRY(sentinel_record_build(context->record, sizeof context->record, hash32, &header,
-                                           &parts));
+        sentinel_record_parts parts = {
+            .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
+        const record_late late = {entry->payload, entry->signature, entry->outcome};
+        SENTINEL_TRY(make_salts(context, parts.salts, header));
+        SENTINEL_TRY(
+            record_build(context->record, sizeof context->record, hash32, header, &parts, &late));
         if (context->log != NULL) {
             SENTINEL_TRY(
-                sentinel_log_append(context->log, context->record, header.size_bytes, hash32, 0));
+                sentinel_log_append(context->log, context->record, header->size_bytes, hash32, 0));
         }
     }
     state->record_count++;

@@ -55,13 +55,17 @@ static inline void hash_add_prefix(hash_sha256 *hash, const char *prefix) {
 typedef struct hash_message {
     const void *part[2];
     size_t size[2];
+    hash_chain *chain; /* that it goes on with; null: it begins */
+    uint64_t before;   /* bytes of that chain, whole blocks */
+    int is_open;       /* 1: only whole blocks, which go into the chain; there is no digest */
 } hash_message;
 
 void hash_one(uint8_t digest32[32], const hash_message *message);
 
 /* The digests of several messages, in less time than one behind the other where the
  * processor can (hash_two.c): two are on their way at once, and where one ends the
- * next begins. Not for secrets: words of them may stay on the stack. */
+ * next begins. An open message is not in one call with what its chain goes on with. Not for
+ * secrets: words of them may stay on the stack. */
 void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count);
 
 /* The bytes of a chain's words. */

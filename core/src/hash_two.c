@@ -142,10 +142,31 @@ static void one_lane(uint32_t *h, const uint8_t *const *block, size_t blocks) {
 void hash_one(uint8_t digest32[32], const hash_message *message) {
     hash_sha256 hash;
     hash_init(&hash);
+    if (message->chain != NULL) {
+        hash.chain = *message->chain;
+        hash.size = message->before;
+    }
     hash_add(&hash, message->part[0], message->size[0]);
     hash_add(&hash, message->part[1], message->size[1]);
-    hash_final(&hash, digest32);
+    if (message->is_open) {
+        *message->chain = hash.chain;
+    } else {
+        hash_final(&hash, digest32);
+    }
 }
+
+/* A message on its way through one of the two lanes. Its beginning and its end are
+ * laid out by moves of one size, which need no loop: what they write beyond falls
+ * into the gaps. */
+typedef struct pass {
+    const uint8_t *block[BLOCKS_MAX];
+    size_t next, count; /* blocks */
+    hash_chain chain;
+    uint8_t *digest32;
+    hash_chain *open; /* null: the last block is the message's end */
+    uint8_t first[2 * BLOCK];
+    uint8_t end[5 * BLOCK]; /* a gap of a block, one or two blocks, and a gap again */
+} pass;
 
 static void put(uint8_t *out, const void *bytes, size_t size) {
     if (size != 0) {
@@ -153,89 +174,154 @@ static void put(uint8_t *out, const void *bytes, size_t size) {
     }
 }
 
-/* A message on its way through one of the two lanes. */
-typedef struct pass {
-    const uint8_t *block[BLOCKS_MAX];
-    uint8_t made[3][BLOCK]; /* the first; the last, and the one before it */
-    size_t next, count;     /* blocks; equal: nothing is on its way */
-    hash_chain chain;
-    uint8_t *digest32;
-} pass;
-
-static void pass_begin(pass *p, uint8_t *digest32, const hash_message *message) {
-    const size_t size = message->size[0] + message->size[1], whole = size / BLOCK;
-    const uint64_t bits = __builtin_bswap64((uint64_t)size * 8);
-    const uint8_t *second = message->part[1];
-    size_t rest = size % BLOCK; /* beyond whole blocks */
-    uint8_t *last = p->made[1];
-    p->chain = hash_first;
-    p->digest32 = digest32;
-    p->next = 0;
-    p->count = (size + COUNT_BYTES) / BLOCK + 1;
-    memset(p->made[1], 0, BLOCK); /* two of one size: vectors, and no loop */
-    memset(p->made[2], 0, BLOCK);
-    if (whole == 0) {
-        put(last, message->part[0], message->size[0]);
-        put(last + message->size[0], second, message->size[1]);
+/* A part before the first whole block: a salt, or a byte, or nothing. */
+static inline void put_lead(uint8_t *out, const uint8_t *bytes, size_t size) {
+    if (size == 16) {
+        memcpy(out, bytes, 16);
+    } else if (size == 1) {
+        out[0] = bytes[0];
     } else {
-        const size_t begun = BLOCK - message->size[0];
-        put(p->made[0], message->part[0], message->size[0]);
-        memcpy(p->made[0] + message->size[0], second, begun);
-        p->block[0] = p->made[0];
-        for (size_t i = 1; i < whole; i++) {
-            p->block[i] = second + begun + (i - 1) * BLOCK;
-        }
-        put(last, second + message->size[1] - rest, rest);
+        put(out, bytes, size);
     }
-    last[rest] = 0x80;
-    for (size_t i = whole; i < p->count; i++, last += BLOCK) {
-        p->block[i] = last;
-    }
-    memcpy(last - COUNT_BYTES, &bits, sizeof bits);
 }
 
-/* Whether it has blocks of which all but the first and the last lie in its second part. */
+/* The blocks that lie in the second part, or join both; `whole` of them. */
+static void pass_blocks(pass *p, const hash_message *message, size_t whole) {
+    const uint8_t *second = message->part[1];
+    const size_t lead = message->size[0], begun = lead != 0 ? BLOCK - lead : 0;
+    size_t i = 0;
+    if (lead != 0 && whole != 0) {
+        put_lead(p->first, message->part[0], lead);
+        if (message->size[1] >= BLOCK) {
+            memcpy(p->first + lead, second, BLOCK);
+        } else {
+            memcpy(p->first + lead, second, begun);
+        }
+        p->block[i++] = p->first;
+    }
+    for (second += begun; i < whole; i++, second += BLOCK) {
+        p->block[i] = second;
+    }
+}
+
+static void pass_begin(pass *p, uint8_t *digest32, const hash_message *message) {
+    const size_t size = message->size[0] + message->size[1];
+    const size_t whole = size / BLOCK, rest = size % BLOCK;
+    p->chain = message->chain != NULL ? *message->chain : hash_first;
+    p->digest32 = digest32;
+    p->open = message->is_open ? message->chain : NULL;
+    p->next = 0;
+    p->count = whole;
+    pass_blocks(p, message, whole);
+    if (message->is_open) {
+        return;
+    }
+    uint8_t *last = p->end + BLOCK;
+    const uint64_t bits = __builtin_bswap64((message->before + size) * 8);
+    const size_t pads = rest < BLOCK - COUNT_BYTES ? 1 : 2;
+    if (message->size[1] >= BLOCK) {
+        memcpy(last + rest - BLOCK, (const uint8_t *)message->part[1] + message->size[1] - BLOCK,
+               BLOCK);
+    } else if (whole != 0) {
+        put(last, (const uint8_t *)message->part[1] + message->size[1] - rest, rest);
+    } else {
+        put_lead(last, message->part[0], message->size[0]);
+        put(last + message->size[0], message->part[1], message->size[1]);
+    }
+    memset(last + rest, 0, 2 * BLOCK);
+    last[rest] = 0x80;
+    memcpy(last + pads * BLOCK - COUNT_BYTES, &bits, sizeof bits);
+    p->block[whole] = last;
+    p->block[whole + 1] = last + BLOCK;
+    p->count += pads;
+}
+
+static void pass_end(const pass *p) {
+    if (p->open != NULL) {
+        *p->open = p->chain;
+    } else {
+        hash_words32(p->digest32, p->chain.h);
+    }
+}
+
+/* Whether all of it but beginning and end lies in its second part, and is not too long. */
 static int fits(const hash_message *message) {
     return message->size[0] < BLOCK &&
-           message->size[0] + message->size[1] + COUNT_BYTES < (size_t)BLOCKS_MAX * BLOCK;
+           message->size[0] + message->size[1] + COUNT_BYTES < (size_t)(BLOCKS_MAX - 1) * BLOCK;
+}
+
+/* Messages that wait for a lane, laid out: what was just stored cannot be read at
+ * once as vectors. */
+enum { WAITING = 8 };
+typedef struct queue {
+    pass passes[WAITING];
+    size_t begun, taken; /* of passes, counted on */
+    uint8_t (*digests)[32];
+    const hash_message *messages;
+    size_t at, count; /* messages */
+} queue;
+
+static void queue_fill(queue *q, const pass *const busy[2]) {
+    while (q->at < q->count && q->begun - q->taken < WAITING) {
+        pass *p = &q->passes[q->begun % WAITING];
+        if (p == busy[0] || p == busy[1]) {
+            return;
+        }
+        const hash_message *message = &q->messages[q->at];
+        if (fits(message)) {
+            pass_begin(p, q->digests[q->at], message);
+            q->begun++;
+        } else {
+            hash_one(q->digests[q->at], message);
+        }
+        q->at++;
+    }
+}
+
+static pass *queue_take(queue *q) {
+    return q->taken < q->begun ? &q->passes[q->taken++ % WAITING] : NULL;
+}
+
+static size_t left(const pass *p) {
+    return p->count - p->next;
 }
 
 void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count) {
-    const int two = has_extensions();
-    pass lanes[2];
-    size_t begun = 0;
-    lanes[0].next = lanes[0].count = lanes[1].next = lanes[1].count = 0;
-    for (;;) {
-        for (unsigned i = 0; i < 2; i++) {
-            while (begun < count && lanes[i].next == lanes[i].count) {
-                const hash_message *message = &messages[begun];
-                uint8_t *digest32 = digests[begun++];
-                if (two && fits(message)) {
-                    pass_begin(&lanes[i], digest32, message);
-                } else {
-                    hash_one(digest32, message);
-                }
-            }
+    if (!has_extensions()) {
+        for (size_t i = 0; i < count; i++) {
+            hash_one(digests[i], &messages[i]);
         }
-        pass *a = &lanes[0], *b = &lanes[1];
-        const size_t left_a = a->count - a->next, left_b = b->count - b->next;
-        const size_t both = left_a < left_b ? left_a : left_b;
-        if (both == 0) {
+        return;
+    }
+    queue q;
+    pass *lanes[2] = {NULL, NULL};
+    q.digests = digests;
+    q.messages = messages;
+    q.begun = q.taken = q.at = 0;
+    q.count = count;
+    for (;;) {
+        queue_fill(&q, (const pass *const *)lanes);
+        for (unsigned i = 0; i < 2; i++) {
+            lanes[i] = lanes[i] == NULL ? queue_take(&q) : lanes[i];
+        }
+        pass *a = lanes[0], *b = lanes[1];
+        if (a == NULL && b == NULL) {
             break;
         }
-        two_lanes(a->chain.h, a->block + a->next, b->chain.h, b->block + b->next, both);
-        a->next += both, b->next += both;
-        for (unsigned i = 0; i < 2; i++) {
-            if (lanes[i].next == lanes[i].count) {
-                hash_words32(lanes[i].digest32, lanes[i].chain.h);
-            }
+        size_t blocks;
+        if (a != NULL && b != NULL) {
+            blocks = left(a) < left(b) ? left(a) : left(b);
+            two_lanes(a->chain.h, a->block + a->next, b->chain.h, b->block + b->next, blocks);
+        } else { /* the other lane is idle */
+            pass *only = a != NULL ? a : b;
+            blocks = left(only);
+            one_lane(only->chain.h, only->block + only->next, blocks);
         }
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        pass *p = &lanes[i];
-        if (p->next < p->count) { /* the other lane is idle */
-            one_lane(p->chain.h, p->block + p->next, p->count - p->next);
-            hash_words32(p->digest32, p->chain.h);
+        for (unsigned i = 0; i < 2; i++) {
+            if (lanes[i] != NULL && (lanes[i]->next += blocks) == lanes[i]->count) {
+                pass_end(lanes[i]);
+                lanes[i] = NULL;
+            }
         }
     }
 }

@@ -113,11 +113,45 @@ static void test_any_mix_of_lengths_is_hashed_as_each(void) {
             const uint32_t most = randombytes_uniform(2) != 0 ? 150 : LONGEST;
             const size_t size = randombytes_uniform(most + 1);
             const size_t cut = randombytes_uniform(size < 70 ? (uint32_t)size + 1 : 70);
-            messages[i] = (hash_message){{bytes[i], bytes[i] + cut}, {cut, size - cut}};
+            messages[i] =
+                (hash_message){.part = {bytes[i], bytes[i] + cut}, .size = {cut, size - cut}};
         }
         hash_many(got, messages, count);
         for (size_t i = 0; i < count; i++) {
             crypto_hash_sha256(expected, bytes[i], messages[i].size[0] + messages[i].size[1]);
+            CHECK_BYTES(got[i], expected, 32);
+        }
+    }
+}
+
+/* Whole blocks of each first, in any mix; then what is left of each. */
+static void test_a_message_in_two_goes_is_hashed_as_in_one(void) {
+    enum { MESSAGES = 11, LONGEST = 2200, BLOCK = 64 };
+    static uint8_t bytes[MESSAGES][LONGEST];
+    randombytes_buf(bytes, sizeof bytes);
+    for (unsigned round = 0; round < 2000; round++) {
+        uint8_t got[MESSAGES][32], expected[32];
+        hash_message begun[MESSAGES], rest[MESSAGES];
+        hash_chain chains[MESSAGES];
+        const size_t count = randombytes_uniform(MESSAGES + 1);
+        for (size_t i = 0; i < count; i++) {
+            const size_t size = randombytes_uniform(randombytes_uniform(2) != 0 ? 150 : LONGEST);
+            const size_t first = randombytes_uniform((uint32_t)(size / BLOCK) + 1) * BLOCK;
+            const size_t cut = first != 0 ? randombytes_uniform(BLOCK) : 0;
+            chains[i] = hash_first;
+            begun[i] = (hash_message){.part = {bytes[i], bytes[i] + cut},
+                                      .size = {cut, first - cut},
+                                      .chain = &chains[i],
+                                      .is_open = 1};
+            rest[i] = (hash_message){.part = {NULL, bytes[i] + first},
+                                     .size = {0, size - first},
+                                     .chain = &chains[i],
+                                     .before = first};
+        }
+        hash_many(got, begun, count);
+        hash_many(got, rest, count);
+        for (size_t i = 0; i < count; i++) {
+            crypto_hash_sha256(expected, bytes[i], (size_t)rest[i].before + rest[i].size[1]);
             CHECK_BYTES(got[i], expected, 32);
         }
     }
@@ -129,5 +163,6 @@ int main(int argc, char **argv) {
     RUN(test_every_damage_is_found_where_it_is);
     RUN(test_a_tree_grows_by_many_as_by_each);
     RUN(test_any_mix_of_lengths_is_hashed_as_each);
+    RUN(test_a_message_in_two_goes_is_hashed_as_in_one);
     return test_end();
 }

@@ -110,8 +110,9 @@ static void two_at_once_are_as_others_hash_them(void) {
         for (size_t k = 0; k < COUNT; k++) {
             const size_t a = sizes[i], b = sizes[k], cut_a = a / 3, cut_b = b / 2;
             uint8_t got[2][32], expected[2][32];
-            const hash_message both[2] = {{{two[0], two[0] + cut_a}, {cut_a, a - cut_a}},
-                                          {{two[1], two[1] + cut_b}, {cut_b, b - cut_b}}};
+            const hash_message both[2] = {
+                {.part = {two[0], two[0] + cut_a}, .size = {cut_a, a - cut_a}},
+                {.part = {two[1], two[1] + cut_b}, .size = {cut_b, b - cut_b}}};
             hash_many(got, both, 2);
             (void)crypto_hash_sha256(expected[0], two[0], a);
             (void)crypto_hash_sha256(expected[1], two[1], b);
@@ -122,7 +123,7 @@ static void two_at_once_are_as_others_hash_them(void) {
     }
     for (size_t size = 0; size <= 520; size++) {
         uint8_t got[2][32], expected[32];
-        const hash_message message = {{NULL, two[0]}, {0, size}};
+        const hash_message message = {.part = {NULL, two[0]}, .size = {0, size}};
         hash_many(got, (hash_message[]){message, message}, 2);
         (void)crypto_hash_sha256(expected, two[0], size);
         CHECK_BYTES(got[0], expected, 32);
