@@ -17,6 +17,7 @@ from typing import Any, Final
 import yaml
 
 from ._doctor_machine import Machine
+from ._eif_whole import what_is_wrong
 
 MIB: Final = 1 << 20
 EIF_FACTOR: Final = 4
@@ -406,14 +407,21 @@ def check_store(machine: Machine, wanted: Wanted) -> Finding:
     return _ok("store", found)
 
 
+def memory_for(image_bytes: int) -> int:
+    """The least memory that nitro-cli gives an image of that size, in MiB."""
+    return -(-image_bytes * EIF_FACTOR // MIB)
+
+
 def check_image(machine: Machine, wanted: Wanted) -> Finding:
     """The image and the memory that nitro-cli asks for it."""
     if wanted.eif is None:
         return _warn(
             "image", "none was named", "whether its memory is enough is not known", "--eif FILE"
         )
+    place = machine.at(str(wanted.eif))
     try:
-        size = machine.at(str(wanted.eif)).stat().st_size
+        size = place.stat().st_size
+        wrong = what_is_wrong(place)
     except OSError as error:
         return _fail(
             "image",
@@ -421,7 +429,14 @@ def check_image(machine: Machine, wanted: Wanted) -> Finding:
             "there is nothing to run",
             "copy the image here; compare its measurements with those that were approved",
         )
-    needed = -(-size * EIF_FACTOR // MIB)
+    if wrong:
+        return _fail(
+            "image",
+            f"{wanted.eif}: {wrong}",
+            "the hypervisor refuses it",
+            "copy the image again; compare its measurements with those that were approved",
+        )
+    needed = memory_for(size)
     found = f"{wanted.eif}: {size} bytes"
     if needed > wanted.memory_mib:
         return _fail(

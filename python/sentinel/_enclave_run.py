@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import StorageError
+from ._doctor import EIF_FACTOR, memory_for
+from ._eif_whole import what_is_wrong
+from .config import os_failed
+from .errors import StorageError, UsageError
 
 NITRO_CLI: Final = "nitro-cli"
 START_SECONDS: Final = 180.0
@@ -57,6 +60,26 @@ class Enclave:
         ]
 
 
+def check(enclave: Enclave) -> None:
+    """The image is there and whole, and its memory is enough. Raises StorageError, UsageError."""
+    try:
+        wrong = what_is_wrong(enclave.eif)
+        size = enclave.eif.stat().st_size
+    except OSError as error:
+        raise os_failed(str(enclave.eif), error) from None
+    if wrong:
+        raise StorageError(
+            f"{enclave.eif}: {wrong}",
+            next_step="copy it again; compare its measurements with those that were approved",
+        )
+    if enclave.memory_mib < (needed := memory_for(size)):
+        raise UsageError(
+            f"{enclave.memory_mib} MiB are too little for an image of {size} bytes",
+            cause=f"nitro-cli gives an image at least {EIF_FACTOR} times its size",
+            next_step=f"--memory {needed}, and as much set aside by the allocator",
+        )
+
+
 def _ask(command: list[str], seconds: float) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
@@ -95,6 +118,7 @@ def start(enclave: Enclave) -> dict[str, Any]:
     """
     found = running(enclave.name)
     if found is None:
+        check(enclave)
         _ask(enclave.command(), START_SECONDS)
         found = running(enclave.name)
     if found is None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import plain_eif
+
 from sentinel._doctor_machine import Machine
 
 HEALTHY = {
@@ -29,7 +31,6 @@ HEALTHY = {
     "etc/nitro_enclaves/allocator.yaml": "---\nmemory_mib: 512\ncpu_count: 2\n",
     "dev/nitro_enclaves": "",
     "dev/vsock": "",
-    "srv/sentinel.eif": "e" * 1000,
     "var/lib/sentinel/keep": "",
 }
 
@@ -39,6 +40,13 @@ ENCLAVE = {
     "State": "RUNNING",
     "Flags": "NONE",
 }
+
+
+def fake_image(size: int) -> bytes:
+    """The bytes of an image of that size, as the oracle writes one."""
+    frame = plain_eif.HEADER.size + plain_eif.SECTION.size
+    kernel = plain_eif.Section(plain_eif.Kind.KERNEL, bytes(size - frame))
+    return plain_eif.write(plain_eif.Image(0, (kernel,)))
 
 
 @dataclass
@@ -66,6 +74,17 @@ class FakeParent:
         """Writes the healthy tree."""
         for name, text in HEALTHY.items():
             self.put(name, text)
+        return self.image(1000)
+
+    def image(self, size: int) -> FakeParent:
+        """Puts a whole image there, of so many bytes, with nothing in it that runs."""
+        return self.bytes("srv/sentinel.eif", fake_image(size))
+
+    def bytes(self, name: str, raw: bytes) -> FakeParent:
+        """Writes one file of the tree."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
         return self
 
     def put(self, name: str, text: str) -> FakeParent:

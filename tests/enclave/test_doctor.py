@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_parent import ENCLAVE, FakeParent
+from fake_parent import ENCLAVE, FakeParent, fake_image
 
 from sentinel import _doctor
 from sentinel._cli import _enclave_doctor, main
@@ -154,6 +154,12 @@ ANSWERS: list[tuple[str, State, str, str, Change]] = [
     ("store", State.WARN, "1024 MiB", "volume", setting("free", 1 << 30)),
     ("store", State.WARN, "10239 MiB", "volume", setting("free", (10 << 30) - 1)),
     ("image", State.FAIL, "No such file", "copy the image", without("srv/sentinel.eif")),
+    ("image", State.FAIL, "no enclave image", "copy", file("srv/sentinel.eif", "text" * 200)),
+    ("image", State.FAIL, "no enclave image", "copy", file("srv/sentinel.eif", ".eif")),
+    ("image", State.FAIL, "version 3", "copy", lambda p: changed(p, 5, 3)),
+    ("image", State.FAIL, "checksum", "copy", lambda p: changed(p, 999, 1)),
+    ("image", State.FAIL, "checksum", "copy", lambda p: changed(p, 547, 1)),
+    ("image", State.FAIL, "checksum", "copy", lambda p: changed(p, 20, 1)),
     (
         *("credentials", State.WARN, "AWS_SECRET_ACCESS_KEY", "role"),
         setting("environ", {"AWS_SECRET_ACCESS_KEY": "never-shown"}),
@@ -163,6 +169,12 @@ ANSWERS: list[tuple[str, State, str, str, Change]] = [
         file("root/.aws/credentials", "aws_secret_access_key = never-shown"),
     ),
 ]
+
+
+def changed(parent: FakeParent, at: int, value: int) -> None:
+    raw = bytearray(fake_image(1000))
+    raw[at] = value if raw[at] != value else value + 1
+    parent.bytes("srv/sentinel.eif", bytes(raw))
 
 
 def huge(parent: FakeParent, *, total: int, free: int) -> None:
@@ -210,9 +222,9 @@ def test_memory_counts_on_the_node_of_the_pool_alone(parent: FakeParent) -> None
 
 
 def test_an_image_needs_four_times_its_size(parent: FakeParent) -> None:
-    parent.put("srv/sentinel.eif", "e" * (64 << 20))
+    parent.image(64 << 20)
     assert found(parent, "image", Wanted(memory_mib=256, eif=IMAGE)).state is State.OK
-    parent.put("srv/sentinel.eif", "e" * ((64 << 20) + 1))
+    parent.image((64 << 20) + 1)
     finding = found(parent, "image", Wanted(memory_mib=256, eif=IMAGE))
     assert finding.state is State.FAIL
     assert "--memory 257" in finding.remedy

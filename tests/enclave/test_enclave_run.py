@@ -18,11 +18,15 @@ from typing import Any
 
 import fake_nitro_cli
 import pytest
+from fake_parent import fake_image
 
 from sentinel import _enclave_run
 from sentinel._cli import main
 from sentinel._enclave_run import Enclave
-from sentinel.errors import StorageError
+from sentinel.errors import StorageError, UsageError
+
+HERE = Path.cwd()
+"""Where the tests were started; paths of modules may count from there."""
 
 ROW = {"EnclaveName": "sentinel", "EnclaveCID": 16, "State": "RUNNING", "Flags": "NONE"}
 
@@ -32,6 +36,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = fake_nitro_cli.install(tmp_path / "bin")
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setattr(_enclave_run, "LOOK_SECONDS", 0.001)
+    monkeypatch.chdir(tmp_path)
+    Path("sentinel.eif").write_bytes(fake_image(1000))
     return folder
 
 
@@ -44,8 +50,8 @@ def calls(folder: Path) -> list[str]:
     return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def enclave() -> Enclave:
-    return Enclave(Path("/srv/sentinel.eif"), 512, 2, 16, "sentinel")
+def enclave(memory: int = 512) -> Enclave:
+    return Enclave(Path("sentinel.eif").absolute(), memory, 2, 16, "sentinel")
 
 
 def test_dry_run_shows_the_configuration_and_starts_nothing(
@@ -80,7 +86,7 @@ def test_it_starts_one_and_tells_its_end(cli: Path, capsys: pytest.CaptureFixtur
     line = (cli / "calls").read_text().splitlines()[1]
     assert line == (
         "run-enclave --enclave-name sentinel --cpu-count 2 --memory 512 "
-        "--eif-path /srv/sentinel.eif --enclave-cid 16"
+        f"--eif-path {cli.parent}/sentinel.eif --enclave-cid 16"
     )
     assert "debug" not in (cli / "calls").read_text()
 
@@ -109,6 +115,29 @@ def test_one_that_is_not_as_asked_for_is_refused(
     assert calls(cli) == ["describe-enclaves"], "nothing is ended unasked"
 
 
+def test_an_image_that_is_not_whole_is_not_started(
+    cli: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = bytearray(fake_image(1000))
+    raw[900] ^= 1
+    Path("sentinel.eif").write_bytes(raw)
+    assert main(["enclave", "run", "sentinel.eif"]) == 9
+    assert "its checksum does not hold" in capsys.readouterr().err
+    Path("sentinel.eif").unlink()
+    assert main(["enclave", "run", "sentinel.eif"]) == 9
+    assert "sentinel.eif" in capsys.readouterr().err
+    assert calls(cli) == ["describe-enclaves"] * 2
+
+
+def test_too_little_memory_is_told_with_how_much_it_takes(cli: Path) -> None:
+    Path("sentinel.eif").write_bytes(fake_image((64 << 20) + 1))
+    with pytest.raises(UsageError, match="256 MiB are too little") as caught:
+        _enclave_run.start(enclave(256))
+    assert "--memory 257" in caught.value.next_step
+    _enclave_run.start(enclave(257))
+    assert calls(cli).count("run-enclave") == 1
+
+
 def test_one_that_ends_at_once_is_told(cli: Path) -> None:
     (cli / "stillborn").touch()
     with pytest.raises(StorageError, match="ended as soon as"):
@@ -125,7 +154,7 @@ def test_an_answer_that_is_no_list_is_refused(cli: Path, answer: str) -> None:
 
 def test_the_errors_of_nitro_cli_are_shown(cli: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (cli / "broken").touch()
-    assert main(["enclave", "run", "/srv/sentinel.eif"]) == 9
+    assert main(["enclave", "run", "sentinel.eif"]) == 9
     told = capsys.readouterr().err
     assert "describe-enclaves failed: [ E29 ] Ioctl failure." in told
     assert "zcp enclave doctor" in told
@@ -135,7 +164,7 @@ def test_without_nitro_cli_it_says_so(
     cli: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(cli.parent))
-    assert main(["enclave", "run", "/srv/sentinel.eif"]) == 9
+    assert main(["enclave", "run", "sentinel.eif"]) == 9
     assert "nitro-cli is not there" in capsys.readouterr().err
 
 
@@ -174,7 +203,7 @@ def test_the_command_tells_that_it_ended_by_itself(
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(_enclave_run, "watch", lambda *_: False)
-    assert main(["enclave", "run", "/srv/sentinel.eif"]) == 9
+    assert main(["enclave", "run", "sentinel.eif"]) == 9
     out, err = capsys.readouterr()
     assert "sentinel runs at CID 16" in out
     assert "the enclave sentinel has ended" in err
@@ -183,8 +212,10 @@ def test_the_command_tells_that_it_ended_by_itself(
 
 
 def test_sigterm_ends_the_enclave_and_is_no_error(cli: Path) -> None:
+    image = Path("sentinel.eif").absolute()
     child = subprocess.Popen(
-        [sys.executable, "-m", "sentinel", "enclave", "run", "/srv/sentinel.eif", "--json"],
+        [sys.executable, "-m", "sentinel", "enclave", "run", str(image), "--json"],
+        cwd=HERE,
         stdout=subprocess.PIPE,
         text=True,
     )
