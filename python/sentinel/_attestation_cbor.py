@@ -119,6 +119,8 @@ class _Reader:
             if not isinstance(key, int | str):
                 refuse("cbor_type", f"a key that is neither number nor text at {start}")
             if key in found:
-                refuse("cbor_duplicate_key", f"the key {key!r} is there twice, again at {start}")
+                refuse(
+                    "cbor_duplicate_key", f"the key {key!r:.60} is there twice, again at {start}"
+                )
             found[key] = self.value(depth)
         return found

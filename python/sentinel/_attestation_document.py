@@ -98,7 +98,9 @@ def must_be_es384(document: UnverifiedDocument) -> None:
     if not any(document.signature):
         refuse("unsigned", "the signature is zeros: an emulator made this document")
     if document.protected != ES384:
-        refuse("cose_algorithm", f"the protected header is {document.protected.hex()}, not ES384")
+        refuse(
+            "cose_algorithm", f"the protected header is {document.protected.hex():.60}, not ES384"
+        )
     if len(document.signature) != _SIGNATURE_BYTES:
         refuse("cose_shape", f"a signature of {len(document.signature)} bytes; ES384 has 96")
 
@@ -112,10 +114,10 @@ def _fields(protected: bytes, payload: bytes, signature: bytes) -> UnverifiedDoc
             refuse("field_missing", f"there is no {name}")
     for key in found:
         if key not in _REQUIRED and key not in _OPTIONAL:
-            refuse("field_unknown", f"a field {key!r}")
+            refuse("field_unknown", f"a field {key!r:.60}")
     digest, timestamp = found["digest"], found["timestamp"]
     if digest != "SHA384":
-        refuse("field_value", f"the digest is {digest!r}, not SHA384")
+        refuse("field_value", f"the digest is {digest!r:.60}, not SHA384")
     if type(timestamp) is not int:
         refuse("field_type", "the timestamp is no whole number")
     if not 0 < timestamp < _TIMESTAMP_END:
@@ -160,7 +162,7 @@ def _pcrs(value: Value) -> Mapping[int, bytes]:
     made: dict[int, bytes] = {}
     for index, pcr in value.items():
         if not isinstance(index, int):
-            refuse("field_type", f"the index of a PCR is {index!r}")
+            refuse("field_type", f"the index of a PCR is {index!r:.60}")
         if not 0 <= index < PCR_COUNT:
             refuse("field_value", f"there is no PCR{index}")
         made[index] = _sized(pcr, f"PCR{index}", PCR_BYTES, PCR_BYTES)

@@ -44,7 +44,8 @@ class EngineExpectation:
         count = len(self.root_keys)
         if not 1 <= self.root_threshold <= count <= 8 or len(set(self.root_keys)) != count:
             refuse("expectation", f"an authority root of {self.root_threshold} of {count} keys")
-        if any(len(key) != 32 for key in (*self.root_keys, self.id or bytes(32))):
+        named = self.root_keys if self.id is None else (*self.root_keys, self.id)
+        if any(len(key) != 32 for key in named):
             refuse("expectation", "an id or a key has not 32 bytes")
         if not self.purposes:
             refuse("expectation", "it names no purpose")
@@ -211,7 +212,7 @@ def _pcrs(data: dict[str, Any], code: str) -> dict[int, bytes]:
         refuse(code, "the measurements are not by SHA-384")
     for name in data:
         if name not in names and name != "HashAlgorithm":
-            refuse(code, f"a field {name!r} is not understood")
+            refuse(code, f"a field {name!r:.60} is not understood")
     for index in MEASURED:
         if f"PCR{index}" not in data:
             refuse(code, f"there is no PCR{index}")

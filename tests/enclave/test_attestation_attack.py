@@ -20,7 +20,7 @@ from cryptography.x509.oid import ObjectIdentifier
 from fake_nitro import CHAIN, Chain, FakeRoot, issue, sign_document
 from test_attestation import MS, NOW, PCRS, code_of, options, payload
 
-from sentinel.attestation import TrustRoot, verify
+from sentinel.attestation import AttestationRefused, TrustRoot, verify
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,7 @@ def test_no_pcr_but_those_that_are(root: FakeRoot, index: int | str, code: str) 
     ("changed", "code"),
     [
         ({"pcrs": {}}, "field_size"),
+        ({"pcrs": None}, "field_type"),
         ({"pcrs": {0: bytes([1]) * 32}}, "field_size"),
         ({"pcrs": {0: bytes([1]) * 64}}, "field_size"),
         ({"pcrs": {0: "text"}}, "field_type"),
@@ -189,6 +190,27 @@ def test_fields(root: FakeRoot, changed: dict[Any, Any], code: str) -> None:
 def test_every_required_field(root: FakeRoot, chain: Chain, name: str) -> None:
     pairs = [pair for pair in pairs_of(chain) if pair[0] != cbor2.dumps(name)]
     assert attempt(root, chain, map_of(pairs)) == "field_missing"
+
+
+def test_a_payload_is_a_map_and_a_bundle_an_array(root: FakeRoot, chain: Chain) -> None:
+    for value in ([], None, 7, b"", "text"):
+        assert attempt(root, chain, cbor2.dumps(value)) == "field_type"
+    pairs = pairs_of(chain)
+    for value in (chain.bundle[0], {0: chain.bundle[0]}, None):
+        assert attempt(root, chain, with_value(pairs, "cabundle", cbor2.dumps(value))) == (
+            "field_type"
+        )
+    for value in (None, "text", [chain.leaf.der]):
+        assert attempt(root, chain, with_value(pairs, "certificate", cbor2.dumps(value))) == (
+            "field_type"
+        )
+
+
+def test_what_is_refused_is_not_repeated_at_length(root: FakeRoot) -> None:
+    for others in ({"digest": "x" * 8000}, {"y" * 8000: 1}):
+        with pytest.raises(AttestationRefused) as refused:
+            verify(sign_document(payload() | others, root), **options(root))
+        assert len(str(refused.value)) < 200
 
 
 def test_optional_fields_may_be_left_out(root: FakeRoot, chain: Chain) -> None:
