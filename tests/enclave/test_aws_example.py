@@ -9,6 +9,7 @@ No stack was ever made of it here.
 from __future__ import annotations
 
 import configparser
+import datetime as dt
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ from typing import Any
 
 import pytest
 from aws_template import AWS, Template
+from fake_kms import FakeKms
 
 from sentinel._doctor import allocator_pools
+from sentinel.attestation import AWS_ROOT_G1
 
 UNITS = sorted(AWS.glob("*.service"))
 PCR0, PCR8 = "ab" * 48, "ef" * 48
@@ -132,6 +135,41 @@ def test_nobody_may_write_another_policy_and_administrators_may_not_use_the_key(
     assert not administration & (OPENING | {"kms:CreateGrant", "kms:PutKeyPolicy"})
     assert not any("*" in action for action in administration)
     assert key().resource("RootKey")["BypassPolicyLockoutSafetyCheck"] is True
+
+
+def asked(template: Template, context: dict[str, str], principal: str = ROLE) -> bool:
+    """Whether the fake KMS, which judges statements by itself, would open the key."""
+    policy = template.resource("RootKey")["KeyPolicy"]
+    kms = FakeKms(policy, AWS_ROOT_G1, lambda: dt.datetime.now(dt.UTC), principal)
+    return kms._allows("kms:DeriveSharedSecret", context)
+
+
+def registers(**values: str) -> dict[str, str]:
+    return {f"kms:RecipientAttestation:{name}": value for name, value in values.items()}
+
+
+def test_a_kms_that_judges_by_itself_opens_it_for_that_image_alone() -> None:
+    right, other = registers(PCR0=PCR0, PCR8=PCR8), registers(PCR0=PCR8, PCR8=PCR8)
+    assert asked(key(), right)
+    assert asked(key(), registers(PCR0=PCR0.upper()))
+    assert not asked(key(), {}), "no document"
+    assert not asked(key(), other)
+    assert not asked(key(), right, ADMINISTRATOR)
+    assert not asked(key(), right, ROLE + "-other")
+    assert asked(key(Pcr8=PCR8), right)
+    assert not asked(key(Pcr8=PCR8), registers(PCR0=PCR0)), "not signed"
+    assert not asked(key(Pcr8=PCR8), registers(PCR0=PCR0, PCR8=PCR0)), "signed by others"
+
+
+def test_a_statement_more_would_still_open_it_for_no_other_image() -> None:
+    """The denials alone: as if IAM, or a slip in the policy, allowed everything to everybody."""
+    template = key(Pcr8=PCR8)
+    careless = {"Effect": "Allow", "Principal": "*", "Action": "kms:DeriveSharedSecret"}
+    template.body["Resources"]["RootKey"]["Properties"]["KeyPolicy"]["Statement"].append(careless)
+    assert asked(template, registers(PCR0=PCR0, PCR8=PCR8), ADMINISTRATOR)
+    assert not asked(template, {}, ADMINISTRATOR)
+    assert not asked(template, registers(PCR0=PCR8, PCR8=PCR8), ADMINISTRATOR)
+    assert not asked(template, registers(PCR0=PCR0), ADMINISTRATOR)
 
 
 def test_the_key_is_for_key_agreement_made_by_kms_in_one_region_and_kept() -> None:
