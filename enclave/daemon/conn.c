@@ -19,6 +19,8 @@ void conn_watch(server *s, conn *c) {
     uint32_t wanted = 0;
     if (c->state != CONN_OPEN) {
         wanted = c->wants_write ? EPOLLOUT : EPOLLIN;
+    } else if (c->ring.memory != NULL) {
+        wanted = EPOLLIN; /* the bell, and its end */
     } else if (c->out_size != 0) {
         wanted = EPOLLOUT; /* Not read either: what it sends waits in its socket. */
     } else if (!c->is_paused && !s->is_stopping) {
@@ -61,6 +63,7 @@ void conn_close(server *s, conn *c) {
     }
     SSL_free(c->ssl);
     (void)close(c->fd); /* and out of epoll: nobody else has this descriptor */
+    ring_end(s, c);
     channel_side_end(&c->from);
     channel_side_end(&c->to);
     server_wide_give(s, c->wide_in);
@@ -258,6 +261,12 @@ static int step(server *s, conn *c) {
 /* ---- Answers ----------------------------------------------------------------- */
 
 int conn_flush(server *s, conn *c) {
+    if (c->ring.memory != NULL && !ring_flush(c)) {
+        if (c->stalled_ns == 0) {
+            c->stalled_ns = server_running_ns();
+        }
+        return 1;
+    }
     while (c->out_size != 0) {
         ssize_t sent = send(c->fd, c->out_at, c->out_size, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) {
@@ -290,6 +299,11 @@ void conn_event(server *s, conn *c, uint32_t events) {
         }
         s->shakes--;
         if (!step(s, c)) {
+            conn_close(s, c);
+            return;
+        }
+    } else if (c->ring.memory != NULL) {
+        if (!ring_bell(c)) {
             conn_close(s, c);
             return;
         }

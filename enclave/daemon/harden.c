@@ -132,6 +132,8 @@ static const uint16_t allowed[] = {
     __NR_rt_sigprocmask,
     __NR_rt_sigreturn,
     __NR_restart_syscall,
+    __NR_rseq,            /* what a thread begins with: the one that fills may just be there */
+    __NR_set_robust_list,
     __NR_sched_yield,
     __NR_exit,
     __NR_exit_group,

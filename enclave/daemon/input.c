@@ -188,6 +188,12 @@ void conn_input(server *s, conn *c) {
         conn_close(s, c);
         return;
     }
+    if (got == 1 && c->in_size == 0 && memory_of(c)->in[0] == SENTINEL_RING_ASK) {
+        if (!ring_begin(s, c)) {
+            conn_close(s, c);
+        }
+        return;
+    }
     c->in_size += (size_t)got;
     conn_parse(s, c);
 }

@@ -276,6 +276,17 @@ static int serve_round(server *s) {
     return progress && s->run_first != NULL;
 }
 
+/* Serves who has something queued. Where rings are polled, a look at the sockets
+ * is a call of the system: so the rings are looked at many times before it. */
+static int serve_rings(server *s) {
+    int more = 0;
+    for (int i = 0; i < (s->is_polling && s->ring_count != 0 ? SERVER_POLLS : 1); i++) {
+        ring_poll(s);
+        more = serve_round(s);
+    }
+    return more;
+}
+
 /* ---- Time ---------------------------------------------------------------------- */
 
 /* Ends what takes too long, and sessions that are over. */
@@ -362,7 +373,10 @@ int server_run(server *s) {
     int more = 0;
     for (;;) {
         int wait_ms = more || s->is_polling ? 0 : s->run_first != NULL ? 1 : 100;
+        int dozes = wait_ms != 0 ? ring_doze(s) : 0;
+        wait_ms = dozes >= 0 && dozes < wait_ms ? dozes : wait_ms;
         int count = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, wait_ms);
+        ring_rise(s);
         if (count < 0 && errno != EINTR) {
             return failed("epoll_wait");
         }
@@ -371,7 +385,7 @@ int server_run(server *s) {
         for (int i = 0; i < count; i++) {
             handle(s, &events[i], now);
         }
-        more = serve_round(s);
+        more = serve_rings(s);
         if (now - s->scanned_ns >= SERVER_SCAN_NS) {
             scan(s, now);
         }

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "outcome.h"
+#include "ring.h"
 
 #include <openssl/types.h>
 #include <sentinel/engine.h>
@@ -14,7 +15,9 @@
 #define SERVER_ROOT_SESSIONS_MAX SENTINEL_KEY_SESSIONS_MAX
 #define SERVER_CONNS_MAX \
     (SENTINEL_SESSIONS_MAX + SERVER_ROOT_SESSIONS_MAX + SENTINEL_HANDSHAKES_MAX)
-#define SERVER_WIDES 16u /* buffers for messages of several frames, of all sessions */
+#define SERVER_RINGS_MAX 64u /* sessions with a ring */
+#define SERVER_POLLS 64      /* of the rings, between two looks at the sockets, with --busy-poll */
+#define SERVER_WIDES 16u     /* buffers for messages of several frames, of all sessions */
 #define SERVER_WIDE_BYTES \
     ((SENTINEL_CHANNEL_BYTES_MAX / CHANNEL_LARGE_ROOM + 1) * (size_t)CHANNEL_FRAME_BYTES_MAX)
 #define SERVER_CURSOR_BYTES (SENTINEL_RECORD_BYTES_MAX + ((size_t)256 << 10))
@@ -70,6 +73,7 @@ typedef struct conn {
     sentinel_session seat;
 
     channel_side from, to;
+    sentinel_ring ring; /* without memory: frames go over the socket */
     channel_parts parts;
     uint64_t next_id;
     uint8_t parts_refused; /* 1: the message on its way is not kept */
@@ -119,6 +123,8 @@ typedef struct server {
     uint8_t is_deaf;    /* 1: too few descriptors to listen */
     uint32_t shakes;    /* steps of handshakes left in this round */
     uint32_t handshakes, sessions;
+    uint32_t ring_count;
+    conn *rings[SERVER_RINGS_MAX];
     uint64_t channels; /* given out so far */
     uint64_t served, refused_busy;
     int64_t scanned_ns, ticked_ns, stop_ns; /* by the clock that only runs */
@@ -184,6 +190,26 @@ void conn_pop(server *s, conn *c);
 
 uint8_t *server_wide_take(server *s, uint32_t key, int is_in);
 void server_wide_give(server *s, uint8_t *bytes);
+
+/* ---- ring_conn.c: sessions with a ring ---------------------------------------- */
+
+/* After the byte that asks for one. Returns: 1; 0: the session ends. */
+int ring_begin(server *s, conn *c);
+void ring_end(server *s, conn *c);
+
+/* What came on the socket of a ring. Returns: 1; 0: the session ends. */
+int ring_bell(conn *c);
+
+/* Puts what is to be written, as far as there is room. Returns: 1: all of it. */
+int ring_flush(conn *c);
+
+/* Looks at every ring once. */
+void ring_poll(server *s);
+
+/* Says to every client that this side sleeps, until ring_rise. Returns: -1; 0: no,
+ * there is something to do; 1: for a millisecond at most. */
+int ring_doze(server *s);
+void ring_rise(server *s);
 
 /* ---- session.c: who may come in --------------------------------------------- */
 
