@@ -1,6 +1,7 @@
-"""The extensions: sentinel._core, and sentinel._bench, which only measures. Each has the C core
-compiled in and the system's three C libraries beside it. The core has no globals, so two copies of
-it do not disturb each other.
+"""The extensions: sentinel._core; sentinel._client, which speaks to the daemon and has the C client
+in it, and OpenSSL's TLS; and sentinel._bench, which only measures. Each has the C core compiled in
+and the system's three C libraries beside it. The core has no globals, so copies of it do not
+disturb each other.
 
 Switches, from the environment, each with any value but the empty one:
 
@@ -78,18 +79,25 @@ class BuildOnce(build_ext):
         super().build_extensions()
 
 
+# What client and daemon have in common is in enclave/daemon.
+SHARED = [f"enclave/daemon/{name}.c" for name in ("channel", "ring", "tls")]
+MORE: dict[str, list[str]] = {
+    "_client": [*sorted(map(str, Path("enclave/client").glob("*.c"))), *SHARED]
+}
+enclave = sorted(map(str, Path("enclave").glob("*/*.h")))
+
 extensions = [
     Extension(
         f"sentinel.{name}",
-        sources=[f"python/sentinel/{name}.pyx"],
-        depends=[*headers, *core, *parts, __file__],
-        include_dirs=INCLUDES,
-        libraries=LIBRARIES,
+        sources=[f"python/sentinel/{name}.pyx", *MORE.get(name, [])],
+        depends=[*headers, *core, *parts, __file__, *(enclave if name in MORE else [])],
+        include_dirs=[*INCLUDES, *(["enclave/daemon", "enclave/client"] if name in MORE else [])],
+        libraries=[*(["ssl"] if name in MORE else []), *LIBRARIES],
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
-    for name in ("_core", "_bench")
+    for name in ("_core", "_client", "_bench")
 ]
 
 setup(

@@ -7,7 +7,7 @@ nanoseconds. Nothing here prints, reads a clock or starts a thread.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from os import PathLike
-from typing import TypeAlias, final
+from typing import TypeAlias, TypeVar, final
 
 from typing_extensions import Buffer, TypeIs
 
@@ -498,3 +498,14 @@ def sign_many(
 ) -> SignedBatch: ...
 def spool_submit(directory: str | PathLike[str], frame: Buffer) -> int:
     """Hands a frame to the engine's writer; the ticket."""
+
+_Made = TypeVar("_Made", bound=Released)
+
+def released(
+    made: type[_Made], packed: bytes, order_bytes: bytes, order: object, origin: object
+) -> _Made: ...
+def is_allowed(packed: bytes) -> bool: ...
+def refused(packed: bytes) -> Outcome: ...
+def key_infos(rows: bytes) -> list[KeyInfo]: ...
+def state_of(raw: bytes) -> tuple[EngineState, dict[int, int]]: ...
+def keyring_capsule(ring: Keyring) -> object: ...

@@ -4,7 +4,7 @@ words.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from . import _core
 from ._denied import denial
@@ -44,12 +44,21 @@ class Origin:
         return self._accounts.get(key, "").removeprefix("vault-")
 
 
+class WitnessWords(Protocol):
+    """Whoever asks a witness, or knows who does."""
+
+    error: str
+
+    def before_order(self, now_ns: int | None) -> None:
+        """Asks where that is due."""
+
+
 class Desk:
     """An engine's witness and policy, for the seats of its agents."""
 
     def __init__(self, engine: _core.Engine, witness: Client) -> None:
         self._engine = engine
-        self._witness = witness
+        self._witness: WitnessWords = witness
         self._policy: Policy | None = None
 
     def before_order(self, now_ns: int | None) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from . import _core
 from ._enums import Power
@@ -34,6 +34,10 @@ from ._own_key import OwnKey
 from .config import Installed
 from .errors import KeyFileError, SentinelError, UsageError
 from .sign import Signer
+
+if TYPE_CHECKING:
+    from ._service import Service
+    from .client import Client
 
 __all__ = ["AgentKey", "Heartbeat"]
 
@@ -48,7 +52,7 @@ class AgentKey(OwnKey):
 
     def frame(
         self,
-        installed: Installed,
+        installed: Installed | Service,
         agent: int,
         iterations: int,
         running_since_ns: int,
@@ -80,24 +84,28 @@ class AgentKey(OwnKey):
 class Heartbeat:
     """Beats for one agent from a thread, and tells how far its loop is.
 
-    `engine` is the agent's own Signer, or the engine's directory when another process is the
-    writer: then each beat goes through the spool, and none while no writer is there. `every`:
+    `engine` is the agent's own Signer, its `sentinel.client.Client` of a daemon, or the engine's
+    directory when another process is the writer: then each beat goes through the spool, and none
+    while no writer is there. `every`:
     seconds between beats; default a third of the shortest silence that the policy allows the
     agent, else one second. What the last beat of the thread met is in `error`.
     """
 
     def __init__(
         self,
-        engine: Signer | str | PathLike[str],
+        engine: Signer | Client | str | PathLike[str],
         agent: str | int,
         key: AgentKey,
         *,
         every: float | None = None,
     ) -> None:
-        self._signer = engine if isinstance(engine, Signer) else None
-        self._installed = (
-            engine.installed if isinstance(engine, Signer) else Installed(Path(engine))
-        )
+        self._signer: Signer | Client | None = None
+        self._installed: Installed | Service
+        if isinstance(engine, str | PathLike):
+            self._directory = Path(engine)
+            self._installed = Installed(self._directory)
+        else:
+            self._signer, self._installed = engine, engine.installed
         policy = self._installed.policy()
         node = policy.agent(agent)
         silences = [rule.window_ns for rule in beat_rules(policy, node.id)]
@@ -152,8 +160,8 @@ class Heartbeat:
             )
             if self._signer is not None:
                 self._signer.take(frame, now_ns=now)
-            elif writer_is_alive(self._installed.directory):
-                _core.spool_submit(self._installed.directory, frame)
+            elif writer_is_alive(self._directory):
+                _core.spool_submit(self._directory, frame)
 
     def start(self) -> None:
         """Beats at once, raising what is wrong with that, and from then on from a thread."""
