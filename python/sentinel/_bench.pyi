@@ -3,6 +3,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
+from ._client import Connection
 from ._types import Nonces
 
 STEPS: tuple[str, ...]
@@ -72,6 +73,15 @@ class Bare(Lane):
     KINDS: tuple[str, ...]
     def __init__(self, kind: str, source: Gate | None = None, *, name: str = "") -> None: ...
 
+class Service(Lane):
+    def __init__(
+        self, connection: Connection, orders: Sequence[bytes], *, name: str = "service"
+    ) -> None: ...
+
+class Echo(Lane):
+    def __init__(self, fd: int, out: int, back: int, *, name: str = "echo") -> None: ...
+
+def echo(fd: int, out: int, back: int) -> None: ...
 def measure(
     lanes: Sequence[Lane],
     rounds: int,

@@ -147,6 +147,7 @@ cdef class Call(Lane):
 include "_bench_gate.pxi"
 include "_bench_bare.pxi"
 include "_bench_decide.pxi"
+include "_bench_service.pxi"
 
 
 def measure(lanes, Py_ssize_t rounds, Py_ssize_t warm_up=0, progress=None, *,

@@ -2,7 +2,7 @@
 """Thin bindings of the C client of sentineld: convert, call, raise. Types: `_client.pyi`."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -64,6 +64,19 @@ cdef extern from "bytes.h" nogil:
     void bytes_wipe(void *memory, size_t size)
 
 
+ctypedef int (*door_sign)(void *client, const uint8_t **packed, size_t *packed_size, void *stamped,
+                          const void *order, size_t size) noexcept nogil
+cdef struct client_door:  # As in _bench_service.pxi.
+    void *client
+    door_sign sign
+
+
+cdef int sign_door(void *client, const uint8_t **packed, size_t *packed_size, void *stamped,
+                   const void *order, size_t size) noexcept nogil:
+    return sentinel_client_sign_packed(<sentinel_client *>client, packed, packed_size, stamped,
+                                       order, size)
+
+
 Facts = namedtuple("Facts", (
     "engine_id", "epoch", "channel", "until_ns", "connects", "resent", "agent", "transport",
     "is_answer", "is_resent", "is_sent", "is_ring", "errno"))
@@ -85,6 +98,7 @@ cdef class Connection:
     cdef sentinel_client *client
     cdef object lock
     cdef object refused
+    cdef client_door opened
 
     def __init__(self, address, refused, *, role, agent=0, key=0, capsule=None, key_in_ring=0,
                  pin=None, pin_file=None, engine_id=None, timeout_ns=0, peer=False,
@@ -150,6 +164,12 @@ cdef class Connection:
         with self.lock:
             self._live()
             return self._facts()
+
+    def door(self):
+        """For sentinel._bench, which times in C; of no use once this is closed."""
+        self._live()
+        self.opened.client, self.opened.sign = self.client, sign_door
+        return PyCapsule_New(&self.opened, "sentinel_client_door", NULL)
 
     def set_timeout(self, int64_t timeout_ns):
         with self.lock:

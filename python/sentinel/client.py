@@ -242,6 +242,11 @@ class Client:
         self.close()
 
     @property
+    def connection(self) -> Connection:
+        """The C client behind it: requests by number, for what has no method here."""
+        return self._connection
+
+    @property
     def facts(self) -> Facts:
         """Of the session and its last call: engine, epoch, channel, how often it was opened."""
         return self._connection.facts

@@ -14,13 +14,25 @@ from typing import Final
 from ..errors import UsageError
 from .result import Result
 
-__all__ = ["INSTALL", "SUITES", "Settings", "Suite", "chosen", "run_suite"]
+__all__ = ["INSTALL", "SUITES", "Connect", "Settings", "Suite", "chosen", "run_suite"]
 
 INSTALL: Final = "pip install 'zcp-sentinel[bench]'"
 
 
 def _silent(share: float) -> None:
     """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """A daemon that runs already, and who asks it."""
+
+    address: str
+    agent: str
+    key: str
+    pin: str
+    passphrase_file: str | None = None
+    busy_poll: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +49,8 @@ class Settings:
     """A user's own signers (`peer.open_peer`)."""
     allowed: tuple[int, ...] = ()
     """Processors that helpers may run on beside the pinned one; empty: those of this process."""
+    connect: Connect | None = None
+    """`service`: times this daemon instead of one of its own."""
     progress: Callable[[float], None] = _silent
     """Told which share of the suite is done, from 0 to 1."""
 
@@ -64,6 +78,7 @@ SUITES: Final = {
         Suite("audit", "verify and replay, by size of the log", 20, 600),
         Suite("python", "signing from Python", 15, 60),
         Suite("peers", "what a user would pick instead", 30, 120),
+        Suite("service", "signing by a daemon: a ring, a Unix socket", 60, 60),
         Suite("deciding", "policy alone, beside Cedar and Rego", 15, 60),
     )
 }
