@@ -14,7 +14,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ._record import RECORD_BYTES_MAX, Record, parse_record
+from ._record import (
+    HEADER_BYTES,
+    RECORD_BYTES_MAX,
+    BodyCorrupt,
+    Record,
+    parse_record,
+    record_hash,
+)
 from .errors import AuditCorrupt
 
 _SEGMENT = struct.Struct("<8sH6s32sQQ")
@@ -236,7 +243,7 @@ class Walk:
     def _frame(
         self, path: Path, data: _Bytes, at: int, size: int, *, is_last: bool
     ) -> Located | None:
-        problem = ""
+        problem, forged = "", False
         frame = data.take(at, size + 16) if size <= RECORD_BYTES_MAX else b""
         if size % 8 or len(frame) != size + 16:
             problem = "the length of the record is not intact"
@@ -245,23 +252,28 @@ class Walk:
                 record = parse_record(frame[8:-8])
             except AuditCorrupt as error:
                 problem = error.message
+                forged = not isinstance(error, BodyCorrupt) and _is_committed(frame)
             else:
-                if record.hash[:8] != frame[-8:]:
+                forged = record.hash[:8] == frame[-8:]
+                if not forged:
                     problem = "the record differs from its commit word"
                 elif record.number != self.count:
                     problem = f"the record says that it is number {record.number}"
                 elif record.prev_hash != self.last_hash:
                     problem = "the record does not follow the one before"
         if problem:
-            self._break(path, at, problem, is_last=is_last)
+            self._break(path, at, problem, is_last=is_last, forged=forged)
             return None
         self.count += 1
         self.last_hash = record.hash
         return Located(record, f"log/{path.name}", at)
 
-    def _break(self, path: Path, at: int, problem: str, *, is_last: bool) -> None:
+    def _break(
+        self, path: Path, at: int, problem: str, *, is_last: bool, forged: bool = False
+    ) -> None:
+        """`forged`: no power loss and no write that was cut off leaves this."""
         self.broken = True
-        committed = self.head is None or self.count < self.head.count or not is_last
+        committed = forged or self.head is None or self.count < self.head.count or not is_last
         if not committed and self.writer_alive:
             return  # It is being written right now.
         kind = "corrupt" if committed else "torn"
@@ -275,6 +287,14 @@ class Walk:
                 f"the head counts {self.head.count} records, the log has {self.count}",
                 record=self.count,
             )
+
+
+def _is_committed(frame: bytes) -> bool:
+    """Whether a frame's commit word is that of its header, whatever form that has."""
+    header = frame[8 : 8 + HEADER_BYTES]
+    if len(header) < HEADER_BYTES or int.from_bytes(header[4:8], "little") != len(frame) - 16:
+        return False
+    return record_hash(header)[:8] == frame[-8:]
 
 
 def spool_answer(directory: str | os.PathLike[str], ticket: int) -> bytes:

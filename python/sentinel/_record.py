@@ -12,6 +12,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Final
 
+from ._enums import ReleaseMode
 from .errors import AuditCorrupt
 
 RECORD_BYTES_MAX: Final = 24_576
@@ -26,6 +27,8 @@ SUBJECT_BYTES_MAX: Final = 20_480
 _HEADER = struct.Struct("<HHIQQ32sqIBBHQQIIQHHHHI4s32s32s32s96sQ")
 _RESULT = struct.Struct("<IBBBBqq")
 _ORDER_BYTES_MAX: Final = 384
+_RULE_NUMBERS: Final = 64
+_RESULT_FLAGS_ALL: Final = 3
 
 
 class RecordType(IntEnum):
@@ -170,6 +173,10 @@ def record_hash(header: bytes) -> bytes:
     return sha256(b"\0" + header).digest()
 
 
+class BodyCorrupt(AuditCorrupt):
+    """The header's form is right, and what is behind it is not what it commits to."""
+
+
 def _corrupt(what: str) -> AuditCorrupt:
     return AuditCorrupt(f"the record is not intact: {what}")
 
@@ -177,7 +184,7 @@ def _corrupt(what: str) -> AuditCorrupt:
 def parse_record(raw: bytes) -> Record:
     """Takes one record apart; checks sizes, ranges, reserved bytes and commitments.
 
-    Raises AuditCorrupt.
+    Raises AuditCorrupt; BodyCorrupt where the header's form is right.
     """
     if not HEADER_BYTES + 3 * SALT_BYTES <= len(raw) <= RECORD_BYTES_MAX:
         raise _corrupt("size")
@@ -193,6 +200,10 @@ def parse_record(raw: bytes) -> Record:
         raise _corrupt("range")
     if flags & RecordFlag.CLOCK_SET and kind != RecordType.COMMAND:
         raise _corrupt("range")
+    if release_mode > ReleaseMode.TO_SUBMITTER or (kind == RecordType.GENESIS) != (number == 0):
+        raise _corrupt("range")
+    if number == 0 and any(prev_hash):
+        raise _corrupt("range")
     if reserved0 or any(reserved1):
         raise _corrupt("reserved bytes")
     if pending and pending >= number:
@@ -200,7 +211,7 @@ def parse_record(raw: bytes) -> Record:
     is_order = kind == RecordType.ORDER
     if outcome_size != (OUTCOME_BYTES if is_order else 0) or result_count > RESULTS_MAX:
         raise _corrupt("outcome or results")
-    if subject_size != _SUBJECT_BYTES.get(RecordType(kind), subject_size):
+    if subject_size % 8 or subject_size != _SUBJECT_BYTES.get(RecordType(kind), subject_size):
         raise _corrupt("subject size")
     if subject_size < _LEAST_BYTES.get(RecordType(kind), 0):
         raise _corrupt("subject size")
@@ -218,7 +229,8 @@ def parse_record(raw: bytes) -> Record:
     for index, part in enumerate((subject, results, outcome)):
         salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
         if commitments[index * 32 : index * 32 + 32] != sha256(salt + part).digest():
-            raise _corrupt(f"commitment to the {('subject', 'results', 'outcome')[index]}")
+            name = ("subject", "results", "outcome")[index]
+            raise BodyCorrupt(f"the record is not intact: commitment to the {name}")
     return Record(
         raw=raw, hash=record_hash(raw[:HEADER_BYTES]), type=RecordType(kind), number=number,
         epoch=epoch, prev_hash=prev_hash, now_ns=now_ns, agent=agent, verdict=Verdict(verdict),
@@ -233,8 +245,8 @@ def parse_record(raw: bytes) -> Record:
 def _results(data: bytes) -> tuple[RecordResult, ...]:
     rows = []
     for rule, kind, result, flags, level, value, bound in _RESULT.iter_unpack(data):
-        if result not in (1, 2, 3):
-            raise _corrupt("result")
+        if result not in (1, 2, 3) or not 0 < kind < _RULE_NUMBERS or flags > _RESULT_FLAGS_ALL:
+            raise BodyCorrupt("the record is not intact: result")
         row = RecordResult(rule, kind, result == 1, flags, level, value, bound, result == 3)
         rows.append(row)
     return tuple(rows)

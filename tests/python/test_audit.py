@@ -12,6 +12,7 @@ import shutil
 import struct
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,69 @@ def test_an_unfinished_record_is_torn_and_the_next_start_sets_it_aside(
         assert signer.session("notes").sign(Message(text="x")).handle.record
     assert verify_log(copy).ok
     assert list((copy / "log").glob("torn-*"))
+
+
+def let_head_lag(directory: Path) -> None:
+    """The head says nothing of the last record, as if its writer had been killed behind it."""
+    data = (directory / SEGMENT).read_bytes()
+    at, _ = frames(data)[-1]
+    page = bytearray((directory / "log/head").read_bytes())
+    for slot in (0, 2048):
+        page[slot : slot + 8] = (len(frames(data)) - 1).to_bytes(8, "little")
+        page[slot + 32 : slot + 48] = data[at + 8 + 24 : at + 8 + 40]  # the hash before
+        page[slot + 48 : slot + 64] = sha256(page[slot : slot + 48]).digest()[:16]
+    (directory / "log/head").write_bytes(page)
+
+
+# Offset in a header, how many bytes, and what a forger writes there.
+ILL_FORMED = {
+    "version": (0, 2, 2),
+    "type": (2, 2, 14),
+    "verdict": (68, 1, 5),
+    "release mode": (69, 1, 3),
+    "reason": (70, 2, 128),
+    "time": (56, 8, 1 << 63),
+    "reserved": (110, 2, 1),
+    "flags": (112, 4, 128),
+    "subject": (104, 2, 36),
+    "answers a later record": (312, 8, 1 << 40),
+    "number": (8, 8, 999),
+    "the first number": (8, 8, 0),
+    "past": (24, 8, 7),
+}
+
+
+@pytest.mark.parametrize("where", ILL_FORMED)
+def test_what_no_power_loss_leaves_is_corrupt_beyond_the_head_too(
+    copy: Path, traded: Traded, where: str
+) -> None:
+    offset, size, value = ILL_FORMED[where]
+    let_head_lag(copy)
+    assert verify_log(copy).ok
+    data = bytearray((copy / SEGMENT).read_bytes())
+    at, length = frames(data)[-1]
+    data[at + 8 + offset : at + 8 + offset + size] = value.to_bytes(size, "little")
+    word = sha256(b"\0" + data[at + 8 : at + 328]).digest()[:8]
+    data[at + length - 8 : at + length] = word
+    (copy / SEGMENT).write_bytes(data)
+    (finding,) = verify_log(copy).findings
+    assert (finding.kind, finding.offset) == ("corrupt", at)
+    with Made(copy, traded.made.created, 0).open() as signer:
+        assert "not intact" in signer.status().engine_halted
+
+
+def test_a_body_that_its_header_does_not_name_is_torn_beyond_the_head(
+    copy: Path, traded: Traded
+) -> None:
+    let_head_lag(copy)
+    data = bytearray((copy / SEGMENT).read_bytes())
+    at, length = frames(data)[-1]
+    data[at + length - 9] ^= 1  # a salt
+    (copy / SEGMENT).write_bytes(data)
+    (finding,) = verify_log(copy).findings
+    assert (finding.kind, finding.offset) == ("torn", at)
+    with Made(copy, traded.made.created, 0).open():
+        assert list((copy / "log").glob("torn-*"))
 
 
 def test_a_log_of_another_engine_is_foreign(copy: Path, tmp_path: Path, traded: Traded) -> None:
