@@ -6,11 +6,8 @@ than the machine's own. Nothing here writes, and nothing asks the network unless
 
 from __future__ import annotations
 
-import ctypes
-import http.client
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +44,9 @@ def kernel_clock() -> tuple[bool, int] | None:
 
     By adjtimex(2) with no mode set, which changes nothing.
     """
+    # Late, as all that only this command needs: zcp starts without.
+    import ctypes
+
     page = ctypes.create_string_buffer(_TIMEX_BYTES)
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(page)
@@ -68,6 +68,8 @@ def ask_metadata(path: str) -> str | None:
 
     None where there is no such service or no such text. Credentials are never asked for.
     """
+    import http.client
+
     try:
         link = http.client.HTTPConnection(METADATA, timeout=NETWORK_SECONDS)
         link.request(
@@ -88,6 +90,7 @@ def ask_metadata(path: str) -> str | None:
 def reach(host: str) -> str:
     """Makes a TLS session with a host and ends it; what is wrong, or empty."""
     # Late: a wheel brings its own libcrypto, and the command starts without the system's.
+    import socket
     import ssl
 
     try:
