@@ -56,7 +56,10 @@ def envelope(spki: bytes, secret: bytes) -> bytes:
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)  # type: ignore[arg-type]
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key),  # type: ignore[arg-type]
+            critical=False,
+        )
         .sign(issuer, hashes.SHA256())
     )
     with tempfile.TemporaryDirectory() as directory:
