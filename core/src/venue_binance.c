@@ -389,7 +389,7 @@ static sentinel_reason binance_render(sentinel_request *request, const sentinel_
 
 static sentinel_reason binance_finish(sentinel_request *request, const sentinel_render *render,
                                       const sentinel_signature *signature) {
-    char text[88]; /* 64 bytes in base64 */
+    char text[64];
     size_t size = (size_t)signature->size;
     int hex = render->key->algorithm == SENTINEL_ALGORITHM_HMAC_SHA256;
     if (size != (hex ? 32 : 64) || request->query.size != request->string_to_sign.size) {
@@ -399,8 +399,8 @@ static sentinel_reason binance_finish(sentinel_request *request, const sentinel_
         bytes_to_hex(text, signature->bytes, 32);
         text_pair_plain(request, "signature", text, 64);
     } else {
-        size = text_base64(text, signature->bytes, size);
-        text_pair(request, "signature", text, size);
+        text_key(request, "signature");
+        text_base64_encoded(request, signature->bytes, size);
     }
     request->query = text_since(request, request->query.offset);
     return NONE;
