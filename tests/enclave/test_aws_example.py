@@ -2,7 +2,7 @@
 
 Goal: a reader can copy it, and it lets no more be done than docs/enclave.md says. Method: cfn-lint,
 with its own copies of AWS's schemas and no network; the template resolved with parameters and its
-statements judged one by one; its script parsed by bash; the units read, and systemd's own verdict.
+statements judged one by one; its script parsed by bash; the units read.
 No stack was ever made of it here.
 """
 
