@@ -292,6 +292,8 @@ def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
     words = found["Service"]["ExecStart"].split()
     assert words[:3] == ["/opt/sentinel/bin/zcp", "enclave", "run"]
     assert found["Service"]["KillMode"] == "process", "a watcher's end is not the enclave's"
+    assert found["Unit"]["RequiresMountsFor"] == "/var/lib/sentinel"
+    assert "nofail" in script(), "a volume that is missing keeps nobody out"
     lines = (AWS / "enclave.env").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     for name, value in values.items():
