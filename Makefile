@@ -4,7 +4,7 @@ SETUP  := @scripts/setup.sh
 PY := .venv/bin/python
 
 help:                ## this list
-	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 run:                 ## nine agents trade on six loopback venues: judged, signed, sent, recorded
 	$(SETUP) run
@@ -40,6 +40,10 @@ fuzz:                ## each fuzzer for FUZZ_SECONDS (60)
 	$(SETUP) check
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} scripts/fuzz.sh
 
+enclave-test:        ## the enclave's image, built and booted under QEMU (once: ten minutes more)
+	$(SETUP) enclave
+	@scripts/enclave_test.sh
+
 wheel:               ## a wheel in dist/ with the C libraries inside, tested without them
 	$(SETUP) check
 	@scripts/wheel.sh && scripts/test_wheel.sh
@@ -54,4 +58,4 @@ clean:               ## remove all that was built, .venv too
 	rm -rf build dist .venv python/*.egg-info python/sentinel/_core*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test check build dev lint format bench fuzz wheel docs clean
+.PHONY: help run test check build dev lint format bench fuzz enclave-test wheel docs clean

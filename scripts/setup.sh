@@ -1,8 +1,9 @@
 #!/bin/sh
-# Everything that a target needs: setup.sh run|test|bench|check
+# Everything that a target needs: setup.sh run|test|bench|check|enclave
 #
 # run    what the program needs      test   and the tests
 # bench  what the benchmarks compare  check  all, and lint, fuzzers, wheel
+# enclave  what builds and boots the enclave's image
 #
 # Installs what is missing of the system's packages (apt, as root or with sudo; else says in one
 # line what to install), makes .venv, installs the pinned Python packages, builds the core and the
@@ -95,6 +96,23 @@ look_for_packages() {
         need g++ command -v c++
         need spin command -v spin
     fi
+    if [ "$level" = enclave ]; then
+        need bc command -v bc
+        need bison command -v bison
+        need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
+        need dpkg-dev command -v dpkg-source
+        need flex command -v flex
+        need libcbor-dev has_header cbor.h
+        need libelf-dev has_header libelf.h
+        need libfdt-dev has_header libfdt.h
+        need libglib2.0-dev pkg-config --exists glib-2.0
+        need libgnutls28-dev pkg-config --exists gnutls
+        need ninja-build command -v ninja
+        need patch command -v patch
+        need qemu-system-data test -e /usr/share/qemu/linuxboot_dma.bin
+        need seabios test -e /usr/share/seabios/bios-microvm.bin
+        need xz-utils command -v xz
+    fi
     if [ "$level" = check ]; then
         need clang command -v clang
         need "$(clang_runtime)" has_sanitizer
@@ -147,6 +165,7 @@ extras = {
     "run": ["loopback"],
     "test": ["test", "bench"],
     "bench": ["loopback", "bench"],
+    "enclave": ["test", "enclave"],
     "check": ["test", "bench", "dev"],
 }[sys.argv[1]]
 wanted = pyproject["build-system"]["requires"] + project["dependencies"]

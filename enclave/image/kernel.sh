@@ -56,7 +56,7 @@ fetch() {
     elif [ "$1" = --any ]; then
         echo "kernel: not the pinned one; the measurements are not a release's" >&3
         deb=$work/$2
-        kept=$other
+        [ -n "$fresh" ] || kept=$other
     else
         echo "kernel: this is not $kernel_version as pinned in enclave/image/pins.sh;"
         echo "take that version from a mirror that still has it, or pin a newer one"

@@ -98,7 +98,7 @@ def libraries(work: Path) -> list[dict[str, Any]]:
     sizes: dict[tuple[str, str], int] = {}
     for name in ("init.map", "daemon.map"):
         for path, size in origins((work / name).read_text("utf-8")).items():
-            if path.startswith("/usr/") and "/build/" not in path:
+            if path.startswith("/usr/"):
                 package = package_of(path)
                 sizes[package] = sizes.get(package, 0) + size
     made = []
