@@ -32,8 +32,9 @@ if [ ! -e "$kept/done" ]; then
     log=$cache/eif-build.log
     echo "eif: building sentinel_eif, once ($log)" >&2
     rm -rf "$kept"
-    CARGO_TARGET_DIR="$cache/eif-target" CARGO_BUILD_JOBS=${JOBS:-$(nproc)} "$python" -m maturin \
-        build --release --locked --auditwheel skip --out "$kept" --interpreter "$python" >"$log" 2>&1 || {
+    export CARGO_TARGET_DIR="$cache/eif-target" CARGO_BUILD_JOBS="${JOBS:-$(nproc)}"
+    "$python" -m maturin build --release --locked --auditwheel skip --out "$kept" \
+        --interpreter "$python" >"$log" 2>&1 || {
         tail -n 25 "$log" >&2
         echo "eif: the build failed; the whole log is in $log" >&2
         exit 1
