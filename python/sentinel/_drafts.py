@@ -22,11 +22,15 @@ from .errors import ConfigError, KeyFileError, SentinelError, UsageError, Verifi
 FORMATS: Final = {
     FrameKind.COMMAND: "sentinel-command-v1",
     FrameKind.AUTHORITY: "sentinel-authority-v1",
+    FrameKind.CERTIFICATE: "sentinel-certificate-v1",
+    FrameKind.IMPORT: "sentinel-import-v1",
 }
 WORDS: Final = {
     FrameKind.COMMAND: "command",
     FrameKind.AUTHORITY: "authority bundle",
     FrameKind.POLICY: "policy bundle",
+    FrameKind.CERTIFICATE: "certificate",
+    FrameKind.IMPORT: "sealed key",
 }
 _POWER_OF: Final = {
     Command.HALT: Power.OPERATOR,
@@ -175,6 +179,8 @@ def need_of(draft: Draft, public: Public, now_ns: int) -> Need:
         return Need("root key", root.root_threshold, tuple(range(len(root.root_keys))), None)
     if draft.kind is FrameKind.POLICY:
         power, k = Power.POLICY, public.authority.threshold[Power.POLICY]
+    elif draft.kind in (FrameKind.CERTIFICATE, FrameKind.IMPORT):
+        power, k = Power.OPERATOR, public.authority.threshold[Power.OPERATOR]
     else:
         power = _POWER_OF[draft.verb]
         k = 1 if draft.verb in ALONE else public.authority.threshold[power]

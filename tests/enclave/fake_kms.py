@@ -48,6 +48,7 @@ def envelope(spki: bytes, secret: bytes) -> bytes:
     key = load_der_public_key(spki)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "recipient, tests only")])
     now = dt.datetime.now(dt.UTC)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -56,10 +57,7 @@ def envelope(spki: bytes, secret: bytes) -> bytes:
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key),  # type: ignore[arg-type]
-            critical=False,
-        )
+        .add_extension(identifier, critical=False)
         .sign(issuer, hashes.SHA256())
     )
     with tempfile.TemporaryDirectory() as directory:

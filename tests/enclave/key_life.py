@@ -97,7 +97,7 @@ class Life:
     """The engine, its people, its hypervisor and its KMS key."""
 
     hypervisor: FakeRoot = field(default_factory=FakeRoot.make)
-    people: _core.Keyring = field(default_factory=_core.Keyring)
+    people: dict[int, _core.Keyring] = field(default_factory=dict)
     boot: Boot = field(default_factory=Boot)
     boots: list[Boot] = field(default_factory=list)
     certificate: bytes = b""
@@ -105,10 +105,11 @@ class Life:
 
     def __post_init__(self) -> None:
         self.boots.append(self.boot)
-        keys = {
-            id_: self.people.generate(id_, Purpose.AUTHORITY, Algorithm.ED25519).public_key
-            for id_ in (ROOT, ALICE, BOB)
-        }
+        keys = {}
+        for id_ in (ROOT, ALICE, BOB):  # each on a machine of its own
+            self.people[id_] = _core.Keyring()
+            made = self.people[id_].generate(id_, Purpose.AUTHORITY, Algorithm.ED25519)
+            keys[id_] = made.public_key
         self.root_key = keys[ROOT]
         self.now_ns = time.time_ns()
         self.genesis = _layout.GENESIS.pack(
@@ -154,7 +155,7 @@ class Life:
     def signed(self, kind: FrameKind, part: bytes, keys: dict[int, int] | None = None) -> bytes:
         prefix, digest = _layout.proof_prefix(kind), _layout.frame_hash(part)
         proofs = [
-            (row, self.people.sign_frame(key, prefix, digest))
+            (row, self.people[key].sign_frame(key, prefix, digest))
             for key, row in (keys or {ALICE: ALICE, BOB: BOB}).items()
         ]
         return _layout.attach_proofs(part, proofs)

@@ -140,15 +140,23 @@ def sign_file(
         data,
         f"signed as {name}: {target}\nnext: "
         + (
-            f"{word} {'load' if kind is FrameKind.POLICY else 'submit'} {target}"
+            f"{word} {_LAST.get(kind, 'submit')} {target}"
             if done
             else f"{missing} more must sign: {word} sign {target} --key KEYFILE"
         ),
     )
 
 
+_LAST: Final = {
+    FrameKind.POLICY: "load",
+    FrameKind.CERTIFICATE: "export",
+    FrameKind.IMPORT: "export",
+}
+
+
 def _family(kind: FrameKind) -> str:
-    return kind.name.lower()
+    inside = kind in (FrameKind.CERTIFICATE, FrameKind.IMPORT)
+    return f"enclave {kind.name.lower()}" if inside else kind.name.lower()
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import _enclave_doctor, _enclave_image, _enclave_run
+from . import _enclave_doctor, _enclave_image, _enclave_keys, _enclave_papers, _enclave_run
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +12,12 @@ def register(app: typer.Typer) -> None:
     family = typer.Typer(
         help="The enclave: its image and the machine that runs it.", no_args_is_help=True
     )
-    for verbs in (_enclave_image, _enclave_doctor, _enclave_run):
+    for verbs in (
+        _enclave_image,
+        _enclave_doctor,
+        _enclave_run,
+        _enclave_keys,
+        _enclave_papers,
+    ):
         verbs.register(family)
     app.add_typer(family, name="enclave")

@@ -155,15 +155,11 @@ def import_key(
         zcp key import perps --venue hyperliquid --secret-file agent.hex --account 0x5f3c...
     """
     cli = Cli.of(directory, json, passphrase_file)
-    own = Algorithm.HMAC_SHA256
-    fields = _fields(algorithm or own, venue, purpose, api_key, account, vault, master)
-    words = _api_passphrase(api_passphrase_file, fields.venue)
-    secret = _read_secret(secret_file, fields)
-    if fields.venue and fields.algorithm is Algorithm.HMAC_SHA256 and not fields.api_key:
-        raise UsageError(
-            f"--api-key is missing: {label(fields.venue)} made one with the secret",
-            next_step="give the venue's name of the key (Deribit: the client id); it is not secret",
-        )
+    fields, secret, words = key_of_options(
+        *(algorithm, venue, purpose, api_key, account, vault, master),
+        secret_file,
+        api_passphrase_file,
+    )
     keys, names = _open(cli, name)
     info = keys.ring.import_(
         stable_id("key", name),
@@ -178,6 +174,33 @@ def import_key(
         keys.ring.set_passphrase(info.id, words)
     keys.save(names | {info.id: name})
     _report(cli, name, info, "imported")
+
+
+def key_of_options(
+    algorithm: str,
+    venue: str,
+    purpose: str,
+    api_key: str,
+    account: str,
+    vault: str,
+    master: bool,
+    secret_file: Path | None,
+    api_passphrase_file: Path | None,
+) -> tuple[_Fields, bytes, str]:
+    """What a key from outside is for, its secret, and OKX's passphrase beside it.
+
+    Raises UsageError, KeyFileError, StorageError.
+    """
+    own = Algorithm.HMAC_SHA256
+    fields = _fields(algorithm or own, venue, purpose, api_key, account, vault, master)
+    words = _api_passphrase(api_passphrase_file, fields.venue)
+    secret = _read_secret(secret_file, fields)
+    if fields.venue and fields.algorithm is Algorithm.HMAC_SHA256 and not fields.api_key:
+        raise UsageError(
+            f"--api-key is missing: {label(fields.venue)} made one with the secret",
+            next_step="give the venue's name of the key (Deribit: the client id); it is not secret",
+        )
+    return fields, secret, words
 
 
 def list_keys(directory: DirOption = None, json: JsonOption = False) -> None:
