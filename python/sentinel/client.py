@@ -55,7 +55,7 @@ from ._stops import target_of
 from .ack import Ack
 from .config import read_passphrase
 from .errors import AuditError, UsageError, VerificationFailed
-from .policy import Policy, stable_id
+from .policy import Policy, compile_policy, stable_id
 from .receipt import Head, build_receipt
 from .witness import WitnessError
 
@@ -455,6 +455,24 @@ class Client:
             until_ns=until_ns,
         )
         return self.take(self._service.sign(FrameKind.COMMAND, Power.OPERATOR, part))
+
+    def load_policy(
+        self,
+        source: str | bytes,
+        *,
+        file: str = "policy.yaml",
+        base: Path | None = None,
+        version: int | None = None,
+    ) -> tuple[int, Taken]:
+        """Compiles, signs with this session's keys and loads a policy; its version, and what became
+        of it. As `Signer.load_policy`.
+        """
+        loaded = self._service.state()[0].sequences[FrameKind.POLICY]
+        wanted = loaded + 1 if version is None else version
+        keys = _core.key_infos(self._connection.call(Request.KEYS))
+        terms = self._service.terms(wanted, time.time_ns())
+        part = compile_policy(source, terms, keyring=keys, file=file, base=base)
+        return wanted, self.hand_in(self._service.sign(FrameKind.POLICY, Power.POLICY, part))
 
     def feed_marks(
         self,

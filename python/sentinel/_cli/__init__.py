@@ -23,6 +23,7 @@ from . import (
     _bench,
     _command,
     _completion,
+    _connect,
     _drill,
     _enclave,
     _halt,
@@ -55,6 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.callback()(_connect.root)
 for module in (
     _init,
     _policy,
@@ -92,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         completion_init()
     try:
         refuse_secrets(arguments)
+        arguments = _connect.sorted_arguments(arguments)
         result: Any = get_command(app).main(args=arguments, prog_name="zcp", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

@@ -20,6 +20,7 @@ from ..bench.peers_pkcs11 import PIN_VARIABLE, open_pkcs11
 from ..errors import UsageError
 from . import _bench_files as files
 from ._bench_show import show
+from ._connect import remote
 from ._shared import Cli, JsonOption, table
 
 SuiteArgument = Annotated[
@@ -77,6 +78,7 @@ def run(
     plots: PlotsOption = None,
     plot_format: FormatOption = "svg",
     draw: DrawOption = None,
+    agent: Annotated[str, typer.Option("--agent", help="With --connect: who signs.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Time the gate on this machine, beside bare libraries and what else would sign.
@@ -102,10 +104,9 @@ def run(
     {"data": "0x…"} and answers with a signature (raw+http:// sends the bytes instead; a header of
     your own stands in ZCP_BENCH_HTTP_HEADER, "Name: value").
     """
-    cli = Cli.of(None, json)
+    cli = Cli.connected(json)
     if list_:
-        _list(cli)
-        return
+        return _list(cli)
     if plots is not None or draw is not None:
         files.check_plots(plot_format)
     if draw is not None:
@@ -117,6 +118,7 @@ def run(
         wanted = [bench.SUITES["peers"], *others]
     _prepare(cli, against or [])
     settings = bench.Settings(
+        connect=_connect_of(wanted, agent),
         rounds=rounds,
         is_full=full or "all" in (suites or []),
         records=records,
@@ -134,6 +136,29 @@ def run(
         files.draw(cli, data, plots, plot_format)
     if json:
         cli.emit(data, "")
+
+
+def _connect_of(wanted: list[bench.Suite], agent: str) -> bench.Connect | None:
+    """The daemon that --connect names. Raises UsageError where it is no suite's."""
+    far = remote()
+    if far is None:
+        return None
+    if [suite.name for suite in wanted] != ["service"] or not agent:
+        raise UsageError(
+            "--connect is of the suite service, and an agent signs",
+            next_step="zcp bench service --connect ADDRESS --agent PATH",
+        )
+    if far.key is None or far.pin is None:
+        raise UsageError("--connect: --session-key and --pin are needed here")
+    row = far.key_id
+    return bench.Connect(
+        address=far.address,
+        agent=agent,
+        key=str(far.key),
+        key_id=int(row) if row is not None and row.isdigit() else row,
+        pin=str(far.pin),
+        busy_poll=far.address.startswith("shm:"),
+    )
 
 
 def _announce(cli: Cli, wanted: list[bench.Suite], settings: bench.Settings) -> None:

@@ -20,6 +20,8 @@ from ..errors import UsageError
 from ..policy import Policy
 from ..receipt import iso_time
 from ..units import parse_duration
+from . import _connected
+from ._connect import remote
 from ._drafts import (
     FilesArgument,
     KeyOption,
@@ -344,6 +346,11 @@ def submit(
 
         zcp command submit resume.cmd
     """
+    if far := remote():
+        drafted = Draft.read(file, _KIND)
+        cli = Cli.connected(json, passphrase_file)
+        _connected.submit(cli, far, drafted.raw, label(drafted.verb))
+        return
     cli = Cli.of(directory, json, passphrase_file)
     made, result = submit_file(cli, file, _KIND, wait)
     known = tell_ack(cli, result, ack)

@@ -23,6 +23,8 @@ from ..config import AuthorityRing, Installed
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..units import parse_duration
+from . import _connected
+from ._connect import remote
 from ._drain import (
     DEADLINE,
     TIMEOUT,
@@ -110,8 +112,12 @@ def halt(
 
         zcp halt --venue bybit --reason "venue incident"
     """
-    cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
+    if far := remote():
+        cli = Cli.connected(json, passphrase_file)
+        _connected.command(cli, far, Command.HALT, on, reason, severity, key)
+        return
+    cli = Cli.of(directory, json, passphrase_file)
     result = _command(cli, Command.HALT, on, reason, severity, wait, key)
     cli.emit(result, "\n".join(_stopped(cli, "halted", result, ack)))
 
@@ -159,11 +165,13 @@ def drain(
 
         zcp drain --reason "end of day" --halt-when-done --timeout 30min
     """
-    cli = Cli.of(directory, json, passphrase_file)
-    ends = tuple(endpoint or ())
+    on, until_ns = (scope, venue, instrument), end_of(until) if until is not None else 0
+    if (far := remote()) and not (again or send or halt_when_done):
+        cli = Cli.connected(json, passphrase_file)
+        _connected.command(cli, far, Command.DRAIN, on, reason, severity, key, until_ns)
+        return
+    cli, ends = Cli.of(directory, json, passphrase_file), tuple(endpoint or ())
     sending = Sending(again, send, halt_when_done, within, ends, deadline, timeout).checked(reason)
-    until_ns = end_of(until) if until is not None else 0
-    on = (scope, venue, instrument)
     target = target_of(cli.installed().policy(), *(text or None for text in on))
     if again and (until_ns or ack):
         raise UsageError("--until and --ack are of the command, and --again signs none")
@@ -173,9 +181,7 @@ def drain(
     if not again:
         result = _command(cli, Command.DRAIN, on, reason, severity, wait, key, until_ns)
         lines = _draining(cli, result, ack, until_ns)
-    if lines and sending.waits and not cli.json:
-        cli.emit({}, "\n".join(lines))  # before the wait
-        lines = []
+    lines = _told_before(cli, sending, lines)
 
     def halted() -> dict[str, Any]:
         end = _command(cli, Command.HALT, on, reason, severity, wait, key)
@@ -186,6 +192,14 @@ def drain(
     cli.emit({**result, **data}, "\n".join([*lines, *more]).lstrip("\n"))
     if status:
         raise SystemExit(status)
+
+
+def _told_before(cli: Cli, sending: Sending, lines: list[str]) -> list[str]:
+    """Says at once what would be said behind a wait; what is left to say."""
+    if lines and sending.waits and not cli.json:
+        cli.emit({}, "\n".join(lines))
+        return []
+    return lines
 
 
 def _draining(cli: Cli, result: dict[str, Any], ack: Path | None, until_ns: int) -> list[str]:
@@ -231,8 +245,12 @@ def resume(
 
         zcp resume --venue bybit --reason "incident over"
     """
-    cli = Cli.of(directory, json, passphrase_file)
     on = (scope, venue, instrument)
+    if (far := remote()) and not gap:
+        cli = Cli.connected(json, passphrase_file)
+        _connected.command(cli, far, Command.RESUME, on, reason, severity, key)
+        return
+    cli = Cli.of(directory, json, passphrase_file)
     if gap:
         if any(on):
             raise UsageError("--gap is about the engine", next_step="name nothing else with it")

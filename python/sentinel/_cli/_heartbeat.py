@@ -13,6 +13,8 @@ from ..errors import UsageError
 from ..heartbeat import AgentKey
 from ..receipt import iso_time
 from ..units import parse_duration
+from . import _connected
+from ._connect import remote
 from ._shared import (
     WAIT_SECONDS,
     Cli,
@@ -55,6 +57,11 @@ def heartbeat(
 
         zcp heartbeat desk/maker --key maker.key --iterations 17 --running-for 250ms
     """
+    if far := remote():
+        running = parse_duration(running_for) if running_for is not None else 0
+        cli = Cli.connected(json, passphrase_file)
+        _connected.heartbeat(cli, far, agent, key, iterations, running)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     installed = cli.installed()
     node = installed.policy().agent(agent)

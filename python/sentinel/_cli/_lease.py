@@ -13,6 +13,8 @@ from ..config import AuthorityRing
 from ..errors import UsageError
 from ..receipt import iso_time
 from ..units import format_duration, parse_duration
+from . import _connected
+from ._connect import remote
 from ._halt import KeyOption, signed_by
 from ._shared import (
     ISSUED_BEFORE_NS,
@@ -56,6 +58,10 @@ def lease(
 
         zcp lease --for 30s
     """
+    if far := remote():
+        spoken = parse_duration(span) if span is not None else None
+        _connected.lease(Cli.connected(json, passphrase_file), far, spoken, reason, key)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     installed = cli.installed()
     longest = installed.policy().lease_ns

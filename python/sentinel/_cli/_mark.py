@@ -12,6 +12,8 @@ from .._frame import FrameKind
 from .._layout import FedMark
 from .._order import decimal_of
 from ..config import AuthorityRing
+from . import _connected
+from ._connect import remote
 from ._shared import (
     WAIT_SECONDS,
     Cli,
@@ -54,6 +56,10 @@ def set_mark(
 
         zcp mark set --asset BTC 65000
     """
+    if far := remote():
+        cli = Cli.connected(json, passphrase_file)
+        _connected.mark(cli, far, name, price, asset, ISSUED_BEFORE_NS)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     installed = cli.installed()
     policy = installed.policy()

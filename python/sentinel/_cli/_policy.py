@@ -37,6 +37,8 @@ from ..policy import (
 )
 from ..receipt import iso_time
 from ..units import parse_duration
+from . import _connected
+from ._connect import remote
 from ._drafts import (
     FilesArgument,
     KeyOption,
@@ -378,6 +380,9 @@ def load(
 
         zcp policy load policy.yaml
     """
+    if far := remote():
+        _connected.load_policy(Cli.connected(json, passphrase_file), far, file, version)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     before = cli.installed().policy()
     try:

@@ -24,6 +24,7 @@ from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, keep_reason, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
 from ..witness import Client, WitnessError, configured
+from ._connect import here
 
 EXIT_STATUSES: Final = {
     0: "done",
@@ -76,8 +77,14 @@ class Cli:
 
     @classmethod
     def of(cls, directory: Path | None, json: bool, passphrase_file: Path | None = None) -> Cli:
-        """From a command's options."""
+        """From a command's options. Raises UsageError with --connect."""
+        here("this command")
         return cls(engine_dir(directory), json, passphrase_file)
+
+    @classmethod
+    def connected(cls, json: bool, passphrase_file: Path | None = None) -> Cli:
+        """Of a command that works through --connect, and has no directory."""
+        return cls(Path(), json, passphrase_file)
 
     def installed(self) -> Installed:
         """The engine's public files. Raises StorageError when there is no engine."""

@@ -17,6 +17,8 @@ from ..errors import OrderInvalid, OutcomeUnknown, SentinelError, UnitInvalid, U
 from ..order import Message, Order, from_json
 from ..sign import Session, SignedOrder, Signer
 from ..units import parse_duration
+from . import _connected
+from ._connect import Remote, remote
 from ._shared import (
     Cli,
     DirOption,
@@ -92,14 +94,15 @@ def sign(
 
         zcp sign order.json --agent maker --submit --deadline 20s
     """
-    cli = Cli.of(directory, json, passphrase_file)
-    if (message is None) == (not file):
-        raise UsageError("give either --message TEXT or the FILE of an order")
-    if durability not in ("write", "fsync"):
-        raise UsageError(f"--durability: {durability!r} is none of write, fsync")
-    if submit and message is not None:
-        raise UsageError("--submit: a message goes to no venue", next_step="leave --submit out")
+    far = remote()
+    cli = Cli.connected(json, passphrase_file) if far else Cli.of(directory, json, passphrase_file)
+    _check(file, message, durability, submit)
     submitter = _submitter(submit, endpoint, timeout, deadline)
+    if far:
+        if submit or receipt is not None or reasons is not None:
+            raise UsageError("--connect signs only: no --submit, --receipt or --reasons with it")
+        _sign_far(cli, far, file, message, agent, action_id)
+        return
     cli.installed()
     fields = None if message is not None else read_order(file)
     with Signer.open(
@@ -118,6 +121,24 @@ def sign(
         # The engine stays open: what became of an order is asked with signed queries.
         sent = _send(submitter, signed, session) if submitter is not None else None
     _show(cli, data, text, sent)
+
+
+def _check(file: str, message: str | None, durability: str, submit: bool) -> None:
+    """Raises UsageError for options that do not fit together."""
+    if (message is None) == (not file):
+        raise UsageError("give either --message TEXT or the FILE of an order")
+    if durability not in ("write", "fsync"):
+        raise UsageError(f"--durability: {durability!r} is none of write, fsync")
+    if submit and message is not None:
+        raise UsageError("--submit: a message goes to no venue", next_step="leave --submit out")
+
+
+def _sign_far(
+    cli: Cli, far: Remote, file: str, message: str | None, agent: str, action_id: int | None
+) -> None:
+    fields = None if message is not None else read_order(file)
+    signed, path = _connected.sign(cli, far, fields, message, agent, action_id)
+    cli.emit(_data(signed, path, None), _text(signed, path, None, None))
 
 
 def _submitter(submit: bool, endpoint: str, timeout: str, deadline: str) -> Submitter | None:
@@ -235,7 +256,7 @@ def _only_agent(signer: Signer) -> str:
     return agents[0].path
 
 
-def _data(signed: SignedOrder, agent: str, receipt: dict[str, Any]) -> dict[str, Any]:
+def _data(signed: SignedOrder, agent: str, receipt: dict[str, Any] | None) -> dict[str, Any]:
     request = signed.request
     return {
         "verdict": "allowed",
@@ -258,14 +279,18 @@ def _data(signed: SignedOrder, agent: str, receipt: dict[str, Any]) -> dict[str,
     }
 
 
-def _text(signed: SignedOrder, agent: str, receipt: dict[str, Any], file: Path | None) -> str:
+def _text(
+    signed: SignedOrder, agent: str, receipt: dict[str, Any] | None, file: Path | None
+) -> str:
     lines = [f"signed for {agent}, action {signed.action_id}"]
     if signed.request is not None:
         lines += [f"{signed.request.method} {signed.request.url}"]
         lines += [f"{name}: {value}" for name, value in signed.request.headers.items()]
         lines += [signed.request.body] if signed.request.body else []
+    lines.append(f"signature         {signed.signature.hex()} ({signed.algorithm.name.lower()})")
+    if receipt is None:
+        return "\n".join([*lines, f"record            {signed.handle.record}"])
     lines += [
-        f"signature         {signed.signature.hex()} ({signed.algorithm.name.lower()})",
         "receipt",
         f"  record           {receipt['record_number']} of {receipt['proof']['head']['count']}, "
         f"epoch {receipt['epoch']}",

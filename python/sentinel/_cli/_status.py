@@ -9,7 +9,7 @@ import typer
 
 from .. import _core
 from .._enums import Venue
-from .._holdings import holdings_of
+from .._holdings import Holdings, holdings_of
 from .._holds import hold_rows, hold_texts, released_rows, released_texts
 from .._log import writer_is_alive
 from .._node_states import LINES, node_lines
@@ -19,6 +19,8 @@ from ..audit import restore
 from ..errors import SentinelError
 from ..policy import Policy
 from ..receipt import iso_time
+from . import _connected
+from ._connect import remote
 from ._shared import Cli, DirOption, JsonOption, now_ns
 
 AllOption = Annotated[
@@ -37,7 +39,12 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
 
 
-def status(directory: DirOption = None, every: AllOption = False, json: JsonOption = False) -> None:
+def status(
+    directory: DirOption = None,
+    every: AllOption = False,
+    agent: Annotated[str, typer.Option("--agent", help="With --connect: an agent's session.")] = "",
+    json: JsonOption = False,
+) -> None:
     """Show the engine: who it is, its log, its policy, each node's state, what is stopped and what
     lifts that, whether it is open, and until when signatures that were released can still be used
     at each venue.
@@ -52,6 +59,9 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
 
         zcp status --all
     """
+    if far := remote():
+        _connected.status(Cli.connected(json), far, agent)
+        return
     cli = Cli.of(directory, json)
     installed = cli.installed()
     context = restore(cli.directory)
@@ -92,20 +102,28 @@ def status(directory: DirOption = None, every: AllOption = False, json: JsonOpti
         "witness": found.witness.to_json() if found.witness else None,
         "nonces": found.nonces.to_json() if found.nonces else None,
     }
-    lines = _head(found, data)
-    lines += found.witness.lines() if found.witness else []
+    lines = [*_head(found, data), *_lines(found, data, held, venues, every)]
+    cli.emit(data, "\n".join(lines))
+
+
+def _lines(
+    found: Status, data: dict[str, Any], held: Holdings, venues: list[Venue], every: bool
+) -> list[str]:
+    lines = found.witness.lines() if found.witness else []
     lines += found.nonces.lines() if found.nonces else []
     lines += [f"node       {text}" for text in node_lines(found.nodes, every=every)]
     lines += _agents(found, every)
     lines += [*held.lines(), *found.lease_lines(now_ns())]
     lines += [f"hold       {text}" for text in hold_texts(venues)]
     lines += [f"released   {text}" for text in released_texts(data["released"], now_ns() // 10**6)]
-    lines += [f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in asked]
+    lines += [
+        f"waiting    for approvers: record {n} (zcp approvals show {n})" for n in data["waiting"]
+    ]
     lines += found.engine_halt.lines() if found.engine_halt else []
     lines += [f"STOP WORD  {found.stop_word}"] if found.stop_word else []
     lines += found.clock_lines(now_ns())
     lines += [f"{stop.mode.upper():10} {stop.text()}" for stop in found.stops]
-    cli.emit(data, "\n".join(lines))
+    return lines
 
 
 def _head(found: Status, data: dict[str, Any]) -> list[str]:

@@ -15,11 +15,12 @@ from typing import Any
 
 from .peer import Peer, PeerMissing
 from .result import Curve, Result, Row, Show, percentile
-from .suite import INSTALL, SUITES, Settings, Suite, chosen, run_suite
+from .suite import INSTALL, SUITES, Connect, Settings, Suite, chosen, run_suite
 
 __all__ = [
     "INSTALL",
     "SUITES",
+    "Connect",
     "Curve",
     "Peer",
     "PeerMissing",

@@ -181,7 +181,7 @@ def _connected(settings: Settings, where: Connect, result: Result) -> Result:
         agent=where.agent,
         key=where.key,
         pin=where.pin,
-        passphrase_file=where.passphrase_file,
+        key_id=where.key_id,
         busy_poll=where.busy_poll,
     ) as client:
         orders = [_core.blank(Message(text="zcp bench measures"))]

@@ -31,7 +31,7 @@ class Connect:
     agent: str
     key: str
     pin: str
-    passphrase_file: str | None = None
+    key_id: str | int | None = None
     busy_poll: bool = False
 
 
