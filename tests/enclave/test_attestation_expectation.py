@@ -265,3 +265,11 @@ def test_an_expectation_cannot_be_built_that_the_file_could_not_say() -> None:
         with pytest.raises(AttestationRefused) as refused:
             EngineExpectation(b"\xe1" * 32, threshold, keys, frozenset({Purpose.BOOT}))
         assert refused.value.code == "expectation"
+    with pytest.raises(AttestationRefused, match="names no purpose"):
+        EngineExpectation(b"\xe1" * 32, 1, (b"\1" * 32,), frozenset())
+
+
+def test_numbers_are_whole() -> None:
+    for text in ('{"format": 1.0}', '{"format": NaN}', '{"format": 1e3}'):
+        with pytest.raises(AttestationRefused, match="is no whole number"):
+            Expectation.from_json(text)
