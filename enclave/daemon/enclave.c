@@ -276,6 +276,13 @@ sentinel_status enclave_unseal(const enclave *e, uint8_t *out, size_t capacity,
     return sealed_open(out, capacity, header, e->secret, e->engine_id32, expect, blob, blob_size);
 }
 
+sentinel_status enclave_key(const enclave *e, uint8_t key32[32], const char *label) {
+    if (e->state != STATE_READY) {
+        return SENTINEL_USAGE_STATE;
+    }
+    return root_key(key32, e->secret, label, e->engine_id32, sizeof e->engine_id32);
+}
+
 sentinel_status enclave_import(enclave *e, sentinel_keyring *ring, sentinel_key_info *out,
                                const void *frame, size_t size, const uint8_t *authority,
                                size_t authority_size, int64_t now_ns) {

@@ -87,6 +87,10 @@ SENTINEL_MUST_USE sentinel_status enclave_unseal(const enclave *e, uint8_t *out,
                                                  const sealed_expect *expect, const uint8_t *blob,
                                                  size_t blob_size);
 
+/* A key for one use, from the root (root.h). Returns: OK; USAGE_STATE; CRYPTO_FAILED. */
+SENTINEL_MUST_USE sentinel_status enclave_key(const enclave *e, uint8_t key32[32],
+                                              const char *label);
+
 /* Imports a key that operators signed for: import.h. authority: the payload of the
  * bundle in force. out: what is now in the ring. Returns: as import_check and
  * import_open; ENCLAVE_DOCUMENT; USAGE_STATE. */

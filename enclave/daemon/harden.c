@@ -1,5 +1,6 @@
 /* Rights that are given up, and the filter of system calls. */
 #include "harden.h"
+#include "nsm.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -132,7 +133,7 @@ static const uint16_t allowed[] = {
     __NR_rt_sigprocmask,
     __NR_rt_sigreturn,
     __NR_restart_syscall,
-    __NR_rseq,            /* what a thread begins with: the one that fills may just be there */
+    __NR_rseq, /* what a thread begins with: the one that fills may just be there */
     __NR_set_robust_list,
     __NR_sched_yield,
     __NR_exit,
@@ -157,6 +158,17 @@ static size_t filter_memory(struct sock_filter *at, uint32_t number) {
     return sizeof rule / sizeof rule[0];
 }
 
+/* ioctl: the security module's one request. */
+static size_t filter_ioctl(struct sock_filter *at) {
+    const struct sock_filter rule[] = {
+        IF_EQUAL(__NR_ioctl, 0, 4),       LOAD(args[1]),
+        IF_EQUAL(NSM_IOCTL, 0, 1),        RETURN(SECCOMP_RET_ALLOW),
+        RETURN(SECCOMP_RET_KILL_PROCESS),
+    };
+    memcpy(at, rule, sizeof rule);
+    return sizeof rule / sizeof rule[0];
+}
+
 static inline int filter_install(void) {
     struct sock_filter code[2 * ALLOWED + 32];
     size_t size = 0;
@@ -172,6 +184,7 @@ static inline int filter_install(void) {
     }
     size += filter_memory(code + size, __NR_mmap);
     size += filter_memory(code + size, __NR_mprotect);
+    size += filter_ioctl(code + size);
     code[size++] = (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS);
     struct sock_fprog program = {.len = (unsigned short)size, .filter = code};
     return syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0

@@ -1,6 +1,7 @@
 /* sentineld: an engine in a process of its own. docs/service.md is for who runs
  * it, enclave/PROTOCOL.md for who speaks to it. */
 #include "harden.h"
+#include "lobby.h"
 #include "server.h"
 #include "tls.h"
 
@@ -20,12 +21,14 @@
 #include <unistd.h>
 
 #define FILL_PAUSE_NS 1000000
+#define ENCLAVE_NONCES 1024u
 
 static const char usage[] =
     "usage: sentineld --dir DIR (--unix PATH | --vsock PORT)\n"
     "                 (--passphrase-fd N | --passphrase-file FILE)\n"
     "                 [--pin FILE] [--durability write|fsync|mapped] [--busy-poll]\n"
     "                 [--nonces N --accept-snapshot-risk]\n"
+    "       sentineld --enclave [--vsock PORT]\n"
     "\n"
     "Serves the engine in DIR until SIGTERM. docs/service.md says the rest.\n";
 
@@ -35,6 +38,7 @@ typedef struct arguments {
     const char *pin;
     const char *passphrase_file;
     int passphrase_fd; /* -1: none */
+    uint8_t is_enclave;
 } arguments;
 
 static int complain(const char *what, const char *why) {
@@ -106,9 +110,30 @@ static int argument_take(arguments *a, int which) {
     case 'r':
         a->engine.snapshot_risk = 1;
         return 0;
+    case 'e':
+        a->is_enclave = 1;
+        return 0;
     default:
         return -1;
     }
+}
+
+/* An enclave has one way to run: its folder is in memory, its keys come by the
+ * lobby. No machine can copy it while it runs, so nonces are made ahead. */
+static int enclave_arguments(arguments *a, int is_all) {
+    if (!is_all || a->server.dir != NULL || a->server.unix_path != NULL || a->pin != NULL ||
+        a->passphrase_fd >= 0 || a->passphrase_file != NULL || a->engine.nonces != 0) {
+        (void)fputs(usage, stderr);
+        return -1;
+    }
+    a->server.dir = SENTINEL_LOBBY_DIR;
+    if (a->server.vsock_port == 0) {
+        a->server.vsock_port = SENTINEL_VSOCK_PORT;
+    }
+    a->engine.nonces = ENCLAVE_NONCES;
+    a->engine.snapshot_risk = 1;
+    a->engine.durability = SENTINEL_DURABILITY_WRITE; /* in memory; the host keeps copies */
+    return 0;
 }
 
 static int arguments_read(arguments *a, int argc, char **argv) {
@@ -123,6 +148,7 @@ static int arguments_read(arguments *a, int argc, char **argv) {
         {"busy-poll", no_argument, NULL, 'b'},
         {"nonces", required_argument, NULL, 'n'},
         {"accept-snapshot-risk", no_argument, NULL, 'r'},
+        {"enclave", no_argument, NULL, 'e'},
         {NULL, 0, NULL, 0},
     };
     *a = (arguments){.passphrase_fd = -1};
@@ -131,6 +157,9 @@ static int arguments_read(arguments *a, int argc, char **argv) {
             (void)fputs(usage, stderr);
             return -1;
         }
+    }
+    if (a->is_enclave) {
+        return enclave_arguments(a, optind == argc);
     }
     int places = (a->server.unix_path != NULL) + (a->server.vsock_port != 0);
     int passphrases = (a->passphrase_fd >= 0) + (a->passphrase_file != NULL);
@@ -210,6 +239,29 @@ static int engine_begin(sentinel_engine **engine, arguments *a) {
     return result;
 }
 
+/* The same in an enclave, by its host's requests. */
+static int enclave_begin(sentinel_engine **engine, lobby **room, const arguments *a,
+                         const uint8_t public_key32[32]) {
+    uint8_t spki[TLS_SPKI_BYTES];
+    enclave *e;
+    tls_spki(spki, public_key32);
+    sentinel_status status = enclave_open(&e);
+    if (status == SENTINEL_OK) {
+        status = lobby_begin(room, e, a->server.dir, spki, sizeof spki, &a->engine);
+    }
+    if (status != SENTINEL_OK) {
+        return complain(sentinel_status_name(status), sentinel_status_text(status));
+    }
+    int listen_fd = lobby_listen(SENTINEL_LOBBY_PORT);
+    if (listen_fd < 0) {
+        return -1;
+    }
+    (void)fprintf(stderr, "sentineld: waits for its host\n");
+    *engine = lobby_serve(*room, listen_fd);
+    (void)close(listen_fd);
+    return *engine != NULL ? 0 : -1;
+}
+
 /* What clients pin, for them to read: 64 hex digits and a newline; whole or not
  * at all. */
 static int pin_write(const arguments *a, const uint8_t public_key32[32]) {
@@ -278,15 +330,18 @@ int main(int argc, char **argv) {
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     harden_descriptors(SERVER_CONNS_MAX + 64);
-    if (engine_begin(&engine, &a) != 0) {
-        return 1;
-    }
     SSL_CTX *tls = tls_context(public_key32, 1, NULL);
-    int result = tls != NULL ? server_begin(&s, &a.server, engine, tls)
-                             : complain("TLS", "OpenSSL could not be started");
+    int result = tls != NULL ? 0 : complain("TLS", "OpenSSL could not be started");
+    if (result == 0) {
+        result = a.is_enclave ? enclave_begin(&engine, &s.lobby, &a, public_key32)
+                              : engine_begin(&engine, &a);
+    }
+    if (result == 0) {
+        result = server_begin(&s, &a.server, engine, tls);
+    }
     if (result == 0) {
         harden_memory();
-        result = pin_write(&a, public_key32);
+        result = a.is_enclave ? 0 : pin_write(&a, public_key32);
     }
     if (result == 0) {
         result = serve(&s, &a, engine);
@@ -294,5 +349,6 @@ int main(int argc, char **argv) {
     server_end(&s);
     SSL_CTX_free(tls);
     sentinel_engine_close(engine, server_wall_ns());
+    lobby_end(s.lobby);
     return result == 0 ? 0 : 1;
 }

@@ -21,7 +21,7 @@ typedef struct nsm_raw {
     nsm_vector response;
 } nsm_raw;
 #define NSM_IOCTL_RAW _IOWR(0x0A, 0x0, nsm_raw)
-_Static_assert(sizeof(nsm_raw) == 32, "the ioctl's argument");
+_Static_assert(NSM_IOCTL_RAW == NSM_IOCTL, "the ioctl's number holds its argument's size");
 
 static sentinel_status carry_device(void *with, uint8_t *response, size_t *response_size,
                                     const uint8_t *request, size_t request_size) {

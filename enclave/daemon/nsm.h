@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #define NSM_DEVICE "/dev/nsm"
+/* The ioctl, for the filter of system calls. */
+#define NSM_IOCTL UINT32_C(0xc0200a00)
 #define NSM_REQUEST_BYTES_MAX 0x1000u
 #define NSM_RESPONSE_BYTES_MAX 0x3000u
 #define NSM_PCR_BYTES 48u

@@ -136,7 +136,8 @@ enum {
         10, /* command: u32 flags -> sentinel_ask || signature64, for a witness */
     SENTINEL_REQUEST_STATE = 11, /* command: nothing -> the state in force, as a snapshot has it */
     SENTINEL_REQUEST_KEYS = 12,  /* all: nothing -> sentinel_key_info rows, public parts */
-    SENTINEL_REQUEST_COUNT = 13
+    SENTINEL_REQUEST_FILE = 13,  /* command: sentinel_file_wanted -> u64 size of the file, bytes */
+    SENTINEL_REQUEST_COUNT = 14
 };
 
 typedef struct sentinel_taken {
@@ -152,6 +153,16 @@ typedef struct sentinel_records_wanted {
     uint8_t reserved[4];
 } sentinel_records_wanted;
 SENTINEL_SIZE(sentinel_records_wanted, 16);
+
+/* A file of the log or a bundle, as it lies in the engine's folder; no name: the
+ * names of all, a line each. */
+typedef struct sentinel_file_wanted {
+    uint64_t offset;
+    uint32_t bytes_max;
+    uint8_t reserved[4];
+    char name[96]; /* and zeros: log/head, log/<number>.log, bundles/<hash> */
+} sentinel_file_wanted;
+SENTINEL_SIZE(sentinel_file_wanted, 112);
 
 typedef struct sentinel_daemon_status {
     uint8_t engine_id32[32];

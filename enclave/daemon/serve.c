@@ -5,11 +5,18 @@
 #include "bytes.h"
 #include "check.h"
 #include "files.h"
+#include "lobby.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sentinel/order.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define RECORDS_BYTES_MAX (UINT32_C(1) << 20) /* at once, however many are wanted */
-#define TREE_STEPS_MAX 4096                   /* records, in one turn */
+#define FILE_BYTES_MAX (UINT32_C(1) << 20)
+#define TREE_STEPS_MAX 4096 /* records, in one turn */
 #define ROLE(name) (1u << SENTINEL_ROLE_##name)
 #define ANYONE (ROLE(AGENT) | ROLE(COMMAND) | ROLE(FEEDER))
 
@@ -356,9 +363,97 @@ static int serve_ask(server *s, conn *c, const conn_request *request, serve_answ
 
 /* Outside an enclave nobody vouches for the daemon. */
 static int serve_attest(server *s, conn *c, const conn_request *request, serve_answer *answer) {
-    (void)s;
+    static document made; /* one thread */
+    uint8_t nonce32[32];
     (void)c;
-    return say(answer, request->size == 32 ? SENTINEL_USAGE_STATE : SENTINEL_FORMAT_SIZE);
+    if (request->size != sizeof nonce32) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    if (s->lobby == NULL) {
+        return say(answer, SENTINEL_USAGE_STATE);
+    }
+    memcpy(nonce32, request->payload, sizeof nonce32);
+    sentinel_status status = lobby_attest(s->lobby, &made, nonce32);
+    return status == SENTINEL_OK ? give_copy(s, answer, made.bytes, made.size)
+                                 : say(answer, status);
+}
+
+/* ---- Files of the log and bundles ----------------------------------------------------- */
+
+/* Their names, a line each: the head first, so that who copies in this order never
+ * has a head that is ahead of its records. */
+static sentinel_status names_add(server *s, size_t *size, int folder_fd, const char *folder) {
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    if (list == NULL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return SENTINEL_IO_OPEN;
+    }
+    sentinel_status status = SENTINEL_OK;
+    for (struct dirent *at; status == SENTINEL_OK && (at = readdir(list)) != NULL;) {
+        size_t room = SENTINEL_CHANNEL_BYTES_MAX - *size;
+        if (at->d_name[0] != '.' && strcmp(at->d_name, "head") != 0) {
+            int written = snprintf((char *)s->scratch + *size, room, "%s/%s\n", folder, at->d_name);
+            if (written < 0 || (size_t)written >= room) {
+                status = SENTINEL_USAGE_CAPACITY;
+            } else {
+                *size += (size_t)written;
+            }
+        }
+    }
+    (void)closedir(list);
+    return status;
+}
+
+static int serve_names(server *s, serve_answer *answer) {
+    static const char head[] = "log/head\n";
+    size_t size = sizeof head - 1;
+    memcpy(s->scratch, head, size);
+    sentinel_status status = names_add(s, &size, s->log_fd, "log");
+    if (status == SENTINEL_OK) {
+        status = names_add(s, &size, s->bundles_fd, "bundles");
+    }
+    return status == SENTINEL_OK ? give(answer, s->scratch, size) : say(answer, status);
+}
+
+static int serve_file(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    sentinel_file_wanted wanted;
+    struct stat is;
+    (void)c;
+    if (request->size != sizeof wanted) {
+        return say(answer, SENTINEL_FORMAT_SIZE);
+    }
+    memcpy(&wanted, request->payload, sizeof wanted);
+    size_t name_size = strnlen(wanted.name, sizeof wanted.name);
+    if (name_size == sizeof wanted.name ||
+        !bytes_are_zero(wanted.name + name_size, sizeof wanted.name - name_size) ||
+        !bytes_are_zero(wanted.reserved, sizeof wanted.reserved)) {
+        return say(answer, SENTINEL_FORMAT_RESERVED);
+    }
+    if (name_size == 0) {
+        return serve_names(s, answer);
+    }
+    if (!lobby_file_name(wanted.name)) {
+        return say(answer, SENTINEL_FORMAT_TEXT);
+    }
+    int fd = openat(wanted.name[0] == 'l' ? s->log_fd : s->bundles_fd, strchr(wanted.name, '/') + 1,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &is) != 0) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return say(answer, SENTINEL_IO_OPEN);
+    }
+    uint64_t total = (uint64_t)is.st_size;
+    size_t size = wanted.bytes_max < FILE_BYTES_MAX ? wanted.bytes_max : FILE_BYTES_MAX;
+    memcpy(s->scratch, &total, sizeof total);
+    sentinel_status status =
+        files_read_at(&size, fd, s->scratch + sizeof total, size, wanted.offset);
+    (void)close(fd);
+    return status == SENTINEL_OK ? give(answer, s->scratch, sizeof total + size)
+                                 : say(answer, status);
 }
 
 /* ---- Who may ask for what ------------------------------------------------------------ */
@@ -379,6 +474,7 @@ static const struct {
     [SENTINEL_REQUEST_ASK] = {serve_ask, ROLE(COMMAND)},
     [SENTINEL_REQUEST_STATE] = {serve_state, ROLE(COMMAND)},
     [SENTINEL_REQUEST_KEYS] = {serve_keys, ANYONE},
+    [SENTINEL_REQUEST_FILE] = {serve_file, ROLE(COMMAND)},
 };
 
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer) {

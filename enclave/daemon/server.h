@@ -112,10 +112,13 @@ typedef struct log_cursor {
     uint8_t is_open;
 } log_cursor;
 
+typedef struct lobby lobby;
+
 typedef struct server {
     sentinel_engine *engine;
     sentinel_context *context;
     SSL_CTX *tls;
+    lobby *lobby; /* null: no enclave */
     int epoll_fd, listen_fd, signal_fd, log_fd, bundles_fd;
     uint8_t is_vsock;
     uint8_t is_stopping;

@@ -93,10 +93,14 @@ SSL_CTX *tls_context(uint8_t public_key32[32], int is_server, const uint8_t *see
     return context;
 }
 
-void tls_spki_hash(uint8_t hash32[32], const uint8_t public_key32[32]) {
-    uint8_t spki[TLS_SPKI_BYTES];
+void tls_spki(uint8_t spki[TLS_SPKI_BYTES], const uint8_t public_key32[32]) {
     memcpy(spki, spki_prefix, sizeof spki_prefix);
     memcpy(spki + sizeof spki_prefix, public_key32, 32);
+}
+
+void tls_spki_hash(uint8_t hash32[32], const uint8_t public_key32[32]) {
+    uint8_t spki[TLS_SPKI_BYTES];
+    tls_spki(spki, public_key32);
     SHA256(spki, sizeof spki, hash32);
 }
 

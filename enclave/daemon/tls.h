@@ -16,6 +16,8 @@
  * public_key32: of it. Null: OpenSSL could not. */
 SSL_CTX *tls_context(uint8_t public_key32[32], int is_server, const uint8_t *seed32);
 
+void tls_spki(uint8_t spki[TLS_SPKI_BYTES], const uint8_t public_key32[32]);
+
 /* What a daemon is pinned by: SHA-256 of its key's SubjectPublicKeyInfo. */
 void tls_spki_hash(uint8_t hash32[32], const uint8_t public_key32[32]);
 

@@ -47,7 +47,7 @@ static void tell_parent(void) {
 }
 
 int main(void) {
-    char *const arguments[] = {DAEMON, "--vsock", "5700", NULL};
+    char *const arguments[] = {DAEMON, "--enclave", NULL};
     char *const environment[] = {NULL};
     mount_all();
     tell_parent();

@@ -1,0 +1,591 @@
+/* From nothing, or from what a host kept, to an engine that runs. */
+#include "lobby.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "check.h"
+#include "files.h"
+
+#include <sentinel/policy.h>
+
+#define PARTS_MAX 5u
+#define RECEIPT_KEY 1u
+#define FIRST_VENUE_KEY 2u
+#define CLOCK_OFF_NS INT64_C(500000000)
+#define KEYS_BYTES_MAX \
+    (SENTINEL_KEYFILE_HEADER_BYTES + SENTINEL_KEYRING_KEYS_MAX * SENTINEL_KEYFILE_ROW_BYTES + 16)
+#define KEYS_OPSLIMIT 1 /* the passphrase is 256 random bits: there is nothing to slow down */
+#define KEYS_MEMLIMIT 8192
+
+typedef struct part {
+    const uint8_t *bytes;
+    size_t size;
+} part;
+
+struct lobby {
+    enclave *e;
+    const char *dir;
+    int dir_fd;
+    sentinel_engine_options options;
+    sentinel_engine *engine;
+    sentinel_keyring *ring;
+    sentinel_genesis genesis;
+    uint8_t has_genesis;
+    uint8_t is_restored; /* 1: the root was brought back, not made */
+    uint8_t has_imports;
+    size_t spki_size;
+    uint8_t spki[64];
+    uint8_t *authority; /* frame that the papers name */
+    size_t authority_size;
+    uint64_t keys_number; /* of the sealed keys that were brought */
+    char passphrase[65];
+    uint8_t *in;  /* SENTINEL_LOBBY_BYTES_MAX, aligned */
+    uint8_t *out; /* answers */
+    size_t out_size;
+    document made;
+};
+
+static int64_t wall_ns(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void give(lobby *l, const void *bytes, size_t size) {
+    memcpy(l->out, bytes, size);
+    l->out_size = size;
+}
+
+/* Takes a payload apart. Returns: 1 when it is just these parts. */
+static int parts_read(part *parts, size_t count, const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t head[2];
+        if (size < sizeof head) {
+            return 0;
+        }
+        memcpy(head, bytes, sizeof head);
+        size_t padded = (size_t)bytes_round_up(head[0], 8);
+        if (head[1] != 0 || padded > size - sizeof head ||
+            !bytes_are_zero(bytes + sizeof head + head[0], padded - head[0])) {
+            return 0;
+        }
+        parts[i] = (part){bytes + sizeof head, head[0]};
+        bytes += sizeof head + padded;
+        size -= sizeof head + padded;
+    }
+    return size == 0;
+}
+
+/* ---- The root --------------------------------------------------------------------- */
+
+static sentinel_status do_genesis(lobby *l, const uint8_t *bytes, size_t size) {
+    sentinel_lobby_genesis asked;
+    sentinel_key_info info = {.id = RECEIPT_KEY,
+                              .purpose = SENTINEL_PURPOSE_RECEIPT,
+                              .algorithm = SENTINEL_ALGORITHM_ED25519};
+    if (l->has_genesis) {
+        return SENTINEL_USAGE_STATE;
+    }
+    if (size != sizeof asked) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(&asked, bytes, sizeof asked);
+    if (!bytes_are_zero(asked.reserved, sizeof asked.reserved)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    sentinel_genesis genesis = {.magic = {'S', 'E', 'N', 'T', 'G', 'E', 'N', 'E'},
+                                .version = 1,
+                                .environment = asked.environment,
+                                .root_threshold = asked.root_threshold,
+                                .root_count = asked.root_count,
+                                .created_ns = wall_ns()};
+    memcpy(genesis.root_keys, asked.root_keys, sizeof genesis.root_keys);
+    SENTINEL_TRY(sentinel_keyring_generate(l->ring, &info));
+    memcpy(genesis.identity_key32, info.public_key, 32);
+    if (getentropy(genesis.random32, sizeof genesis.random32) != 0) {
+        return SENTINEL_CRYPTO_FAILED;
+    }
+    sentinel_status status = enclave_genesis(l->e, &genesis);
+    if (status != SENTINEL_OK) {
+        SENTINEL_TRY(sentinel_keyring_remove(l->ring, RECEIPT_KEY));
+        return status;
+    }
+    l->genesis = genesis;
+    l->has_genesis = 1;
+    give(l, &genesis, sizeof genesis);
+    return SENTINEL_OK;
+}
+
+/* What is true of the engine now. Nothing of it comes from the host. */
+static enclave_facts facts_now(const lobby *l) {
+    enclave_facts facts = {.genesis = l->has_genesis ? &l->genesis : NULL,
+                           .receipt_key32 = l->has_genesis ? l->genesis.identity_key32 : NULL,
+                           .session_spki = l->spki,
+                           .session_spki_size = l->spki_size};
+    if (l->engine != NULL) {
+        const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
+        facts.epoch = state->epoch;
+        facts.head_number = state->record_count;
+        memcpy(facts.head_hash32, state->last_hash32, 32);
+    }
+    return facts;
+}
+
+static sentinel_status do_attest(lobby *l, const uint8_t *bytes, size_t size) {
+    sentinel_lobby_attest asked;
+    if (size != sizeof asked) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(&asked, bytes, sizeof asked);
+    if (!bytes_are_zero(asked.reserved, sizeof asked.reserved)) {
+        return SENTINEL_FORMAT_RESERVED;
+    }
+    const enclave_facts facts = facts_now(l);
+    SENTINEL_TRY(enclave_attest(l->e, &l->made, asked.purpose, &facts, asked.nonce32));
+    give(l, l->made.bytes, l->made.size);
+    return SENTINEL_OK;
+}
+
+/* Keeps the authority's frame for imports and for the engine's beginning. */
+static sentinel_status authority_keep(lobby *l, const part *frame) {
+    uint8_t *kept = calloc(1, (size_t)bytes_round_up(frame->size, 8));
+    if (kept == NULL) {
+        return SENTINEL_IO_MEMORY;
+    }
+    memcpy(kept, frame->bytes, frame->size);
+    free(l->authority);
+    l->authority = kept;
+    l->authority_size = frame->size;
+    return SENTINEL_OK;
+}
+
+static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
+    part p[3];
+    sentinel_wrapped_root wrapped;
+    if (!parts_read(p, 3, bytes, size)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    if (!l->has_genesis) {
+        return SENTINEL_USAGE_STATE;
+    }
+    const certificate_papers papers = {&l->genesis, sizeof l->genesis, p[0].bytes,
+                                       p[0].size,   p[1].bytes,        p[1].size};
+    SENTINEL_TRY(enclave_certify(l->e, &wrapped, &papers, p[2].bytes, p[2].size, wall_ns()));
+    if (!l->is_restored) {
+        SENTINEL_TRY(authority_keep(l, &p[0]));
+    }
+    give(l, &wrapped, sizeof wrapped);
+    return SENTINEL_OK;
+}
+
+/* A new engine makes its folders itself. */
+static sentinel_status folders_make(const lobby *l) {
+    static const char *const names[] = {"log", "bundles", "snapshots", "spool", "texts"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (mkdirat(l->dir_fd, names[i], 0700) != 0) {
+            return SENTINEL_IO_WRITE;
+        }
+    }
+    return SENTINEL_OK;
+}
+
+static sentinel_status do_unwrap(lobby *l, const uint8_t *bytes, size_t size) {
+    part p[5];
+    if (!parts_read(p, 5, bytes, size) || p[0].size != sizeof l->genesis) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    if (l->has_genesis) {
+        return SENTINEL_USAGE_STATE;
+    }
+    const certificate_papers papers = {p[0].bytes, p[0].size,  p[1].bytes,
+                                       p[1].size,  p[2].bytes, p[2].size};
+    SENTINEL_TRY(
+        enclave_unwrap(l->e, (const void *)p[3].bytes, p[3].size, &papers, p[4].bytes, p[4].size));
+    memcpy(&l->genesis, p[0].bytes, sizeof l->genesis);
+    l->has_genesis = l->is_restored = 1;
+    SENTINEL_TRY(folders_make(l));
+    return authority_keep(l, &p[1]);
+}
+
+/* ---- Keys --------------------------------------------------------------------------- */
+
+/* The passphrase of keys/engine comes from the root: the file opens here alone. */
+static sentinel_status passphrase_make(lobby *l) {
+    uint8_t key32[32];
+    SENTINEL_TRY(enclave_key(l->e, key32, "sentinel-keyfile-v1"));
+    bytes_to_hex(l->passphrase, key32, sizeof key32);
+    bytes_wipe(key32, sizeof key32);
+    l->options.passphrase = l->passphrase;
+    l->options.passphrase_size = 64;
+    return SENTINEL_OK;
+}
+
+static sentinel_status do_keys(lobby *l, const uint8_t *bytes, size_t size) {
+    _Alignas(8) uint8_t file[KEYS_BYTES_MAX];
+    sentinel_sealed header;
+    const sealed_expect expect = {.type = SENTINEL_SEALED_KEYS};
+    if (!l->is_restored || sentinel_keyring_count(l->ring) != 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    SENTINEL_TRY(passphrase_make(l));
+    SENTINEL_TRY(enclave_unseal(l->e, file, sizeof file, &header, &expect, bytes, size));
+    sentinel_status status = sentinel_keyring_unseal(l->ring, file, header.size, l->passphrase, 64);
+    bytes_wipe(file, sizeof file);
+    l->keys_number = header.number;
+    return status;
+}
+
+/* Whoever has keys made or brought in needs a root that people certified: before
+ * that nothing of it could come back. */
+static sentinel_status keys_may_come(const lobby *l) {
+    return enclave_is_ready(l->e) && sentinel_keyring_count(l->ring) != 0 ? SENTINEL_OK
+                                                                          : SENTINEL_USAGE_STATE;
+}
+
+static sentinel_status do_make(lobby *l, const uint8_t *bytes, size_t size) {
+    sentinel_key_info info;
+    SENTINEL_TRY(keys_may_come(l));
+    if (size != sizeof info) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(&info, bytes, sizeof info);
+    if (info.id < FIRST_VENUE_KEY || info.purpose == SENTINEL_PURPOSE_RECEIPT ||
+        info.purpose == SENTINEL_PURPOSE_AUTHORITY) {
+        return SENTINEL_KEY_PURPOSE;
+    }
+    SENTINEL_TRY(sentinel_keyring_generate(l->ring, &info));
+    give(l, &info, sizeof info);
+    return SENTINEL_OK;
+}
+
+static sentinel_status do_import(lobby *l, const uint8_t *bytes, size_t size) {
+    sentinel_key_info info;
+    sentinel_frame frame;
+    SENTINEL_TRY(keys_may_come(l));
+    SENTINEL_TRY(
+        sentinel_frame_parse(&frame, l->authority, l->authority_size, SENTINEL_FRAME_AUTHORITY));
+    SENTINEL_TRY(enclave_import(l->e, l->ring, &info, bytes, size, frame.payload,
+                                frame.payload_size, wall_ns()));
+    l->has_imports = 1;
+    give(l, &info, sizeof info);
+    return SENTINEL_OK;
+}
+
+/* ---- Files -------------------------------------------------------------------------- */
+
+int lobby_file_name(const char *name) {
+    uint64_t number;
+    if (strncmp(name, "log/", 4) == 0) {
+        return strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log");
+    }
+    return strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
+           strspn(name + 8, "0123456789abcdef") == 64;
+}
+
+/* The engine judges the bytes when it opens: chain, hashes and signatures. */
+static sentinel_status do_file(lobby *l, const uint8_t *bytes, size_t size) {
+    part p[2];
+    char name[SENTINEL_LOBBY_NAME_BYTES_MAX + 1] = {0};
+    if (!l->is_restored) {
+        return SENTINEL_USAGE_STATE;
+    }
+    if (!parts_read(p, 2, bytes, size) || p[0].size > SENTINEL_LOBBY_NAME_BYTES_MAX) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(name, p[0].bytes, p[0].size);
+    if (strlen(name) != p[0].size || !lobby_file_name(name)) {
+        return SENTINEL_FORMAT_TEXT;
+    }
+    return files_save(l->dir_fd, name, p[1].bytes, p[1].size, 0);
+}
+
+static sentinel_status keys_write(const lobby *l) {
+    _Alignas(8) uint8_t file[KEYS_BYTES_MAX];
+    size_t size = sentinel_keyring_sealed_bytes(l->ring);
+    sentinel_status status = sentinel_keyring_seal(l->ring, file, sizeof file, l->passphrase, 64,
+                                                   KEYS_OPSLIMIT, KEYS_MEMLIMIT);
+    return status == SENTINEL_OK ? files_save(l->dir_fd, "keys/engine", file, size, 0) : status;
+}
+
+/* The keys for the host to keep, as of this engine's epoch and head. */
+static sentinel_status keys_give(lobby *l) {
+    _Alignas(8) uint8_t file[KEYS_BYTES_MAX];
+    const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
+    sealed_place place = {.type = SENTINEL_SEALED_KEYS,
+                          .epoch = state->epoch,
+                          .number = l->keys_number + 1,
+                          .head_number = state->record_count};
+    size_t size;
+    memcpy(place.head_hash32, state->last_hash32, 32);
+    SENTINEL_TRY(files_load(&size, l->dir_fd, "keys/engine", file, sizeof file));
+    return enclave_seal(l->e, l->out, &l->out_size, SENTINEL_LOBBY_BYTES_MAX, &place, file, size);
+}
+
+/* ---- The engine --------------------------------------------------------------------- */
+
+/* In an enclave the host could drop a halt and roll the state back. Both the
+ * operators' lease and a witness are needed, or nothing is signed here. */
+static sentinel_status must_be_bounded(const sentinel_engine *engine) {
+    const sentinel_context *context = sentinel_engine_context((sentinel_engine *)engine);
+    const sentinel_view *view = sentinel_gate_view(context);
+    if (!sentinel_gate_needs_witness(context)) {
+        return SENTINEL_POLICY_GRANT;
+    }
+    return view != NULL && view->bundle.policy->lease_ns != 0 ? SENTINEL_OK : SENTINEL_POLICY_LEASE;
+}
+
+/* An import was judged by the papers' authority. Is that the one in force? A host
+ * could have shown one from before an operator lost the power. */
+static sentinel_status imports_hold(const lobby *l) {
+    sentinel_frame frame;
+    const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
+    if (!l->has_imports) {
+        return SENTINEL_OK;
+    }
+    SENTINEL_TRY(
+        sentinel_frame_parse(&frame, l->authority, l->authority_size, SENTINEL_FRAME_AUTHORITY));
+    return bytes_equal(frame.hash32, state->authority_hash32, 32) ? SENTINEL_OK
+                                                                  : SENTINEL_POLICY_SIGNATURE;
+}
+
+static sentinel_status engine_run(lobby *l) {
+    SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, wall_ns()));
+    SENTINEL_TRY(must_be_bounded(l->engine));
+    SENTINEL_TRY(imports_hold(l));
+    return keys_give(l);
+}
+
+static sentinel_status engine_start(lobby *l) {
+    sentinel_status status = engine_run(l);
+    if (status != SENTINEL_OK && l->engine != NULL) {
+        sentinel_engine_close(l->engine, wall_ns());
+        l->engine = NULL;
+    }
+    if (status == SENTINEL_OK) { /* The engine has its own. */
+        sentinel_keyring_free(l->ring);
+        l->ring = NULL;
+    }
+    return status;
+}
+
+static sentinel_status do_create(lobby *l, const uint8_t *bytes, size_t size) {
+    part policy;
+    if (!parts_read(&policy, 1, bytes, size)) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    if (l->is_restored || !enclave_is_ready(l->e)) {
+        return SENTINEL_USAGE_STATE;
+    }
+    SENTINEL_TRY(passphrase_make(l));
+    SENTINEL_TRY(keys_write(l));
+    SENTINEL_TRY(sentinel_engine_create(l->dir, &l->genesis, l->authority, l->authority_size,
+                                        policy.bytes, policy.size, &l->options, wall_ns()));
+    return engine_start(l);
+}
+
+static sentinel_status do_resume(lobby *l, const uint8_t *bytes, size_t size) {
+    (void)bytes;
+    if (size != 0) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    if (!l->is_restored || sentinel_keyring_count(l->ring) == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    SENTINEL_TRY(keys_write(l));
+    SENTINEL_TRY(files_save(l->dir_fd, "genesis", &l->genesis, sizeof l->genesis, 0));
+    return engine_start(l);
+}
+
+/* ---- The stream --------------------------------------------------------------------- */
+
+typedef sentinel_status lobby_function(lobby *l, const uint8_t *bytes, size_t size);
+
+static lobby_function *const requests[SENTINEL_LOBBY_COUNT] = {
+    [SENTINEL_LOBBY_GENESIS] = do_genesis, [SENTINEL_LOBBY_ATTEST] = do_attest,
+    [SENTINEL_LOBBY_CERTIFY] = do_certify, [SENTINEL_LOBBY_UNWRAP] = do_unwrap,
+    [SENTINEL_LOBBY_KEYS] = do_keys,       [SENTINEL_LOBBY_FILE] = do_file,
+    [SENTINEL_LOBBY_MAKE] = do_make,       [SENTINEL_LOBBY_IMPORT] = do_import,
+    [SENTINEL_LOBBY_CREATE] = do_create,   [SENTINEL_LOBBY_RESUME] = do_resume,
+};
+
+static int take_all(int fd, void *bytes, size_t size) {
+    uint8_t *at = bytes;
+    while (size != 0) {
+        ssize_t got = recv(fd, at, size, 0);
+        if (got <= 0 && !(got < 0 && errno == EINTR)) {
+            return 0;
+        }
+        if (got > 0) {
+            at += got;
+            size -= (size_t)got;
+        }
+    }
+    return 1;
+}
+
+static int send_all(int fd, const void *bytes, size_t size) {
+    const uint8_t *at = bytes;
+    while (size != 0) {
+        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
+        if (sent <= 0 && !(sent < 0 && errno == EINTR)) {
+            return 0;
+        }
+        if (sent > 0) {
+            at += sent;
+            size -= (size_t)sent;
+        }
+    }
+    return 1;
+}
+
+/* One request. Returns: 1; 0: the stream is over. */
+static int serve_one(lobby *l, int fd) {
+    sentinel_lobby_request request;
+    if (!take_all(fd, &request, sizeof request) || request.kind == 0 ||
+        request.kind >= SENTINEL_LOBBY_COUNT || request.size > SENTINEL_LOBBY_BYTES_MAX ||
+        !take_all(fd, l->in, request.size)) {
+        return 0;
+    }
+    l->out_size = 0;
+    sentinel_status status = requests[request.kind](l, l->in, request.size);
+    const sentinel_lobby_answer answer = {
+        .status = (uint32_t)status, .size = status == SENTINEL_OK ? (uint32_t)l->out_size : 0};
+    if (status != SENTINEL_OK) {
+        (void)fprintf(stderr, "sentineld: lobby %u: %s\n", request.kind,
+                      sentinel_status_name(status));
+    }
+    return send_all(fd, &answer, sizeof answer) && send_all(fd, l->out, answer.size);
+}
+
+int lobby_listen(uint32_t port) {
+    struct sockaddr_vm at = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port};
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 1) != 0) {
+        (void)fprintf(stderr, "sentineld: vsock port %u: %s\n", port, strerror(errno));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+sentinel_engine *lobby_serve(lobby *l, int listen_fd) {
+    while (l->engine == NULL) {
+        int fd = accept(listen_fd, NULL, NULL);
+        if (fd < 0 && errno != EINTR && errno != ECONNABORTED) {
+            (void)fprintf(stderr, "sentineld: lobby: %s\n", strerror(errno));
+            return NULL;
+        }
+        while (fd >= 0 && l->engine == NULL && serve_one(l, fd)) {
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return l->engine;
+}
+
+sentinel_status lobby_attest(lobby *l, document *out, const uint8_t nonce32[32]) {
+    const enclave_facts facts = facts_now(l);
+    return enclave_attest(l->e, out, SENTINEL_DOCUMENT_SESSION, &facts, nonce32);
+}
+
+/* ---- Beginning and end ---------------------------------------------------------------- */
+
+/* An enclave's clock is what its hypervisor says; so is the document's time, and
+ * that one is signed. Where they differ, the document's counts. */
+static sentinel_status clock_set(lobby *l) {
+    static const uint8_t nonce32[32] = {0};
+    const enclave_facts facts = {.genesis = NULL};
+    SENTINEL_TRY(enclave_attest(l->e, &l->made, SENTINEL_DOCUMENT_SESSION, &facts, nonce32));
+    int64_t off_ns = (int64_t)l->made.time_ms * 1000000 - wall_ns();
+    if (off_ns > -CLOCK_OFF_NS && off_ns < CLOCK_OFF_NS) {
+        return SENTINEL_OK;
+    }
+    const struct timespec to = {.tv_sec = (time_t)(l->made.time_ms / 1000),
+                                .tv_nsec = (long)(l->made.time_ms % 1000) * 1000000};
+    if (clock_settime(CLOCK_REALTIME, &to) != 0) {
+        return SENTINEL_IO_OPEN;
+    }
+    (void)fprintf(stderr, "sentineld: the clock was %lld ms off, and is set by the module's\n",
+                  (long long)(off_ns / 1000000));
+    return SENTINEL_OK;
+}
+
+static sentinel_status dir_make(lobby *l) {
+    if (mkdir(l->dir, 0700) != 0) {
+        return SENTINEL_IO_OPEN;
+    }
+    l->dir_fd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return l->dir_fd >= 0 && mkdirat(l->dir_fd, "keys", 0700) == 0 ? SENTINEL_OK : SENTINEL_IO_OPEN;
+}
+
+static uint8_t *room(size_t size) {
+    void *made = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return made == MAP_FAILED ? NULL : made;
+}
+
+sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint8_t *session_spki,
+                            size_t session_spki_size, const sentinel_engine_options *options) {
+    lobby *l = calloc(1, sizeof *l);
+    *out = NULL;
+    if (l == NULL || session_spki_size > sizeof l->spki) {
+        free(l);
+        return SENTINEL_IO_MEMORY;
+    }
+    l->e = e;
+    l->dir = dir;
+    l->dir_fd = -1;
+    l->options = *options;
+    l->options.segment_bytes = SENTINEL_LOBBY_SEGMENT_BYTES;
+    memcpy(l->spki, session_spki, session_spki_size);
+    l->spki_size = session_spki_size;
+    l->in = room(SENTINEL_LOBBY_BYTES_MAX);
+    l->out = room(SENTINEL_LOBBY_BYTES_MAX);
+    sentinel_status status =
+        l->in != NULL && l->out != NULL ? sentinel_keyring_new(&l->ring) : SENTINEL_IO_MEMORY;
+    if (status == SENTINEL_OK) {
+        status = dir_make(l);
+    }
+    if (status == SENTINEL_OK) {
+        status = clock_set(l);
+    }
+    if (status != SENTINEL_OK) {
+        lobby_end(l);
+        return status;
+    }
+    *out = l;
+    return SENTINEL_OK;
+}
+
+void lobby_end(lobby *l) {
+    if (l == NULL) {
+        return;
+    }
+    sentinel_keyring_free(l->ring);
+    free(l->authority);
+    if (l->dir_fd >= 0) {
+        (void)close(l->dir_fd);
+    }
+    if (l->in != NULL) {
+        (void)munmap(l->in, SENTINEL_LOBBY_BYTES_MAX);
+    }
+    if (l->out != NULL) {
+        (void)munmap(l->out, SENTINEL_LOBBY_BYTES_MAX);
+    }
+    bytes_wipe(l, sizeof *l);
+    free(l);
+}

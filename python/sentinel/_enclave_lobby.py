@@ -1,0 +1,164 @@
+"""The host's side of an enclave's lobby: what is said before its engine runs.
+
+    lobby = Lobby(stream)                    # a socket to port 5701 of the enclave
+    genesis = lobby.genesis(Environment.TEST, 1, [root_key])
+    document = lobby.attest(Purpose.GENESIS, nonce)
+    wrapped = lobby.certify(authority, certificate, kms_key)
+    sealed = lobby.create(policy)            # the engine runs; sessions are at port 5700
+
+The host carries bytes and keeps them; what counts is verified on both sides. Layouts:
+`enclave/daemon/lobby.h`; `enclave/PROTOCOL.md`, section 8.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Final
+
+from ._enums import Environment
+from ._status import Status
+from .attestation import Purpose
+from .errors import StorageError, raise_status
+
+PORT: Final = 5701
+FILE_BYTES: Final = 1 << 20
+_HEAD: Final = struct.Struct("<II")
+_GENESIS: Final = struct.Struct("<BBB5x256s")
+_ATTEST: Final = struct.Struct("<I4x32s")
+_FILE: Final = struct.Struct("<QI4x96s")
+_REQUEST_FILE: Final = 13
+
+
+class Ask(IntEnum):
+    """What a lobby is asked."""
+
+    GENESIS = 1
+    ATTEST = 2
+    CERTIFY = 3
+    UNWRAP = 4
+    KEYS = 5
+    FILE = 6
+    MAKE = 7
+    IMPORT = 8
+    CREATE = 9
+    RESUME = 10
+
+
+def parts(*pieces: bytes) -> bytes:
+    """Several byte strings in one payload."""
+    return b"".join(_HEAD.pack(len(piece), 0) + piece + bytes(-len(piece) % 8) for piece in pieces)
+
+
+class Lobby:
+    """One stream to an enclave that has no engine yet. Every method raises the exception of the
+    status that the enclave answers with, StorageError where the stream ends.
+    """
+
+    def __init__(self, stream: socket.socket) -> None:
+        """Takes a connected socket; `close` ends it."""
+        self._stream = stream
+
+    def close(self) -> None:
+        """Ends the stream. What was said stays said."""
+        self._stream.close()
+
+    def call(self, ask: Ask, payload: bytes = b"") -> bytes:
+        """One request, and its answer's payload."""
+        try:
+            self._stream.sendall(_HEAD.pack(ask, len(payload)) + payload)
+            status, size = _HEAD.unpack(self._take(_HEAD.size))
+            found = self._take(size)
+        except OSError as error:
+            raise StorageError(
+                f"the enclave's lobby is gone ({error})",
+                next_step="see the enclave's console; start it anew",
+            ) from None
+        if status != Status.OK:
+            raise_status(status, f"enclave, {ask.name.lower()}")
+        return found
+
+    def _take(self, size: int) -> bytes:
+        found = bytearray()
+        while len(found) < size:
+            piece = self._stream.recv(size - len(found))
+            if not piece:
+                raise ConnectionError("the stream ended")
+            found += piece
+        return bytes(found)
+
+    def genesis(self, environment: Environment, threshold: int, roots: Sequence[bytes]) -> bytes:
+        """A new engine's genesis record, with an identity key that was made inside."""
+        return self.call(
+            Ask.GENESIS, _GENESIS.pack(environment, threshold, len(roots), b"".join(roots))
+        )
+
+    def attest(self, purpose: Purpose, nonce: bytes) -> bytes:
+        """A document, as the security module gave it: verify it before you believe it."""
+        return self.call(Ask.ATTEST, _ATTEST.pack(purpose, nonce))
+
+    def certify(self, authority: bytes, certificate: bytes, kms_spki: bytes) -> bytes:
+        """The root secret, wrapped to the KMS key that operators certified."""
+        return self.call(Ask.CERTIFY, parts(authority, certificate, kms_spki))
+
+    def unwrap(
+        self, genesis: bytes, authority: bytes, certificate: bytes, wrapped: bytes, answer: bytes
+    ) -> None:
+        """Brings the root back with KMS's answer to this boot's document."""
+        self.call(Ask.UNWRAP, parts(genesis, authority, certificate, wrapped, answer))
+
+    def keys(self, sealed: bytes) -> None:
+        """Gives the engine's keys back, sealed as they were kept."""
+        self.call(Ask.KEYS, sealed)
+
+    def file(self, name: str, data: bytes) -> None:
+        """Gives a file of the log or a bundle back."""
+        self.call(Ask.FILE, parts(name.encode(), data))
+
+    def make(self, key_info: bytes) -> bytes:
+        """Makes a key inside; its public part."""
+        return self.call(Ask.MAKE, key_info)
+
+    def import_(self, frame: bytes) -> bytes:
+        """Takes a key that people sealed and operators signed for; its public part."""
+        return self.call(Ask.IMPORT, frame)
+
+    def create(self, policy: bytes) -> bytes:
+        """Begins the engine; its keys, sealed, to be kept."""
+        return self.call(Ask.CREATE, parts(policy))
+
+    def resume(self) -> bytes:
+        """Goes on with the engine whose files were given back; its keys, sealed, to be kept."""
+        return self.call(Ask.RESUME)
+
+
+# ---- What a host keeps --------------------------------------------------------------------------
+
+
+def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
+    """The log's and the bundles' files of a running engine, the log's head first: the records that
+    it counts are then there, and perhaps more, which the engine finds.
+
+    `ask`: `Client.connection.call` of a session with the role "command".
+    """
+    for name in ask(_REQUEST_FILE, _FILE.pack(0, 0, b"")).decode().split():
+        yield name, b"".join(_pieces(ask, name))
+
+
+def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
+    at = 0
+    while True:
+        answer = ask(_REQUEST_FILE, _FILE.pack(at, FILE_BYTES, name.encode()))
+        (total,) = struct.unpack_from("<Q", answer)
+        yield answer[8:]
+        at += len(answer) - 8
+        if at >= total or len(answer) == 8:
+            return
+
+
+def give_back(lobby: Lobby, files: Mapping[str, bytes]) -> None:
+    """Gives an engine's files back to a lobby whose root is there."""
+    for name, data in files.items():
+        lobby.file(name, data)
