@@ -192,7 +192,17 @@ static inline int filter_install(void) {
                : failed("seccomp");
 }
 
-static int capabilities_drop(void) {
+int harden_calls(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SENTINEL_COVERAGE)
+    return 0; /* What instruments it makes calls of its own. */
+#else
+    return filter_install();
+#endif
+}
+
+/* ---- Rights ------------------------------------------------------------------- */
+
+int harden_rights(void) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2];
     memset(none, 0, sizeof none);
@@ -200,19 +210,8 @@ static int capabilities_drop(void) {
         (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* EPERM where there are none */
     }
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    return syscall(__NR_capset, &header, none) == 0 ? 0 : failed("capabilities");
-}
-
-int harden_end(void) {
-    if (capabilities_drop() != 0) {
-        return -1;
+    if (syscall(__NR_capset, &header, none) != 0) {
+        return failed("capabilities");
     }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        return failed("no new privileges");
-    }
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SENTINEL_COVERAGE)
-    return 0; /* What instruments it makes calls of its own. */
-#else
-    return filter_install();
-#endif
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : failed("no new privileges");
 }

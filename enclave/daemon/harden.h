@@ -13,8 +13,12 @@ void harden_memory(void);
 /* Descriptors for so many connections. */
 void harden_descriptors(unsigned count);
 
-/* Last of all: no capabilities, no new rights, and only the system calls that
- * serving needs; of all threads. Returns: 0 or -1. */
-int harden_end(void);
+/* No capabilities and no new rights, of this thread and those that it makes.
+ * Returns: 0 or -1. */
+int harden_rights(void);
+
+/* Last of all: only the system calls that serving needs, in all threads, which
+ * must run by then. Returns: 0 or -1. */
+int harden_calls(void);
 
 #endif

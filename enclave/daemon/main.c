@@ -285,8 +285,10 @@ static int pin_write(const arguments *a, const uint8_t public_key32[32]) {
 }
 
 static atomic_int fill_ends;
+static pthread_barrier_t fill_begins;
 
 static void *fill(void *engine) {
+    (void)pthread_barrier_wait(&fill_begins);
     while (!atomic_load(&fill_ends)) {
         uint32_t made = 0;
         if (sentinel_engine_fill(engine, &made) != SENTINEL_OK || made == 0) {
@@ -300,10 +302,18 @@ static void *fill(void *engine) {
 static int serve(server *s, const arguments *a, sentinel_engine *engine) {
     pthread_t thread;
     int has_thread = a->engine.nonces != 0 || a->engine.durability == SENTINEL_DURABILITY_MAPPED;
-    if (has_thread && pthread_create(&thread, NULL, fill, engine) != 0) {
+    if (harden_rights() != 0) {
+        return -1;
+    }
+    if (has_thread && (pthread_barrier_init(&fill_begins, NULL, 2) != 0 ||
+                       pthread_create(&thread, NULL, fill, engine) != 0)) {
         return complain("a thread", "cannot be made");
     }
-    int result = harden_end();
+    if (has_thread) {
+        /* A thread begins with system calls that nobody may make afterwards. */
+        (void)pthread_barrier_wait(&fill_begins);
+    }
+    int result = harden_calls();
     if (result == 0) {
         (void)fprintf(stderr, "sentineld: ready\n");
         result = server_run(s);

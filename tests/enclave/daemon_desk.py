@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ class Desk:
     options: tuple[str, ...] = ()
     wrapper: tuple[str, ...] = ()
     program: str = "sentineld"
+    program_file: Path | None = None
     sequence: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -142,28 +144,23 @@ class Desk:
         """Starts the daemon; returns when it is ready."""
         self.pin.unlink(missing_ok=True)
         self.options = options or self.options
-        command = [*self.wrapper, str(build(self.program)), "--dir", str(self.directory)]
+        program = self.program_file or build(self.program)
+        command = [*self.wrapper, str(program), "--dir", str(self.directory)]
         command += ["--unix", str(self.socket), "--pin", str(self.pin), "--passphrase-fd", "0"]
-        with self.log.open("ab") as log:
+        if "--durability" not in self.options:
+            command += ["--durability", "write"]
+        with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--durability", "write", *self.options],
-                stdin=subprocess.PIPE,
-                stderr=log,
+                [*command, *self.options], stdin=subprocess.PIPE, stderr=log
             )
         assert self.process.stdin is not None
         self.process.stdin.write(PASSPHRASE)
         self.process.stdin.close()
         until = time.monotonic() + 20
-        size = self.log.stat().st_size
-        while (
-            b"ready" not in self.log.read_bytes()[size:]
-            and b"ready" not in (self.log.read_bytes().rsplit(b"started", 1)[-1])
-        ):
+        while b"ready" not in self.log.read_bytes():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, "the daemon is not ready"
             time.sleep(0.005)
-        with self.log.open("ab") as log:
-            log.write(b"started\n")
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Ends the daemon; its exit status."""
@@ -172,6 +169,14 @@ class Desk:
         status = self.process.wait(20)
         self.process = None
         return status
+
+    def verify(self) -> None:
+        """Every record of the log, by the command; the daemon does not run."""
+        command = [sys.executable, "-m", "sentinel", "audit", "verify", "--dir"]
+        done = subprocess.run(
+            [*command, str(self.directory)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     # ---- sessions ----------------------------------------------------------------------------
 
@@ -253,7 +258,13 @@ class Desk:
         return made.pack(agent=self.node(name), action_id=action_id)
 
 
-def make_desk(top: Path, agents: Sequence[str] = AGENTS, **words: Any) -> Desk:
+def make_desk(
+    top: Path,
+    agents: Sequence[str] = AGENTS,
+    *,
+    in_policy: Sequence[str] | None = None,
+    **words: Any,
+) -> Desk:
     """A new engine with these agents, each with a key; no daemon runs yet."""
     os.environ["ZCP_LIGHT_KEYS"] = "1"  # Argon2id at its least, as engines of tests may
     ring = KnownRing(agents, **words)
@@ -278,7 +289,7 @@ def make_desk(top: Path, agents: Sequence[str] = AGENTS, **words: Any) -> Desk:
     )
     keys.save(names | {info.id: "spot"})
     part = compile_policy(
-        policy_text(agents),
+        policy_text(in_policy or agents),
         first_terms(created.engine_id, Environment.TEST, 2, now + 1),
         keyring=keys.ring.list(),
     )

@@ -1,6 +1,7 @@
 /* The client's half of a session in pieces, for tests that put them together
  * wrongly. A library for ctypes (raw_client.py); its functions are tests' own. */
 #include "channel.h"
+#include "outcome.h"
 #include "tls.h"
 
 #include <openssl/ssl.h>
@@ -86,4 +87,8 @@ EXPORT size_t raw_seal_message(raw_channel *raw, uint8_t *out, const sentinel_me
 EXPORT int raw_open(raw_channel *raw, uint8_t *frame, size_t size) {
     const sentinel_message *message;
     return (int)channel_open(&raw->from, &message, frame, size);
+}
+
+EXPORT size_t raw_outcome_head(void) {
+    return OUTCOME_HEAD_BYTES;
 }

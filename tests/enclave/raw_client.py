@@ -163,7 +163,11 @@ def read_exactly(sock: socket.socket, size: int) -> bytes:
 def dial(path: Path, timeout: float = 10.0) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
-    sock.connect(str(path))
+    try:
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
     sock.setblocking(True)
     # A blocking descriptor, as OpenSSL wants one, that gives up all the same.
     seconds = struct.pack("@ll", int(timeout), 0)
@@ -206,7 +210,7 @@ class Session:
     raw: Any
     next_id: int = 1
     agent: int = 0
-    _buffer: Any = field(default_factory=lambda: ctypes.create_string_buffer(140 * 32800))
+    _buffer: Any = field(default_factory=lambda: ctypes.create_string_buffer(32800))
 
     @classmethod
     def open(cls, path: Path, hello: Hello, seed: bytes | None) -> Session:
@@ -264,9 +268,10 @@ class Session:
         """All frames of a message."""
         head = MESSAGE.pack(kind, 0, 0, self.next_id, deadline_ns, 0, 0)
         self.next_id += 1
-        made = library().raw_seal_message(self.raw, self._buffer, head, payload, len(payload))
+        out = ctypes.create_string_buffer((len(payload) // 32736 + 1) * 32800)
+        made = library().raw_seal_message(self.raw, out, head, payload, len(payload))
         assert made
-        return ctypes.string_at(self._buffer, made)
+        return out.raw[:made]
 
     def send(self, *frames: bytes) -> None:
         try:
