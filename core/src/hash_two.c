@@ -199,8 +199,8 @@ static void pass_blocks(pass *p, const hash_message *message, size_t whole) {
         }
         p->block[i++] = p->first;
     }
-    for (second += begun; i < whole; i++, second += BLOCK) {
-        p->block[i] = second;
+    for (size_t at = begun; i < whole; i++, at += BLOCK) {
+        p->block[i] = second + at;
     }
 }
 
