@@ -16,16 +16,12 @@
 #define FIRST_BYTE_TLS 0x16
 
 void conn_watch(server *s, conn *c) {
-    uint32_t wanted = 0;
-    if (c->state != CONN_OPEN) {
-        wanted = c->wants_write ? EPOLLOUT : EPOLLIN;
-    } else if (c->ring.memory != NULL) {
-        wanted = EPOLLIN; /* the bell, and its end */
-    } else if (c->out_size != 0) {
-        wanted = EPOLLOUT; /* Not read either: what it sends waits in its socket. */
-    } else if (!c->is_paused && !s->is_stopping) {
-        wanted = EPOLLIN;
-    }
+    int is_open = c->state == CONN_OPEN;
+    int has_ring = c->ring.memory != NULL; /* its socket only rings, and ends */
+    int writes = is_open ? !has_ring && c->out_size != 0 : c->wants_write;
+    /* Nor is read from who has an answer to take: what it sends waits in its socket. */
+    int reads = !writes && (!is_open || has_ring || (!c->is_paused && !s->is_stopping));
+    uint32_t wanted = writes ? EPOLLOUT : reads ? EPOLLIN : 0;
     if (wanted != c->watched) {
         struct epoll_event event = {
             .events = wanted, .data.u64 = (uint64_t)c->generation << 32 | (uint32_t)(c - s->conns)};

@@ -108,13 +108,13 @@ static int role_takes(uint16_t role, uint16_t kind) {
             kind == SENTINEL_FRAME_AUTHORITY || kind == SENTINEL_FRAME_GRANT);
 }
 
-/* What a command that was taken is answered with: its acknowledgement, or that
- * a witness has to confirm it first. */
+/* What the last command that was taken is answered with: its acknowledgement, or
+ * that a witness has to confirm it first. Returns: 1; 0: another came after it. */
 static int give_command(server *s, serve_answer *answer) {
     sentinel_signed_ack ack;
-    if (sentinel_engine_ack(s->engine, &ack) == SENTINEL_OK &&
-        bytes_equal(ack.ack.frame_hash32, s->command_hash32, 32)) {
-        return give_copy(s, answer, &ack, sizeof ack);
+    if (sentinel_engine_ack(s->engine, &ack) == SENTINEL_OK) {
+        return bytes_equal(ack.ack.frame_hash32, s->command_hash32, 32) &&
+               give_copy(s, answer, &ack, sizeof ack);
     }
     sentinel_taken taken = {.record = s->command_record, .held = 1};
     return give_copy(s, answer, &taken, sizeof taken);
@@ -134,8 +134,9 @@ static int serve_take(server *s, conn *c, const conn_request *request, serve_ans
     int is_command =
         header.kind == SENTINEL_FRAME_COMMAND &&
         sentinel_frame_parse(&frame, request->payload, request->size, header.kind) == SENTINEL_OK;
-    if (is_command && s->command_record != 0 && bytes_equal(frame.hash32, s->command_hash32, 32)) {
-        return give_command(s, answer); /* Asked again: it is taken once. */
+    if (is_command && s->command_record != 0 && bytes_equal(frame.hash32, s->command_hash32, 32) &&
+        give_command(s, answer)) {
+        return 1; /* Asked again: it is taken once. */
     }
     sentinel_status status =
         sentinel_engine_take(s->engine, &record, request->payload, request->size, server_wall_ns());
@@ -145,7 +146,9 @@ static int serve_take(server *s, conn *c, const conn_request *request, serve_ans
     if (is_command) {
         s->command_record = record;
         memcpy(s->command_hash32, frame.hash32, 32);
-        return give_command(s, answer);
+        if (give_command(s, answer)) {
+            return 1;
+        }
     }
     sentinel_taken taken = {.record = record};
     return give_copy(s, answer, &taken, sizeof taken);
@@ -352,11 +355,14 @@ static int serve_ask(server *s, conn *c, const conn_request *request, serve_answ
         uint8_t signature64[64];
     } made;
     uint32_t flags;
-    (void)c;
     if (request->size != sizeof flags) {
         return say(answer, SENTINEL_FORMAT_SIZE);
     }
     memcpy(&flags, request->payload, sizeof flags);
+    /* After a final question nothing is signed: that is for whoever may halt. */
+    if ((flags & SENTINEL_ASK_FINAL) != 0 && (c->powers >> SENTINEL_POWER_OPERATOR & 1) == 0) {
+        return say(answer, SENTINEL_POLICY_SCOPE);
+    }
     sentinel_status status = sentinel_gate_ask(s->context, &made.ask, made.signature64, flags);
     return status == SENTINEL_OK ? give_copy(s, answer, &made, sizeof made) : say(answer, status);
 }

@@ -78,7 +78,7 @@ static int memory_make(server *s) {
 static int unix_listen(const char *path) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     struct stat there;
-    if (strlen(path) >= sizeof at.sun_path) {
+    if (path == NULL || strlen(path) >= sizeof at.sun_path) {
         errno = ENAMETOOLONG;
         return failed("--unix");
     }

@@ -64,7 +64,8 @@ typedef struct conn {
 
     uint16_t role;
     uint32_t agent;
-    uint32_t key; /* id of its row; 0: root */
+    uint32_t key;    /* id of its row; 0: root */
+    uint32_t powers; /* of its row */
     uint64_t channel;
     int64_t until_ns;
     int64_t expires_ns;      /* of its row */

@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "check.h"
 
+#define UID_UNMAPPED 65534u /* what the kernel says of users of another user namespace */
 #define POWER(name) (1u << SENTINEL_POWER_##name)
 
 /* What a row must have, one of these, to claim a role. */
@@ -67,6 +68,7 @@ static int is_root(const server *s, const uint8_t public_key32[32]) {
 /* What the session's row must be: that of its key, or of its user. */
 static sentinel_status row_check(const server *s, conn *c, int64_t now_ns) {
     c->expires_ns = INT64_MAX;
+    c->powers = 0;
     memcpy(c->authority32, sentinel_gate_state(s->context)->authority_hash32, 32);
     if (c->key == 0) {
         if (!c->is_tls || !is_root(s, c->public_key32)) {
@@ -85,6 +87,7 @@ static sentinel_status row_check(const server *s, conn *c, int64_t now_ns) {
         return SENTINEL_POLICY_SCOPE;
     }
     c->expires_ns = row->expires_ns;
+    c->powers = row->powers;
     return SENTINEL_OK;
 }
 
@@ -113,9 +116,8 @@ static sentinel_status channel_begin(conn *c, const uint8_t engine_id32[32], uin
         SENTINEL_TRY(channel_side_begin(&c->from, NULL, 0));
         return channel_side_begin(&c->to, NULL, 1);
     }
-    for (uint16_t direction = SENTINEL_DIRECTION_REQUEST; direction <= SENTINEL_DIRECTION_ANSWER;
-         direction++) {
-        int seals = direction == SENTINEL_DIRECTION_ANSWER;
+    for (int seals = 0; seals < 2; seals++) {
+        uint16_t direction = seals ? SENTINEL_DIRECTION_ANSWER : SENTINEL_DIRECTION_REQUEST;
         sentinel_exporter_context context = {.channel = c->channel,
                                              .epoch = epoch,
                                              .agent = c->agent,
