@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 export FUZZ_SECONDS="${FUZZ_SECONDS:-20}"
 flags="-std=c11 -g -O1 -Wall -Wextra -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DSENTINEL_TEST"
-flags="$flags -Wno-unused-function -Icore/include -Icore/src -Itests/fuzz -Itests/c"
+flags="$flags -D_GNU_SOURCE -Wno-unused-function -Icore/include -Icore/src -Ienclave/daemon"
+flags="$flags -Itests/fuzz -Itests/c"
 flags="$flags -fno-sanitize-recover=all"
 flags="$flags -Wno-unused-function"
 out=build/fuzz

@@ -22,12 +22,13 @@ $bin/python -m mypy.stubtest sentinel._core --ignore-disjoint-bases \
 }
 
 echo "lint: clang-format"
-find core tests examples bench -name '*.[ch]' -exec $bin/clang-format --dry-run -Werror {} +
+find core enclave tests examples bench -name '*.[ch]' -exec $bin/clang-format --dry-run -Werror {} +
 
 echo "lint: clang-tidy"
-find core/src -name '*.c' -print0 | xargs -0 -n 1 -P "$(nproc)" sh -c '
-    clang-tidy --quiet "$1" -- -std=c11 -Icore/include -Icore/src -D_POSIX_C_SOURCE=200809L \
-        -D_DEFAULT_SOURCE 2>/dev/null' tidy
+find core/src enclave/daemon enclave/client -name '*.c' -print0 |
+    xargs -0 -n 1 -P "$(nproc)" sh -c '
+    clang-tidy --quiet "$1" -- -std=c11 -Icore/include -Icore/src -Ienclave/daemon \
+        -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_GNU_SOURCE 2>/dev/null' tidy
 
 for script in scripts/*.sh .ci/run; do
     bash -n "$script"

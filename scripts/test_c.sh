@@ -1,12 +1,14 @@
 #!/bin/sh
-# The C tests of one variant, one line per program: test_c.sh [SANITIZE=1|THREADS=1|COVERAGE=1]
+# The C tests of one variant, the core's and the daemon's, one line per program:
+# test_c.sh [SANITIZE=1|THREADS=1|COVERAGE=1]
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build
 log=build/test-c.log
 # Nothing of ours may leak either; the tests free what they allocate.
 export UBSAN_OPTIONS=print_stacktrace=1
-if ! make -s -j"$(nproc)" -C core "$@" check >"$log" 2>&1; then
+if ! { make -s -j"$(nproc)" -C core "$@" check &&
+    make -s -j"$(nproc)" -C enclave/daemon "$@" check; } >"$log" 2>&1; then
     grep -v '^ok  ' "$log" | tail -n 60
     echo "the C tests failed; the whole log is in $log" >&2
     exit 1

@@ -261,6 +261,7 @@ def load(desk: Desk, names: Sequence[str], how: int, first: int) -> dict[str, li
     return told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_under_load_nothing_acknowledged_is_lost(desk: Desk, how: int) -> None:
     for turn in range(3):

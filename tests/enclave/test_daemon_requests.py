@@ -291,9 +291,11 @@ def test_a_message_of_several_frames(desk: Desk) -> None:
         assert session.ends()
 
 
+@pytest.mark.long
 def test_a_message_that_stops_halfway_is_ended(desk: Desk) -> None:
     with desk.session("operator") as session, desk.session("operator") as other:
         session.send(session.frame(Ask.TAKE, bytes(32736), flags=MORE, total=40000))
+        time.sleep(0.3)  # so that it is read first
         # One at a time of one key: the second is told so in its turn, and the session goes on.
         refused = other.ask(Ask.TAKE, bytes(40000))
         assert refused.status == Status.USAGE_CAPACITY

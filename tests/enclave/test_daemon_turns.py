@@ -146,6 +146,7 @@ def rest_of(session: Session) -> list[Answer]:
             return out
 
 
+@pytest.mark.long
 def test_who_does_not_read_is_not_served_and_ends(desk: Desk) -> None:
     slow = desk.session("bot13")
     slow.sock.settimeout(0.5)
@@ -204,6 +205,7 @@ def sign_in_all(desk: Desk, count: int) -> None:
     assert status_of(desk)[2] == 1
 
 
+@pytest.mark.long
 def test_a_thousand_sessions(desk: Desk) -> None:
     """Of 60 agents, 16 each; every one signs, and what they took is given back."""
     sign_in_all(desk, 960)
