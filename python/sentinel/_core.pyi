@@ -4,10 +4,10 @@ Bytes go in as anything that has the buffer protocol, and come out as `bytes`. T
 nanoseconds. Nothing here prints, reads a clock or starts a thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from os import PathLike
-from typing import TypeAlias, TypeVar, final
+from typing import Any, TypeAlias, TypeVar, final
 
 from typing_extensions import Buffer, TypeIs
 
@@ -410,6 +410,20 @@ class Seat:
     def sign(
         self, order: Packed, action_id: int | None = None, now_ns: int | None = None
     ) -> SignedOrder: ...
+
+class Signing:
+    """`Session.sign`."""
+
+    _seat: Seat
+    def sign(
+        self,
+        order: Order | Mapping[str, Any],
+        *,
+        action_id: int | None = None,
+        reasons: str | None = None,
+        now_ns: int | None = None,
+    ) -> SignedOrder:
+        """Signs one order, or refuses it."""
 
 _Decimal: TypeAlias = DecimalText | tuple[int, int]
 

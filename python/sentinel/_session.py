@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Buffer
 
 from . import _core
-from ._core import PreparedOrder, SignedBatch
+from ._core import PreparedOrder, SignedBatch, Signing
 from ._desk import Terms
 from ._order import Order
 from ._signed import SignedOrder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .sign import Signer
 
 
-class Session(Waiting):
+class Session(Waiting, Signing):
     """One agent's session. Orders that name another agent cannot come from it."""
 
     def __init__(self, signer: Signer, path: str, seat: _core.Seat) -> None:
@@ -37,26 +37,14 @@ class Session(Waiting):
         """The agent's id."""
         return self._seat.agent
 
-    def sign(
+    def _sign_other(
         self,
         order: Order | Mapping[str, Any],
-        *,
-        action_id: int | None = None,
-        reasons: str | None = None,
-        now_ns: int | None = None,
+        action_id: int | None,
+        reasons: str | None,
+        now_ns: int | None,
     ) -> SignedOrder:
-        """Signs one order, or refuses it.
-
-        `order`: an order, or JSON data with names (`order.from_json`). An order object keeps its
-        packed form, so signing it again is quicker. `action_id`: default the next above the
-        agent's highest; a second use of one is refused as a duplicate. `reasons`: why the agent
-        asks; kept beside the log, its digest in the record. `now_ns`: Unix nanoseconds.
-
-        Raises OrderPending (it waits for approvers), PolicyDenied (with every constraint that
-        failed), SigningFailed, EngineHalted, OrderInvalid.
-        """
-        if reasons is None and isinstance(order, Order):
-            return self._sign(order, action_id, now_ns)
+        """What `sign` does with anything but an order object alone."""
         order = self._order(order)
         if reasons is not None:
             digest = keep_text(self._signer.installed.directory, reasons)
