@@ -156,36 +156,55 @@ sentinel_status sentinel_record_parse(sentinel_record *record, const void *bytes
     return record_judge(record, digests);
 }
 
-static uint8_t *put(uint8_t *out, const void *bytes, size_t size) {
-    if (size != 0) {
-        memcpy(out, bytes, size);
+record_pieces record_pieces_of(const sentinel_record_header *header,
+                               const sentinel_record_parts *parts) {
+    return (record_pieces){
+        .at = {header, parts->subject, parts->results, parts->outcome, parts->salts},
+        .size = {sizeof *header, header->subject_size,
+                 header->result_count * sizeof(sentinel_result), header->outcome_size,
+                 sizeof parts->salts},
+    };
+}
+
+/* The header last: what of it was just hashed is then in the cache. */
+void record_put(uint8_t *out, const record_pieces *pieces, size_t skipped) {
+    for (unsigned i = 1; i < RECORD_PIECES; i++) {
+        out += pieces->size[i - 1];
     }
-    return out + size;
+    for (unsigned i = RECORD_PIECES - 1; i > 0; i--) {
+        if (pieces->size[i] != 0) {
+            memcpy(out - skipped, pieces->at[i], pieces->size[i]);
+        }
+        out -= pieces->size[i - 1];
+    }
+    memcpy(out, (const uint8_t *)pieces->at[0] + skipped, pieces->size[0] - skipped);
 }
 
 /* The hash of a header whose beginning and commitments are hashed at different
  * times: what is before the commitments, in whole blocks; the block with the
  * first two; the rest. */
-enum { LEAF_BYTES = 1, BEGIN_BYTES = 3 * 64 - LEAF_BYTES, MIDDLE_BYTES = 64 };
-SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= offsetof(sentinel_record_header, commitments) &&
+enum { LEAF_BYTES = 1, BEGIN_BYTES = 3 * 64, MIDDLE_BYTES = 64 };
+SENTINEL_ASSERT_LAYOUT(offsetof(record_draft, header) == offsetof(record_draft, leaf) + LEAF_BYTES,
+                       "a header is not behind its byte");
+SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= LEAF_BYTES + offsetof(sentinel_record_header, commitments) &&
                            BEGIN_BYTES + MIDDLE_BYTES <=
-                               offsetof(sentinel_record_header, commitments) + 2 * 32,
+                               LEAF_BYTES + offsetof(sentinel_record_header, commitments) + 2 * 32,
                        "a block is hashed before all of it is known");
 
-static void hash_all(uint8_t hash32[32], sentinel_record_header *header,
-                     const sentinel_record_parts *parts, const record_late *late) {
-    static const uint8_t leaf = 0x00;
-    const uint8_t *bytes = (const uint8_t *)header;
+static void hash_all(uint8_t hash32[32], record_draft *draft, const sentinel_record_parts *parts,
+                     const record_late *late) {
+    sentinel_record_header *header = &draft->header;
+    const uint8_t *bytes = &draft->leaf;
     uint8_t digests[5][32];
     hash_message messages[5], of_parts[SENTINEL_RECORD_PARTS];
     hash_chain chain = hash_first;
-    size_t count = 3;
+    size_t count = 3, payload = 0, signature = 0;
+    draft->leaf = 0;
     messages_of(of_parts, header, parts->subject, parts->results, parts->outcome, parts->salts);
     messages[0] = of_parts[1]; /* the longest first, so that both lanes end at once */
     messages[1] = of_parts[0];
     messages[2] = (hash_message){
-        .part = {&leaf, bytes}, .size = {LEAF_BYTES, BEGIN_BYTES}, .chain = &chain, .is_open = 1};
-    size_t payload = 0, signature = 0;
+        .part = {NULL, bytes}, .size = {0, BEGIN_BYTES}, .chain = &chain, .is_open = 1};
     if (late != NULL && late->payload.size[1] != 0) {
         messages[payload = count++] = late->payload;
     }
@@ -209,33 +228,33 @@ static void hash_all(uint8_t hash32[32], sentinel_record_header *header,
     hash_many(digests, messages, 2);
     memcpy(header->commitments[2], digests[0], 32);
     const size_t done = BEGIN_BYTES + MIDDLE_BYTES;
-    hash_rest(hash32, &chain, LEAF_BYTES + done, bytes + done, sizeof *header - done);
+    hash_rest(hash32, &chain, done, bytes + done, LEAF_BYTES + sizeof *header - done);
 }
 
-sentinel_status record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
-                             sentinel_record_header *header, const sentinel_record_parts *parts,
-                             const record_late *late) {
+sentinel_status record_hash(uint8_t hash32[32], record_draft *draft,
+                            const sentinel_record_parts *parts, const record_late *late) {
+    sentinel_record_header *header = &draft->header;
     size_t size = record_bytes(header);
-    if (out_size < size || size > SENTINEL_RECORD_BYTES_MAX) {
+    if (size > SENTINEL_RECORD_BYTES_MAX) {
         return SENTINEL_USAGE_CAPACITY;
     }
     header->size_bytes = (uint32_t)size;
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
-    hash_all(hash32, header, parts, late);
-    if ((const uint8_t *)header != out) {
-        (void)put(out, header, sizeof *header);
-    }
-    uint8_t *next = out + sizeof *header;
-    next = put(next, parts->subject, header->subject_size);
-    next = put(next, parts->results, header->result_count * sizeof(sentinel_result));
-    next = put(next, parts->outcome, header->outcome_size);
-    (void)put(next, parts->salts, sizeof parts->salts);
+    hash_all(hash32, draft, parts, late);
     return SENTINEL_OK;
 }
 
 sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
                                       sentinel_record_header *header,
                                       const sentinel_record_parts *parts) {
-    return record_build(out, out_size, hash32, header, parts, NULL);
+    record_draft draft = {.header = *header};
+    if (out_size < record_bytes(header)) {
+        return SENTINEL_USAGE_CAPACITY;
+    }
+    SENTINEL_TRY(record_hash(hash32, &draft, parts, NULL));
+    *header = draft.header;
+    const record_pieces pieces = record_pieces_of(header, parts);
+    record_put(out, &pieces, 0);
+    return SENTINEL_OK;
 }

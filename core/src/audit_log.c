@@ -155,11 +155,11 @@ static sentinel_status segment_make(sentinel_log *log) {
 
 /* One system call, as long as nothing interrupts it. Copying the frame into one
  * piece costs less than handing three pieces to the kernel. */
-static sentinel_status write_frame(sentinel_log *log, const uint8_t *record, uint64_t size,
+static sentinel_status write_frame(sentinel_log *log, const record_pieces *record, uint64_t size,
                                    uint64_t commit) {
     uint8_t frame[LOG_FRAME_BYTES_MAX];
     memcpy(frame, &size, sizeof size);
-    memcpy(frame + LOG_WORD_BYTES, record, size);
+    record_put(frame + LOG_WORD_BYTES, record, 0);
     memcpy(frame + LOG_WORD_BYTES + size, &commit, sizeof commit);
     return files_write_at(log->segment_fd, frame, size + 2 * LOG_WORD_BYTES, log->segment_offset);
 }
@@ -199,7 +199,7 @@ static sentinel_status make_room(sentinel_log *log, size_t size) {
     return log->segment != NULL ? log_mapped_turn(log) : segment_make(log);
 }
 
-static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t size,
+static sentinel_status append(sentinel_log *log, const record_pieces *record, size_t size,
                               const uint8_t hash32[32], int sync) {
     uint64_t frame = size + 2 * LOG_WORD_BYTES;
     sentinel_status status = SENTINEL_OK;
@@ -220,22 +220,27 @@ static sentinel_status append(sentinel_log *log, const uint8_t *record, size_t s
 }
 
 /* Whether it is the next record, by what its header says. */
-static int is_next(const sentinel_log *log, const uint8_t *record, size_t size) {
-    const size_t least = sizeof(sentinel_record_header);
-    if (size < least || size > SENTINEL_RECORD_BYTES_MAX || size % 8 != 0) {
+static int is_next(const sentinel_log *log, const record_pieces *record, size_t size) {
+    const uint8_t *header = record->at[0];
+    if (record->size[0] < sizeof(sentinel_record_header) || size > SENTINEL_RECORD_BYTES_MAX ||
+        size % 8 != 0) {
         return 0;
     }
     uint64_t number;
     uint32_t size_bytes;
-    memcpy(&number, record + offsetof(sentinel_record_header, number), sizeof number);
-    memcpy(&size_bytes, record + offsetof(sentinel_record_header, size_bytes), sizeof size_bytes);
+    memcpy(&number, header + offsetof(sentinel_record_header, number), sizeof number);
+    memcpy(&size_bytes, header + offsetof(sentinel_record_header, size_bytes), sizeof size_bytes);
     return number == log->count && size_bytes == size &&
-           bytes_equal(record + offsetof(sentinel_record_header, prev_hash32), log->last_hash32,
+           bytes_equal(header + offsetof(sentinel_record_header, prev_hash32), log->last_hash32,
                        32);
 }
 
-sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
-                                    const uint8_t hash32[32], int later) {
+sentinel_status log_append(sentinel_log *log, const record_pieces *record, const uint8_t hash32[32],
+                           int later) {
+    size_t size = 0;
+    for (unsigned i = 0; i < RECORD_PIECES; i++) {
+        size += record->size[i];
+    }
     if (log->failed) {
         return SENTINEL_AUDIT_FULL;
     }
@@ -251,7 +256,8 @@ sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, si
      * read back so soon would wait until all of the frame is in the cache. */
     sentinel_log_head slot = head_of(log);
     slot.count++;
-    memcpy(&slot.epoch, record + offsetof(sentinel_record_header, epoch), sizeof slot.epoch);
+    memcpy(&slot.epoch, (const uint8_t *)record->at[0] + offsetof(sentinel_record_header, epoch),
+           sizeof slot.epoch);
     memcpy(slot.last_hash16, hash32, 16);
     slot.synced = sync ? slot.count : slot.synced;
     /* With `later`, it says only what is on the medium. */
@@ -273,6 +279,12 @@ sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, si
         head_put(log, log->head_page, &slot);
     }
     return SENTINEL_OK;
+}
+
+sentinel_status sentinel_log_append(sentinel_log *log, const uint8_t *record, size_t size,
+                                    const uint8_t hash32[32], int later) {
+    const record_pieces whole = {.at = {record}, .size = {size}};
+    return log_append(log, &whole, hash32, later);
 }
 
 /* ---- Opening and closing --------------------------------------------------- */

@@ -2,7 +2,7 @@
 #ifndef SENTINEL_AUDIT_LOG_H
 #define SENTINEL_AUDIT_LOG_H
 
-#include <sentinel/audit.h>
+#include "audit_record.h"
 
 #define LOG_SUFFIX ".log"
 #define LOG_AHEAD_NAME "ahead.new" /* the next segment, until it has its first record */
@@ -70,11 +70,15 @@ SENTINEL_MUST_USE sentinel_status log_head_load(log_head *head, int dir_fd);
 SENTINEL_MUST_USE sentinel_status log_segment_new(const sentinel_log *log, int *fd,
                                                   const char *temporary, uint64_t first);
 
+/* As sentinel_log_append, of a record in pieces. */
+SENTINEL_MUST_USE sentinel_status log_append(sentinel_log *log, const record_pieces *record,
+                                             const uint8_t hash32[32], int later);
+
 /* DURABILITY_MAPPED (audit_mapped.c): takes over the segment that is open; a
  * frame; the next segment. */
 SENTINEL_MUST_USE sentinel_status log_mapped_open(sentinel_log *log);
 void log_mapped_close(sentinel_log *log);
-void log_mapped_put(sentinel_log *log, const uint8_t *record, uint64_t size, uint64_t commit);
+void log_mapped_put(sentinel_log *log, const record_pieces *record, uint64_t size, uint64_t commit);
 SENTINEL_MUST_USE sentinel_status log_mapped_turn(sentinel_log *log);
 
 /* Finds the end of the log in log->dir_fd and takes its last segment over; a

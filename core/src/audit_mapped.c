@@ -115,14 +115,15 @@ static inline void stores_in_order(void) {
 #endif
 }
 
-void log_mapped_put(sentinel_log *log, const uint8_t *record, uint64_t size, uint64_t commit) {
+void log_mapped_put(sentinel_log *log, const record_pieces *record, uint64_t size,
+                    uint64_t commit) {
     uint8_t *frame = log->segment + log->segment_offset;
     uint64_t begin;
-    memcpy(&begin, record, sizeof begin);
+    memcpy(&begin, record->at[0], sizeof begin);
     __atomic_store_n((uint64_t *)(void *)frame, size, __ATOMIC_RELAXED);
     __atomic_store_n((uint64_t *)(void *)(frame + 8), begin, __ATOMIC_RELEASE);
     stores_in_order();
-    memcpy(frame + 16, record + 8, size - 8);
+    record_put(frame + 16, record, sizeof begin);
     __atomic_store_n((uint64_t *)(void *)(frame + 8 + size), commit, __ATOMIC_RELEASE);
     /* The head says that it is there: not before it is. */
     stores_in_order();

@@ -24,11 +24,31 @@ typedef struct record_late {
     sentinel_outcome_part *outcome;  /* where they go: the parts' own */
 } record_late;
 
-/* As sentinel_record_build. late: null: none. header: may be where `out` is. */
-SENTINEL_MUST_USE sentinel_status record_build(uint8_t *out, size_t out_size, uint8_t hash32[32],
-                                               sentinel_record_header *header,
-                                               const sentinel_record_parts *parts,
-                                               const record_late *late);
+/* A header to be hashed, behind the byte that its message begins with. */
+typedef struct record_draft {
+    uint8_t reserved[7];
+    uint8_t leaf; /* 0x00 (RFC 6962) */
+    sentinel_record_header header;
+} record_draft;
+
+/* As sentinel_record_build, but nothing is written but what the header lacks.
+ * late: null: none. */
+SENTINEL_MUST_USE sentinel_status record_hash(uint8_t hash32[32], record_draft *draft,
+                                              const sentinel_record_parts *parts,
+                                              const record_late *late);
+
+/* Where a record's bytes lie, one piece behind the other. */
+enum { RECORD_PIECES = 5 };
+typedef struct record_pieces {
+    const void *at[RECORD_PIECES]; /* the first has all of the header */
+    size_t size[RECORD_PIECES];
+} record_pieces;
+
+record_pieces record_pieces_of(const sentinel_record_header *header,
+                               const sentinel_record_parts *parts);
+
+/* Copies them all, but the first `skipped` bytes, which are the header's. */
+void record_put(uint8_t *out, const record_pieces *pieces, size_t skipped);
 
 /* For verifiers, which have many records at once. Frames, one behind the other:
  * frame i is at bytes + at[i] and ends at at[i + 1], its size word and its room

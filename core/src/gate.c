@@ -80,6 +80,9 @@ static void check_order(const sentinel_context *context, sentinel_outcome *outco
         gate_fetch_windows(gate_view(context), c);
     }
     gate_resolve(context, c, &outcome->decision);
+    if (!gate_is_refused(&outcome->decision)) {
+        gate_fetch_rings(gate_view(context), c);
+    }
 }
 
 /* Step 3, first half: the exact bytes. Pure; nothing is reserved yet. */
@@ -453,10 +456,6 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
         memset(context->trace->ends, 0, sizeof context->trace->ends);
         context->trace->begin = context->trace->clock();
     }
-    if (context->log != NULL) {
-        gate_fetch_log(context->log);
-    }
-    clear(outcome);
     gate_case c;
     memset(&c, 0, sizeof c);
     c.session = session;
@@ -473,12 +472,16 @@ sentinel_status sentinel_gate_sign(sentinel_context *context, sentinel_outcome *
         c.node = session->node;
         c.agent = sentinel_view_agent(gate_view(context), c.node);
         if (c.agent != NULL) {
-            gate_fetch_agent(gate_view(context), &c);
             gate_fetch_instrument(gate_view(context), &c);
+            gate_fetch_agent(gate_view(context), &c);
         }
-        if (c.agent != NULL && c.agent->beat_deadline_ns != 0) {
-            stop_if_overdue(context, &c);
-        }
+    }
+    if (context->log != NULL) {
+        gate_fetch_log(context->log);
+    }
+    clear(outcome);
+    if (c.agent != NULL && c.agent->beat_deadline_ns != 0) {
+        stop_if_overdue(context, &c);
     }
     gate_decide(context, outcome, &c);
     return SENTINEL_OK;

@@ -71,3 +71,15 @@ void gate_fetch_windows(const sentinel_view *view, const gate_case *c) {
         fetch(state_at(view, view->window_offsets[row]));
     }
 }
+
+/* The oldest event of a rate, which is known once the window is there. */
+void gate_fetch_rings(const sentinel_view *view, const gate_case *c) {
+    const sentinel_node *node = &view->bundle.nodes[c->node];
+    const uint32_t count = node->constraint_count < OWN_ROWS ? node->constraint_count : OWN_ROWS;
+    for (uint32_t row = node->constraint_first; row < node->constraint_first + count; row++) {
+        if (view->bundle.constraints[row].kind == SENTINEL_RULE_RATE_LIMIT) {
+            const sentinel_rate_state *rate = state_at(view, view->window_offsets[row]);
+            fetch((const int64_t *)(rate + 1) + rate->next);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 #include <sentinel/gate.h>
 
-#include "audit_record.h"
+#include "audit_log.h"
 #include "bytes.h"
 #include "check.h"
 
@@ -48,7 +48,8 @@ struct sentinel_context {
     uint64_t authority_size;
     sentinel_state bare; /* the state before the first policy */
     _Alignas(8) uint8_t authority[GATE_AUTHORITY_BYTES_MAX];
-    _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX];
+    record_draft draft;                                    /* of the record being made */
+    _Alignas(8) uint8_t record[SENTINEL_RECORD_BYTES_MAX]; /* the last one, where no log keeps it */
 };
 
 /* One order on its way. */
@@ -149,6 +150,7 @@ void gate_fetch_log(const sentinel_log *log);
 void gate_fetch_agent(const sentinel_view *view, const gate_case *c);
 void gate_fetch_instrument(const sentinel_view *view, const gate_case *c);
 void gate_fetch_windows(const sentinel_view *view, const gate_case *c);
+void gate_fetch_rings(const sentinel_view *view, const gate_case *c);
 
 /* gate_resolve.c: who, which id, which rows, which key. */
 void gate_resolve(const sentinel_context *context, gate_case *c, sentinel_decision *decision);

@@ -115,7 +115,7 @@ static sentinel_status make_salts(const sentinel_context *context,
 sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
                             const gate_entry *entry) {
     sentinel_state *state = gate_state(context);
-    sentinel_record_header *header = (sentinel_record_header *)(void *)context->record;
+    sentinel_record_header *header = &context->draft.header;
     fill_header(context, header, entry);
     if (context->expected != NULL) {
         SENTINEL_TRY(compare(context, header, entry));
@@ -125,11 +125,13 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
             .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
         const record_late late = {entry->payload, entry->signature, entry->outcome};
         SENTINEL_TRY(make_salts(context, parts.salts, header));
-        SENTINEL_TRY(
-            record_build(context->record, sizeof context->record, hash32, header, &parts, &late));
+        SENTINEL_TRY(record_hash(hash32, &context->draft, &parts, &late));
+        const record_pieces pieces = record_pieces_of(header, &parts);
+        if (context->log == NULL || context->log->durability == SENTINEL_DURABILITY_NONE) {
+            record_put(context->record, &pieces, 0); /* it is kept nowhere else */
+        }
         if (context->log != NULL) {
-            SENTINEL_TRY(
-                sentinel_log_append(context->log, context->record, header->size_bytes, hash32, 0));
+            SENTINEL_TRY(log_append(context->log, &pieces, hash32, 0));
         }
     }
     state->record_count++;

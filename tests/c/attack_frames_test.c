@@ -198,8 +198,9 @@ static void check_refused(const uint8_t *bytes, size_t size, sentinel_status wan
     sentinel_record_header header;
     sentinel_refused refused;
     uint8_t digest32[32];
-    memcpy(&header, scene.context->record, sizeof header);
-    memcpy(record, scene.context->record, header.size_bytes);
+    header = scene.context->draft.header;
+    off_t at = (off_t)(scene.log.segment_offset - 8 - header.size_bytes); /* its commit word */
+    CHECK_EQ(pread(scene.log.segment_fd, record, header.size_bytes, at), header.size_bytes);
     CHECK_OK(sentinel_record_parse(&made, record, header.size_bytes));
     CHECK_EQ(header.number, count);
     CHECK_EQ(header.type, SENTINEL_RECORD_REFUSED);
