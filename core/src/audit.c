@@ -183,7 +183,15 @@ void record_put(uint8_t *out, const record_pieces *pieces, size_t skipped) {
 /* The hash of a header whose beginning and commitments are hashed at different
  * times: what is before the commitments, in whole blocks; the block with the
  * first two; the rest. */
-enum { LEAF_BYTES = 1, BEGIN_BYTES = 3 * 64, MIDDLE_BYTES = 64 };
+enum {
+    LEAF_BYTES = 1,
+    BEGIN_BYTES = 3 * 64,
+    MIDDLE_BYTES = 64,
+    TAIL_BYTES = LEAF_BYTES + sizeof(sentinel_record_header) - BEGIN_BYTES - MIDDLE_BYTES,
+    HEADER_BITS = 8 * (LEAF_BYTES + sizeof(sentinel_record_header))
+};
+SENTINEL_ASSERT_LAYOUT(TAIL_BYTES + 9 > 64 && TAIL_BYTES + 9 <= RECORD_TAIL_BLOCKS * 64,
+                       "a header's tail is of another size");
 SENTINEL_ASSERT_LAYOUT(offsetof(record_draft, header) == offsetof(record_draft, leaf) + LEAF_BYTES,
                        "a header is not behind its byte");
 SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= LEAF_BYTES + offsetof(sentinel_record_header, commitments) &&
@@ -191,20 +199,20 @@ SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= LEAF_BYTES + offsetof(sentinel_record_head
                                LEAF_BYTES + offsetof(sentinel_record_header, commitments) + 2 * 32,
                        "a block is hashed before all of it is known");
 
-static void hash_all(uint8_t hash32[32], record_draft *draft, const sentinel_record_parts *parts,
+static void hash_all(record_tail *tail, record_draft *draft, const sentinel_record_parts *parts,
                      const record_late *late) {
     sentinel_record_header *header = &draft->header;
     const uint8_t *bytes = &draft->leaf;
     uint8_t digests[5][32];
     hash_message messages[5], of_parts[SENTINEL_RECORD_PARTS];
-    hash_chain chain = hash_first;
     size_t count = 3, payload = 0, signature = 0;
     draft->leaf = 0;
+    tail->chain = hash_first;
     messages_of(of_parts, header, parts->subject, parts->results, parts->outcome, parts->salts);
     messages[0] = of_parts[1]; /* the longest first, so that both lanes end at once */
     messages[1] = of_parts[0];
     messages[2] = (hash_message){
-        .part = {NULL, bytes}, .size = {0, BEGIN_BYTES}, .chain = &chain, .is_open = 1};
+        .part = {NULL, bytes}, .size = {0, BEGIN_BYTES}, .chain = &tail->chain, .is_open = 1};
     if (late != NULL && late->payload.size[1] != 0) {
         messages[payload = count++] = late->payload;
     }
@@ -223,15 +231,19 @@ static void hash_all(uint8_t hash32[32], record_draft *draft, const sentinel_rec
     messages[0] = of_parts[2];
     messages[1] = (hash_message){.part = {NULL, bytes + BEGIN_BYTES},
                                  .size = {0, MIDDLE_BYTES},
-                                 .chain = &chain,
+                                 .chain = &tail->chain,
                                  .is_open = 1};
     hash_many(digests, messages, 2);
     memcpy(header->commitments[2], digests[0], 32);
-    const size_t done = BEGIN_BYTES + MIDDLE_BYTES;
-    hash_rest(hash32, &chain, done, bytes + done, LEAF_BYTES + sizeof *header - done);
+    const size_t rest = TAIL_BYTES, size = sizeof tail->blocks;
+    memcpy(tail->blocks, bytes + BEGIN_BYTES + MIDDLE_BYTES, rest);
+    memset(tail->blocks + rest, 0, size - rest);
+    tail->blocks[rest] = 0x80;
+    tail->blocks[size - 2] = HEADER_BITS >> 8;
+    tail->blocks[size - 1] = HEADER_BITS & 0xff;
 }
 
-sentinel_status record_hash(uint8_t hash32[32], record_draft *draft,
+sentinel_status record_hash(record_tail *tail, record_draft *draft,
                             const sentinel_record_parts *parts, const record_late *late) {
     sentinel_record_header *header = &draft->header;
     size_t size = record_bytes(header);
@@ -241,7 +253,7 @@ sentinel_status record_hash(uint8_t hash32[32], record_draft *draft,
     header->size_bytes = (uint32_t)size;
     /* What cannot be read back must not be written. */
     SENTINEL_TRY(header_check(header, size));
-    hash_all(hash32, draft, parts, late);
+    hash_all(tail, draft, parts, late);
     return SENTINEL_OK;
 }
 
@@ -252,7 +264,10 @@ sentinel_status sentinel_record_build(uint8_t *out, size_t out_size, uint8_t has
     if (out_size < record_bytes(header)) {
         return SENTINEL_USAGE_CAPACITY;
     }
-    SENTINEL_TRY(record_hash(hash32, &draft, parts, NULL));
+    record_tail tail;
+    SENTINEL_TRY(record_hash(&tail, &draft, parts, NULL));
+    hash_blocks(&tail.chain, tail.blocks, sizeof tail.blocks);
+    hash_words32(hash32, tail.chain.h);
     *header = draft.header;
     const record_pieces pieces = record_pieces_of(header, parts);
     record_put(out, &pieces, 0);

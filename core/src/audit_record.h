@@ -31,9 +31,17 @@ typedef struct record_draft {
     sentinel_record_header header;
 } record_draft;
 
-/* As sentinel_record_build, but nothing is written but what the header lacks.
+/* The last blocks of a header's hash, and what they go into. */
+enum { RECORD_TAIL_BLOCKS = 2 };
+typedef struct record_tail {
+    hash_chain chain;
+    uint8_t blocks[RECORD_TAIL_BLOCKS * 64];
+} record_tail;
+
+/* As sentinel_record_build, but nothing is written but what the header lacks, and
+ * the record's hash is the tail's chain once the blocks went into it.
  * late: null: none. */
-SENTINEL_MUST_USE sentinel_status record_hash(uint8_t hash32[32], record_draft *draft,
+SENTINEL_MUST_USE sentinel_status record_hash(record_tail *tail, record_draft *draft,
                                               const sentinel_record_parts *parts,
                                               const record_late *late);
 

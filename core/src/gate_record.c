@@ -1,6 +1,9 @@
 /* Step 4: making a record and keeping it; the clock and the attempts, which
  * live in records too. */
 #include "gate_internal.h"
+#include "sign_salts.h"
+
+_Static_assert((int)SIGN_BESIDE_BLOCKS == (int)RECORD_TAIL_BLOCKS, "a tail of another size");
 
 static void fill_header(const sentinel_context *context, sentinel_record_header *header,
                         const gate_entry *entry) {
@@ -112,6 +115,18 @@ static sentinel_status make_salts(const sentinel_context *context,
                                header->number);
 }
 
+/* The record's hash; and, beside its last blocks, the salts of the next record. */
+static void end_hash(const sentinel_context *context, uint8_t hash32[32], record_tail *tail) {
+    const sentinel_record_header *header = &context->draft.header;
+    if (context->keyring != NULL) {
+        sign_salts_ahead(context->keyring, context->config.receipt_key, header->epoch,
+                         header->number + 1, &tail->chain, tail->blocks);
+    } else {
+        hash_blocks(&tail->chain, tail->blocks, sizeof tail->blocks);
+    }
+    hash_words32(hash32, tail->chain.h);
+}
+
 sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
                             const gate_entry *entry) {
     sentinel_state *state = gate_state(context);
@@ -125,7 +140,9 @@ sentinel_status gate_append(sentinel_context *context, uint8_t hash32[32],
             .subject = entry->subject, .results = entry->results, .outcome = entry->outcome};
         const record_late late = {entry->payload, entry->signature, entry->outcome};
         SENTINEL_TRY(make_salts(context, parts.salts, header));
-        SENTINEL_TRY(record_hash(hash32, &context->draft, &parts, &late));
+        record_tail tail;
+        SENTINEL_TRY(record_hash(&tail, &context->draft, &parts, &late));
+        end_hash(context, hash32, &tail);
         const record_pieces pieces = record_pieces_of(header, &parts);
         if (context->log == NULL || context->log->durability == SENTINEL_DURABILITY_NONE) {
             record_put(context->record, &pieces, 0); /* it is kept nowhere else */

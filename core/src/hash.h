@@ -68,6 +68,11 @@ void hash_one(uint8_t digest32[32], const hash_message *message);
  * secrets: words of them may stay on the stack. */
 void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count);
 
+/* Two blocks into a chain, and beside them the digests of two messages of one
+ * block each, padded, which may be secret: words of them may stay on the stack. */
+void hash_beside(hash_chain *chain, const uint8_t blocks[2 * 64], uint8_t digests[2][32],
+                 const uint8_t messages[2][64]);
+
 /* The bytes of a chain's words. */
 void hash_words32(uint8_t digest32[32], const uint32_t h[8]);
 

@@ -5,6 +5,8 @@
  * two parts, and the padded ones are laid out anew. */
 #include "hash.h"
 
+#include "bytes.h"
+
 enum { BLOCK = SHA256_CBLOCK, COUNT_BYTES = 8, BLOCKS_MAX = 32 };
 
 #if defined(__x86_64__)
@@ -323,5 +325,24 @@ void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t coun
                 lanes[i] = NULL;
             }
         }
+    }
+}
+
+void hash_beside(hash_chain *chain, const uint8_t blocks[2 * BLOCK], uint8_t digests[2][32],
+                 const uint8_t messages[2][BLOCK]) {
+    const int two = has_extensions();
+    if (!two) {
+        hash_blocks(chain, blocks, 2 * BLOCK);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const uint8_t *block = blocks + i * (size_t)BLOCK, *message = messages[i];
+        hash_chain other = hash_first;
+        if (two) {
+            two_lanes(chain->h, &block, other.h, &message, 1);
+        } else {
+            hash_blocks(&other, message, BLOCK);
+        }
+        hash_words32(digests[i], other.h);
+        bytes_wipe(&other, sizeof other);
     }
 }

@@ -1,6 +1,9 @@
 /* Signing and verifying: the choice of key, purpose and algorithm. */
+#include "sign_salts.h"
+
 #include "sign_nonces.h"
 
+#define STACK_SALTS_BYTES 512u /* below, where two messages were hashed at once */
 #define FRAME_PREFIX_CHARS_MAX 64u
 #define FRAME_MESSAGE_BYTES_MAX (FRAME_PREFIX_CHARS_MAX + 1u + 32u)
 
@@ -164,25 +167,72 @@ sentinel_status sentinel_verify_frame(const uint8_t signature64[64], const uint8
                : SENTINEL_CRYPTO_VERIFY;
 }
 
+/* The slot of a key that records are salted with. */
+static sentinel_status slot_for_salts(const sign_slot **slot, const sentinel_keyring *ring,
+                                      uint32_t key) {
+    SENTINEL_TRY(slot_for(slot, ring, key, FOR_FRAMES));
+    return (*slot)->info.purpose == SENTINEL_PURPOSE_RECEIPT ? SENTINEL_OK : SENTINEL_KEY_PURPOSE;
+}
+
+/* What salts are digests of, each a block with its padding. */
+static void salt_messages(uint8_t messages[2][SHA256_CBLOCK], const sign_slot *slot, uint64_t epoch,
+                          uint64_t record) {
+    enum { KEY = sizeof slot->salt_key32, SIZE = KEY + 17, BITS = 8 * SIZE };
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t *at = messages[i];
+        memset(at, 0, SHA256_CBLOCK);
+        memcpy(at, slot->salt_key32, KEY);
+        memcpy(at + KEY, &epoch, 8); /* little-endian: see types.h */
+        memcpy(at + KEY + 8, &record, 8);
+        at[KEY + 16] = i;
+        at[SIZE] = 0x80;
+        at[SHA256_CBLOCK - 2] = BITS >> 8;
+        at[SHA256_CBLOCK - 1] = BITS & 0xff;
+    }
+}
+
 sentinel_status sentinel_sign_salts(const sentinel_keyring *ring,
                                     uint8_t salts[SENTINEL_SALTS_BYTES], uint32_t key,
                                     uint64_t epoch, uint64_t record) {
     const sign_slot *slot = NULL;
     memset(salts, 0, SENTINEL_SALTS_BYTES);
-    SENTINEL_TRY(slot_for(&slot, ring, key, FOR_FRAMES));
-    if (slot->info.purpose != SENTINEL_PURPOSE_RECEIPT) {
-        return SENTINEL_KEY_PURPOSE;
+    SENTINEL_TRY(slot_for_salts(&slot, ring, key));
+    const sign_ahead *ahead = &slot->ahead;
+    if (ahead->made == SIGN_LIVE && ahead->epoch == epoch && ahead->record == record) {
+        memcpy(salts, ahead->salts, SENTINEL_SALTS_BYTES);
+        return SENTINEL_OK;
     }
-    uint8_t input[sizeof slot->salt_key32 + 17], digests[2][32];
-    memcpy(input, slot->salt_key32, sizeof slot->salt_key32);
-    memcpy(input + 32, &epoch, 8); /* little-endian: see types.h */
-    memcpy(input + 40, &record, 8);
-    for (uint8_t i = 0; i < 2; i++) {
-        input[48] = i;
-        hash_bytes(digests[i], input, sizeof input);
+    uint8_t messages[2][SHA256_CBLOCK], digests[2][32];
+    salt_messages(messages, slot, epoch, record);
+    for (unsigned i = 0; i < 2; i++) {
+        hash_chain chain = hash_first;
+        hash_blocks(&chain, messages[i], SHA256_CBLOCK);
+        hash_words32(digests[i], chain.h);
+        bytes_wipe(&chain, sizeof chain);
     }
     memcpy(salts, digests, SENTINEL_SALTS_BYTES);
-    bytes_wipe(input, sizeof input);
+    bytes_wipe(messages, sizeof messages);
     bytes_wipe(digests, sizeof digests);
     return SENTINEL_OK;
+}
+
+void sign_salts_ahead(sentinel_keyring *ring, uint32_t key, uint64_t epoch, uint64_t record,
+                      hash_chain *chain, const uint8_t blocks[SIGN_BESIDE_BLOCKS * 64]) {
+    const sign_slot *slot = NULL;
+    if (slot_for_salts(&slot, ring, key) != SENTINEL_OK) {
+        hash_blocks(chain, blocks, SIGN_BESIDE_BLOCKS * SHA256_CBLOCK);
+        return;
+    }
+    sign_ahead *ahead = &ring->slots[slot - ring->slots].ahead;
+    uint8_t messages[2][SHA256_CBLOCK], digests[2][32];
+    ahead->made = 0;
+    salt_messages(messages, slot, epoch, record);
+    hash_beside(chain, blocks, digests, (const uint8_t(*)[SHA256_CBLOCK])messages);
+    ahead->epoch = epoch;
+    ahead->record = record;
+    memcpy(ahead->salts, digests, SENTINEL_SALTS_BYTES);
+    ahead->made = SIGN_LIVE;
+    bytes_wipe(messages, sizeof messages);
+    bytes_wipe(digests, sizeof digests);
+    sodium_stackzero(STACK_SALTS_BYTES);
 }

@@ -29,6 +29,14 @@ typedef struct sign_mac {
 /* Nonces made ahead of time (sign_nonces.h). */
 typedef struct sign_pool sign_pool;
 
+/* Salts made for the record that comes next. */
+typedef struct sign_ahead {
+    uint64_t made; /* SIGN_LIVE: the rest is */
+    uint64_t epoch;
+    uint64_t record;
+    uint8_t salts[SENTINEL_SALTS_BYTES];
+} sign_ahead;
+
 typedef struct sign_slot {
     sentinel_key_info info;
     uint64_t uses;
@@ -42,7 +50,8 @@ typedef struct sign_slot {
         sign_mac mac;           /* HMAC_SHA256: the key */
         uint8_t salt_key32[32]; /* RECEIPT: what records are salted with */
     };
-    sign_pool *pool; /* null: signatures are deterministic */
+    sign_ahead ahead; /* RECEIPT */
+    sign_pool *pool;  /* null: signatures are deterministic */
 } sign_slot;
 
 /* The whole keyring is one mapping: locked, undumpable, wiped on fork. */

@@ -12,6 +12,7 @@
 #include <valgrind/memcheck.h>
 
 #include "sign_nonces.h"
+#include "sign_salts.h"
 
 enum { SECRET_MAX_BYTES = SENTINEL_SECRET_BYTES_MAX };
 
@@ -112,6 +113,9 @@ static void sign_with_each_key(sentinel_keyring *ring) {
                   "sign_frame");
     }
     expect_ok(sentinel_sign_salts(ring, bytes64, 7, 1, 2), "sign_salts");
+    hash_chain chain = hash_first;
+    sign_salts_ahead(ring, 7, 1, 3, &chain, bytes);
+    expect_ok(sentinel_sign_salts(ring, bytes64, 7, 1, 3), "sign_salts, made ahead");
 }
 
 /* The pool's part of the key and what was drawn are secret, and so is all that

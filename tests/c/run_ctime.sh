@@ -16,7 +16,8 @@ ${CC:-cc} -std=c11 ${CFLAGS:--O2} -gdwarf-4 -DSENTINEL_CTIME \
     -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE \
     -I"$top/core/include" -I"$top/core/src" -fstack-protector-strong -o "$program" \
     "$top/tests/c/ctime_test.c" "$top"/core/src/sign*.c \
-    "$top/core/src/hash.c" "$top/core/src/keccak.c" "$top/core/src/status.c" \
+    "$top/core/src/hash.c" "$top/core/src/hash_two.c" "$top/core/src/keccak.c" \
+    "$top/core/src/status.c" \
     -lsodium -l:libsecp256k1.a -lcrypto
 
 check() {

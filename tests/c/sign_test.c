@@ -7,6 +7,7 @@
 #include <secp256k1.h>
 
 #include "sign_internal.h"
+#include "sign_salts.h"
 
 static const char text[] = "what was judged is what is signed";
 
@@ -287,6 +288,40 @@ static void salts_are_the_documented_hashes(void) {
     sentinel_keyring_free(ring);
 }
 
+/* Beside two blocks of something else, which are hashed as if alone; and of no
+ * other record, epoch or key than they were made for. */
+static void salts_made_ahead_are_the_same(void) {
+    sentinel_keyring *ring = ring_new(), *fresh = ring_new();
+    uint8_t blocks[128], salts[48], expected[48];
+    (void)import(ring, 1, SENTINEL_PURPOSE_RECEIPT, ED25519);
+    (void)import(fresh, 1, SENTINEL_PURPOSE_RECEIPT, ED25519);
+    randombytes_buf(blocks, sizeof blocks);
+    hash_chain alone = hash_first;
+    hash_blocks(&alone, blocks, sizeof blocks);
+    for (uint32_t key = 1; key < 3; key++) { /* of the second there is none */
+        hash_chain chain = hash_first;
+        sign_salts_ahead(ring, key, 2, 3, &chain, blocks);
+        CHECK_BYTES((const uint8_t *)chain.h, (const uint8_t *)alone.h, sizeof chain.h);
+    }
+    CHECK_EQ(ring->slots[0].ahead.made, SIGN_LIVE);
+    for (uint64_t epoch = 1; epoch < 4; epoch++) {
+        for (uint64_t record = 2; record < 5; record++) {
+            CHECK_OK(sentinel_sign_salts(ring, salts, 1, epoch, record));
+            CHECK_OK(sentinel_sign_salts(fresh, expected, 1, epoch, record));
+            CHECK_BYTES(salts, expected, sizeof salts);
+        }
+    }
+    /* Another key under the same id. */
+    sentinel_key_info other = info_of(1, SENTINEL_PURPOSE_RECEIPT, ED25519);
+    CHECK_OK(sentinel_keyring_remove(ring, 1));
+    CHECK_OK(sentinel_keyring_generate(ring, &other));
+    CHECK_OK(sentinel_sign_salts(ring, salts, 1, 2, 3));
+    CHECK_OK(sentinel_sign_salts(fresh, expected, 1, 2, 3));
+    CHECK(memcmp(salts, expected, sizeof salts) != 0);
+    sentinel_keyring_free(ring);
+    sentinel_keyring_free(fresh);
+}
+
 static void uses_count_signatures_and_nothing_else(void) {
     sentinel_keyring *ring = ring_new();
     sentinel_signature signature;
@@ -363,6 +398,7 @@ int main(int argc, char **argv) {
     RUN(each_purpose_signs_only_its_own_kind);
     RUN(a_frame_is_signed_over_prefix_zero_and_digest);
     RUN(salts_are_the_documented_hashes);
+    RUN(salts_made_ahead_are_the_same);
     RUN(uses_count_signatures_and_nothing_else);
     RUN(a_signature_that_was_not_made_is_zero);
     RUN(an_address_is_the_last_bytes_of_the_point);
