@@ -121,7 +121,9 @@ static wide_u128 scaled(const sentinel_decimal *decimal, unsigned to_scale) {
 
 static int is_multiple(const sentinel_decimal *value, const sentinel_decimal *step) {
     unsigned scale = value->scale > step->scale ? value->scale : step->scale;
-    return scaled(value, scale) % scaled(step, scale) == 0;
+    const wide_u128 a = scaled(value, scale), b = scaled(step, scale);
+    /* Nearly always within 64 bits, where a remainder is one instruction. */
+    return ((a | b) >> 64) == 0 ? (uint64_t)a % (uint64_t)b == 0 : a % b == 0;
 }
 
 /* Prices lie on ticks, quantities on lots. */
