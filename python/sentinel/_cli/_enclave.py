@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from . import _enclave_doctor, _enclave_image, _enclave_keys, _enclave_papers, _enclave_run
+from . import (
+    _enclave_doctor,
+    _enclave_image,
+    _enclave_keys,
+    _enclave_papers,
+    _enclave_run,
+    _enclave_store,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +25,7 @@ def register(app: typer.Typer) -> None:
         _enclave_run,
         _enclave_keys,
         _enclave_papers,
+        _enclave_store,
     ):
         verbs.register(family)
     app.add_typer(family, name="enclave")

@@ -1,0 +1,113 @@
+"""What the host keeps of an enclave's engine, as a directory, and bringing it up again from that.
+
+    genesis  authority  certificate  root.wrapped  keys.sealed  files/log/…  files/bundles/…
+
+Nothing of it is secret to the host that should be; docs/enclave.md says what of it can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ._enclave_kms import derive_shared_secret
+from ._enclave_lobby import Lobby
+from ._enclave_papers import parse_wrapped_root
+from .attestation import Purpose
+from .config import os_failed, write_file
+from .errors import StorageError, UsageError
+
+PAPERS: Final = ("genesis", "authority", "certificate", "root.wrapped", "keys.sealed")
+FOLDERS: Final = ("log", "bundles")
+LOBBY_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The directory."""
+
+    folder: Path
+
+    def paper(self, name: str) -> bytes:
+        """One of the papers. Raises StorageError."""
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            raise os_failed(self.folder / name, error) from None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keeps a paper, whole or not at all. Raises StorageError."""
+        write_file(self.folder / name, data)
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """The engine's files, as a lobby takes them. Raises StorageError."""
+        for folder in FOLDERS:
+            try:
+                for path in sorted((self.folder / "files" / folder).iterdir()):
+                    if not path.name.startswith("."):
+                        yield f"{folder}/{path.name}", path.read_bytes()
+            except OSError as error:
+                raise os_failed(self.folder / "files" / folder, error) from None
+
+    def keep_files(self, files: Iterable[tuple[str, bytes]]) -> int:
+        """Keeps what a running engine gave, over what was kept before; how many files."""
+        count = 0
+        for folder in FOLDERS:
+            (self.folder / "files" / folder).mkdir(parents=True, exist_ok=True)
+        for name, data in files:
+            folder, _, leaf = name.partition("/")
+            if folder not in FOLDERS or not leaf or "/" in leaf or leaf.startswith("."):
+                raise StorageError(
+                    f"the enclave names a file {name!r}",
+                    cause="it is no enclave of ours, or of a later release",
+                    next_step="do not use it; verify its document",
+                )
+            write_file(self.folder / "files" / folder / leaf, data)
+            count += 1
+        return count
+
+
+def connect_lobby(address: str) -> Lobby:
+    """The lobby at `vsock://CID:PORT` or `unix:///path`. Raises UsageError, StorageError."""
+    kind, _, place = address.partition("://")
+    cid, _, port = place.partition(":")
+    target: Any = place
+    if kind == "vsock" and cid.isdigit() and port.isdigit():
+        family, target = socket.AF_VSOCK, (int(cid), int(port))
+    elif kind == "unix" and place:
+        family = socket.AF_UNIX
+    else:
+        raise UsageError(f"{address!r} is no address of a lobby", next_step="give vsock://16:5701")
+    stream = socket.socket(family)
+    stream.settimeout(LOBBY_SECONDS)
+    try:
+        stream.connect(target)
+    except OSError as error:
+        stream.close()
+        raise StorageError(
+            f"no lobby answers at {address} ({error})",
+            cause="the enclave does not run, or its engine does already",
+            next_step="zcp enclave run starts it; nitro-cli describe-enclaves shows its CID",
+        ) from None
+    return Lobby(stream)
+
+
+def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> None:
+    """From an enclave that knows nothing to the engine that ran before.
+
+    KMS is asked once; each answer is good for one attempt. Raises the enclave's refusals,
+    EnclaveError where KMS refuses, StorageError.
+    """
+    wrapped = store.paper("root.wrapped")
+    document = lobby.attest(Purpose.BOOT, os.urandom(32))
+    answer = derive_shared_secret(kms, key_id, parse_wrapped_root(wrapped), document)
+    genesis, authority, certificate = (store.paper(name) for name in PAPERS[:3])
+    lobby.unwrap(genesis, authority, certificate, wrapped, answer)
+    lobby.keys(store.paper("keys.sealed"))
+    for name, data in store.files():
+        lobby.file(name, data)
+    store.keep("keys.sealed", lobby.resume())

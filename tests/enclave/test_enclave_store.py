@@ -1,0 +1,124 @@
+"""The host brings an engine up again from what it kept.
+
+Goal: after a power cut, the store and KMS are all it takes; a store that lacks or mixes something
+starts nothing. Method: the daemon's own code in a process, a fake security module and a fake KMS;
+only the signature of the boot document is added between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_life import ALICE, Engine, FakeMachine
+from fake_nitro import sign_emulated
+from test_enclave_life import Machines, _program, running
+
+from sentinel import _enclave_store
+from sentinel._cli import _enclave_store as command
+from sentinel._cli import main
+from sentinel._enclave_lobby import Lobby, kept_files
+from sentinel._enclave_store import PAPERS, Store, bring_up, connect_lobby
+from sentinel.attestation import Purpose
+from sentinel.errors import EnclaveError, SentinelError, StorageError, UsageError
+
+__all__ = ["_program"]
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    made = Machines(tmp_path)
+    yield made
+    for machine in made.made:
+        machine.end()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = Engine(tmp_path)
+    yield made
+    made.end()
+
+
+def stored(engine: Engine, machine: FakeMachine, folder: Path) -> Store:
+    """What a host keeps of a running engine."""
+    folder.mkdir()
+    store = Store(folder)
+    papers = (engine.genesis, engine.authority, engine.certificate, engine.wrapped, engine.sealed)
+    for name, data in zip(PAPERS, papers, strict=True):
+        store.keep(name, data)
+    with engine.client(machine, ALICE) as people:
+        assert store.keep_files(kept_files(people.connection.call)) >= 3
+    return store
+
+
+def signing(engine: Engine, lobby: Lobby) -> Lobby:
+    """The lobby, with the hypervisor's signature under its documents."""
+    attest = lobby.attest
+    signed = type("Signing", (Lobby,), {})(lobby._stream)
+    signed.attest = lambda purpose, nonce: sign_emulated(
+        attest(Purpose(purpose), nonce), engine.hypervisor
+    )
+    return signed
+
+
+def test_an_engine_comes_back_from_its_store(
+    engine: Engine, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = running(engine, machines)
+    store = stored(engine, machine, tmp_path / "store")
+    before = store.paper("keys.sealed")
+    machine.end()
+    machines.boot()
+    monkeypatch.setattr(
+        command, "connect_lobby", lambda _: signing(engine, Lobby(machines.made[-1].lobby()))
+    )
+    monkeypatch.setattr(command, "kms_client", lambda _: engine.kms)
+    words = ["enclave", "resume", "--store", str(store.folder), "--key-id", "key"]
+    assert main(words) == 0
+    assert store.paper("keys.sealed") != before
+    assert machines.made[-1].address()  # sessions are held again
+
+
+def test_a_store_that_lacks_or_mixes_something_starts_nothing(
+    engine: Engine, machines: Machines, tmp_path: Path
+) -> None:
+    machine = running(engine, machines)
+    store = stored(engine, machine, tmp_path / "store")
+    machine.end()
+    lobby = signing(engine, Lobby(machines.boot().lobby()))
+    certificate = store.paper("certificate")
+    (store.folder / "certificate").unlink()
+    with pytest.raises(StorageError, match="certificate"):
+        bring_up(lobby, store, engine.kms, "key")
+    store.keep("certificate", store.paper("authority"))
+    with pytest.raises(SentinelError, match="unwrap"):
+        bring_up(lobby, store, engine.kms, "key")
+    store.keep("certificate", certificate)
+    sealed = bytearray(store.paper("keys.sealed"))
+    sealed[-1] ^= 1
+    store.keep("keys.sealed", bytes(sealed))
+    with pytest.raises(EnclaveError, match="does not open"):
+        bring_up(lobby, store, engine.kms, "key")
+    lobby.close()
+
+
+@pytest.mark.parametrize("name", ["../x", "log/../x", "keys/engine", "log/", "log/.x", "x"])
+def test_names_of_files_stay_inside(name: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="names a file"):
+        Store(tmp_path).keep_files([(name, b"")])
+
+
+def test_addresses_of_a_lobby_are_checked(tmp_path: Path) -> None:
+    for bad in ("", "vsock://16", "vsock://a:b", "tcp://1:2", "unix://"):
+        with pytest.raises(UsageError, match="no address"):
+            connect_lobby(bad)
+    with pytest.raises(StorageError, match="no lobby answers"):
+        connect_lobby(f"unix://{tmp_path}/none")
+    assert _enclave_store.LOBBY_SECONDS > 0
+
+
+def test_files_are_kept_through_a_session_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["enclave", "keep", "--store", "/nowhere"]) == 2
+    assert "which daemon?" in capsys.readouterr().err
