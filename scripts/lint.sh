@@ -30,6 +30,6 @@ find core/src enclave/daemon enclave/client -name '*.c' -print0 |
     clang-tidy --quiet "$1" -- -std=c11 -Icore/include -Icore/src -Ienclave/daemon \
         -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -D_GNU_SOURCE 2>/dev/null' tidy
 
-for script in scripts/*.sh .ci/run; do
+for script in scripts/*.sh enclave/*/*.sh tests/enclave/qemu/*.sh .ci/run; do
     bash -n "$script"
 done

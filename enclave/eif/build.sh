@@ -3,8 +3,9 @@
 #
 #   build.sh            installs it where PYTHON is (.venv/bin/python)
 #
-# Needs Rust (Cargo.toml says from which version) and maturin. SENTINEL_CACHE=... where the wheel is
-# kept (build/enclave/cache); JOBS=... compilers at once.
+# Needs maturin, and Rust, which rustup brings where there is none (Cargo.toml says from which
+# version). SENTINEL_CACHE=... where wheel and Rust are kept (build/enclave/cache); JOBS=...
+# compilers at once.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -12,13 +13,27 @@ python=${PYTHON:-$top/.venv/bin/python}
 cache=${SENTINEL_CACHE:-$top/build/enclave/cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+# Two at once would build into one another; the second finds what the first has made.
+if [ -z "${SENTINEL_EIF_LOCKED:-}" ]; then
+    SENTINEL_EIF_LOCKED=1 exec flock "$cache/eif.lock" sh "$here/build.sh" "$@"
+fi
 [ ! -d "$HOME/.cargo/bin" ] || PATH=$HOME/.cargo/bin:$PATH
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/Cargo.toml")
-version=$(rustc --version 2>/dev/null | cut -d' ' -f2)
-if [ "$(printf '%s\n' "$wanted" "${version:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
-    echo "eif: Rust $wanted or newer is needed, ${version:-none} is here: see rustup" >&2
-    exit 1
+has_rust() {
+    found=$(rustc --version 2>/dev/null | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]
+}
+if ! has_rust; then
+    # Debian's is too old. Rust's own installer puts one where the rest is kept.
+    rust=$cache/rust
+    if [ ! -x "$rust/cargo/bin/cargo" ]; then
+        echo "eif: Rust $wanted or newer is not here: rustup puts it into $rust" >&2
+        "$python" -c 'import sys, puccinialin; puccinialin.setup_rust(sys.argv[1])' "$rust" \
+            >"$cache/rust.log" 2>&1 || { tail -n 25 "$cache/rust.log" >&2; exit 1; }
+    fi
+    export RUSTUP_HOME="$rust/rustup" CARGO_HOME="$rust/cargo" PATH="$rust/cargo/bin:$PATH"
+    has_rust || { echo "eif: Rust $wanted or newer is needed: see rustup" >&2; exit 1; }
 fi
 
 cd "$here"

@@ -3,9 +3,9 @@
 #
 #   build.sh OUT [--daemon FILE] [--any-kernel]
 #
-# Makes in the folder OUT: bzImage, init.cpio, daemon.cpio, sentinel.eif, measurements.json, and,
-# but with --daemon, sbom.json. Equal sources, compiler and libraries give equal bytes, whatever the
-# folder and the time.
+# Makes in the folder OUT: bzImage, kernel.config (the whole of it), init.cpio, daemon.cpio,
+# sentinel.eif, measurements.json, and, but with --daemon, sbom.json. Equal sources, compiler and
+# libraries give equal bytes, whatever the folder and the time.
 #
 # --daemon FILE   another static program in the daemon's place, for tests
 # --any-kernel    see kernel.sh
@@ -16,7 +16,7 @@ top=$(cd "$here/../.." && pwd)
 . "$here/pins.sh"
 python=${PYTHON:-$top/.venv/bin/python}
 
-[ $# -ge 1 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
@@ -62,6 +62,7 @@ for name in init daemon; do
 done
 kernel=$("$here/kernel.sh" $any)
 cp "$kernel/bzImage" "$out/bzImage"
+cp "$kernel/config" "$out/kernel.config"
 
 PYTHONPATH="$top/python" "$python" -m sentinel enclave build "$out/sentinel.eif" --json \
     --kernel "$out/bzImage" --cmdline "$here/cmdline" --ramdisk "$out/init.cpio" \

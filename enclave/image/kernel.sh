@@ -16,10 +16,14 @@ top=$(cd "$here/../.." && pwd)
 cache=${SENTINEL_CACHE:-$top/build/enclave/cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+# Two at once would build into one another; the second finds what the first has made.
+if [ -z "${SENTINEL_KERNEL_LOCKED:-}" ]; then
+    SENTINEL_KERNEL_LOCKED=1 exec flock "$cache/kernel.lock" sh "$here/kernel.sh" "$@"
+fi
 # What the kernel's bytes come from: source, configuration, compiler, linker.
 key=$({
     echo "$kernel_package $kernel_version"
-    cat "$here/kernel.config"
+    grep -E '^(CONFIG|# CONFIG)' "$here/kernel.config"
     cc --version | head -n 1
     ld --version | head -n 1
 } | sha256sum | cut -c1-16)

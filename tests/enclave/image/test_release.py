@@ -7,11 +7,14 @@ Method: the image that `enclave/image/build.sh` makes of this tree, its bill of 
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
+from fake_nsm_relay import take
 from nitro_qemu import Enclave
 from plain_eif import Kind, pcrs, read
 
+LOBBY_PORT = 5701
 PROBE_WORDS = (b"probe: nsm", b"probe: listen")
 
 
@@ -53,10 +56,14 @@ def test_the_bill_names_all_that_is_linked(built: Path) -> None:
     assert bill["comment"] == f"{lines} lines of our own code"
 
 
-def test_it_starts_and_the_daemon_gets_the_machine(built: Path, tmp_path: Path) -> None:
+def test_it_starts_and_the_daemon_waits_for_its_host(built: Path, tmp_path: Path) -> None:
     with Enclave(built / "release" / "sentinel.eif", tmp_path) as enclave:
         enclave.wait_started()
-        # Without an engine to open it says what it needs and ends, and the enclave with it.
-        status, _ = enclave.wait_ended()
-        assert status == 0
-        assert "usage: sentineld" in enclave.serial()
+        # The lobby's port answers; sessions begin when there is an engine.
+        with enclave.connect(LOBBY_PORT) as stream:
+            stream.settimeout(60)
+            # CREATE before there is a genesis: a status and no payload.
+            stream.sendall(struct.pack("<II", 9, 0))
+            status, size = struct.unpack("<II", take(stream, 8))
+        assert (status != 0, size) == (True, 0)
+        assert "sentineld: waits for its host" in enclave.serial()

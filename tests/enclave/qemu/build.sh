@@ -14,6 +14,10 @@ top=$(cd "$here/../../.." && pwd)
 cache=${SENTINEL_CACHE:-$top/build/enclave/cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+# Two at once would build into one another; the second finds what the first has made.
+if [ -z "${SENTINEL_QEMU_LOCKED:-}" ]; then
+    SENTINEL_QEMU_LOCKED=1 exec flock "$cache/qemu.lock" sh "$here/build.sh" "$@"
+fi
 options="--without-default-features --without-default-devices --with-devices-x86_64=sentinel
     --enable-tcg --enable-gnutls --enable-libcbor --enable-vhost-user --enable-fdt=system
     --disable-docs --disable-tools --disable-guest-agent --disable-werror

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from os import PathLike
 
+__all__ = ["EifError", "build", "inspect_json", "measure", "sign"]
+
 class EifError(Exception):
     """An image, or what it is to be made of, is not as it must be."""
 
