@@ -23,6 +23,9 @@ from .errors import StorageError, UsageError
 
 PAPERS: Final = ("genesis", "authority", "certificate", "root.wrapped", "keys.sealed")
 FOLDERS: Final = ("log", "bundles")
+HEAD: Final = "log/head"
+SESSION: Final = "session.cose"
+"""The document for sessions of the boot that was brought up last."""
 LOBBY_SECONDS: Final = 120.0
 
 
@@ -54,8 +57,13 @@ class Store:
                 raise os_failed(self.folder / "files" / folder, error) from None
 
     def keep_files(self, files: Iterable[tuple[str, bytes]]) -> int:
-        """Keeps what a running engine gave, over what was kept before; how many files."""
+        """Keeps what a running engine gave, over what was kept before; how many files.
+
+        The log's head is given first and kept last: a copy that was cut short is an older one,
+        and counts no record that is not there.
+        """
         count = 0
+        head: bytes | None = None
         for folder in FOLDERS:
             (self.folder / "files" / folder).mkdir(parents=True, exist_ok=True)
         for name, data in files:
@@ -66,8 +74,13 @@ class Store:
                     cause="it is no enclave of ours, or of a later release",
                     next_step="do not use it; verify its document",
                 )
-            write_file(self.folder / "files" / folder / leaf, data)
+            if name == HEAD:
+                head = data
+            else:
+                write_file(self.folder / "files" / folder / leaf, data)
             count += 1
+        if head is not None:
+            write_file(self.folder / "files" / HEAD, head)
         return count
 
 
@@ -96,8 +109,10 @@ def connect_lobby(address: str) -> Lobby:
     return Lobby(stream)
 
 
-def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> None:
-    """From an enclave that knows nothing to the engine that ran before.
+def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
+    """From an enclave that knows nothing to the engine that ran before; the nonce of its document
+    for sessions, which is then in the store. It is asked for before the lobby ends: a daemon that
+    runs is asked only by those who have its pin.
 
     KMS is asked once; each answer is good for one attempt. Raises the enclave's refusals,
     EnclaveError where KMS refuses, StorageError.
@@ -110,4 +125,7 @@ def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> None:
     lobby.keys(store.paper("keys.sealed"))
     for name, data in store.files():
         lobby.file(name, data)
+    nonce = os.urandom(32)
+    store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
     store.keep("keys.sealed", lobby.resume())
+    return nonce

@@ -7,6 +7,8 @@ only the signature of the boot document is added between.
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from fake_nitro import sign_emulated
 from test_enclave_life import Machines, _program, running
 
 from sentinel import _enclave_store
+from sentinel._attestation_binding import parse_binding
 from sentinel._cli import _enclave_store as command
 from sentinel._cli import main
 from sentinel._enclave_lobby import Lobby, kept_files
 from sentinel._enclave_store import PAPERS, Store, bring_up, connect_lobby
-from sentinel.attestation import Purpose
+from sentinel.attestation import Expectation, Purpose, TrustRoot, verify
 from sentinel.errors import EnclaveError, SentinelError, StorageError, UsageError
 
 __all__ = ["_program"]
@@ -64,7 +67,11 @@ def signing(engine: Engine, lobby: Lobby) -> Lobby:
 
 
 def test_an_engine_comes_back_from_its_store(
-    engine: Engine, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    machines: Machines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     machine = running(engine, machines)
     store = stored(engine, machine, tmp_path / "store")
@@ -75,10 +82,21 @@ def test_an_engine_comes_back_from_its_store(
         command, "connect_lobby", lambda _: signing(engine, Lobby(machines.made[-1].lobby()))
     )
     monkeypatch.setattr(command, "kms_client", lambda _: engine.kms)
-    words = ["enclave", "resume", "--store", str(store.folder), "--key-id", "key"]
+    words = ["enclave", "resume", "--store", str(store.folder), "--key-id", "key", "--json"]
     assert main(words) == 0
     assert store.paper("keys.sealed") != before
-    assert machines.made[-1].address()  # sessions are held again
+    told = json.loads(capsys.readouterr().out)
+    found = verify(
+        Path(told["document"]).read_bytes(),
+        expectation=Expectation(machines.made[-1].pcrs, None),
+        nonce=bytes.fromhex(told["nonce"]),
+        now=dt.datetime.now(dt.UTC),
+        root=TrustRoot.of_pem(engine.hypervisor.pem),
+    )
+    assert found.user_data is not None
+    engine.pin = parse_binding(found.user_data).session_key_hash
+    with engine.client(machines.made[-1], ALICE) as people:  # sessions are held again
+        assert people.status().epoch == 2
 
 
 def test_a_store_that_lacks_or_mixes_something_starts_nothing(
@@ -102,6 +120,22 @@ def test_a_store_that_lacks_or_mixes_something_starts_nothing(
     with pytest.raises(EnclaveError, match="does not open"):
         bring_up(lobby, store, engine.kms, "key")
     lobby.close()
+
+
+def test_a_copy_that_is_cut_short_keeps_the_older_head(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep_files([("log/head", b"old"), ("log/00.log", b"old")])
+
+    def cut() -> Iterator[tuple[str, bytes]]:
+        yield "log/head", b"new"
+        yield "log/00.log", b"new"
+        raise ConnectionError("the power is gone")
+
+    with pytest.raises(ConnectionError):
+        store.keep_files(cut())
+    assert dict(store.files()) == {"log/00.log": b"new", "log/head": b"old"}
+    store.keep_files([("log/head", b"new"), ("log/00.log", b"new")])
+    assert dict(store.files())["log/head"] == b"new"
 
 
 @pytest.mark.parametrize("name", ["../x", "log/../x", "keys/engine", "log/", "log/.x", "x"])

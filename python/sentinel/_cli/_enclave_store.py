@@ -9,7 +9,7 @@ import typer
 
 from .._enclave_kms import kms_client
 from .._enclave_lobby import kept_files
-from .._enclave_store import Store, bring_up, connect_lobby
+from .._enclave_store import SESSION, Store, bring_up, connect_lobby
 from ..errors import UsageError
 from ._connect import remote
 from ._enclave_keys import KeyIdOption, RegionOption
@@ -46,10 +46,16 @@ def resume(
     cli = Cli(Path(), json)
     stream = connect_lobby(lobby)
     try:
-        bring_up(stream, Store(store), kms_client(region), key_id)
+        nonce = bring_up(stream, Store(store), kms_client(region), key_id)
     finally:
         stream.close()
-    cli.emit({"store": str(store)}, "the engine runs; next: a grant of its witness, and a lease")
+    document = store / SESSION
+    cli.emit(
+        {"store": str(store), "document": str(document), "nonce": nonce.hex()},
+        "the engine runs; next: a grant of its witness, and a lease\n"
+        f"who connects verifies it first: zcp attest verify {document} --expect FILE"
+        f" --nonce {nonce.hex()}",
+    )
 
 
 def keep(
