@@ -18,7 +18,9 @@
 #define SENTINEL_CHANNEL_BYTES_MAX \
     (UINT32_C(4) << 20)                            /* payload of a message, all frames together */
 #define SENTINEL_HANDSHAKE_NS INT64_C(5000000000)  /* from accept to WELCOME */
+#ifndef SENTINEL_CHANNEL_NS                        /* a test's hour is shorter */
 #define SENTINEL_CHANNEL_NS INT64_C(3600000000000) /* then a new handshake */
+#endif
 #define SENTINEL_STALL_NS \
     INT64_C(10000000000) /* answers that nobody reads for so long end a session */
 

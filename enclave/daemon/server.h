@@ -16,7 +16,7 @@
 #define SERVER_CONNS_MAX \
     (SENTINEL_SESSIONS_MAX + SERVER_ROOT_SESSIONS_MAX + SENTINEL_HANDSHAKES_MAX)
 #define SERVER_RINGS_MAX 64u /* sessions with a ring */
-#define SERVER_POLLS 64      /* of the rings, between two looks at the sockets, with --busy-poll */
+#define SERVER_POLLS 1024    /* of the rings, between two looks at the sockets, with --busy-poll */
 #define SERVER_WIDES 16u     /* buffers for messages of several frames, of all sessions */
 #define SERVER_WIDE_BYTES \
     ((SENTINEL_CHANNEL_BYTES_MAX / CHANNEL_LARGE_ROOM + 1) * (size_t)CHANNEL_FRAME_BYTES_MAX)

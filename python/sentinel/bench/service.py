@@ -87,7 +87,7 @@ def _add_agent(world: World, agent: int) -> SigningKeys:
         change = apply(Change.of(parse_authority(frame.payload)), [wish], now, ())
         part = change.part(installed.terms(frame.sequence + 1, now))
         authority = AuthorityRing.open(world.directory, world.passphrase)
-        signer.take(authority.sign(FrameKind.AUTHORITY, part), now_ns=now)
+        signer.take(authority.sign(FrameKind.AUTHORITY, part))
     return SigningKeys(ring, {info.public_key: 1})
 
 
