@@ -48,7 +48,9 @@ keys:
   message: {{purpose: message, algorithm: ed25519, for: firm}}
   spot: {{venue: binance_spot, algorithm: hmac_sha256, for: firm, endpoint: checked}}
 attempts: {{limit: 10000/s}}
+clock: {{tolerance: 10s}}
 """
+"""Tests that wait may meet a machine whose clock is set; what that does is not their question."""
 
 
 def policy_text(agents: Sequence[str]) -> str:
