@@ -12,6 +12,7 @@ import configparser
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -268,7 +269,6 @@ HARDENED = {
     "MemoryDenyWriteExecute": "yes",
     "SystemCallArchitectures": "native",
     "LimitCORE": "0",
-    "Restart": "always",
 }
 
 
@@ -285,6 +285,7 @@ def test_units_are_hardened_and_run_as_nobody_in_particular(path: Path) -> None:
     assert {name: service[name] for name in HARDENED} == HARDENED
     assert service["User"] == "sentinel"
     assert "SystemCallFilter" in service
+    assert service["Restart"] in {"always", "on-failure"}
 
 
 def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
@@ -308,3 +309,20 @@ def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
     assert (config["memory_mib"], config["enclave_cid"]) == (512, 16)
     assert parent().parameters["EnclaveMemory"] == config["memory_mib"]
     assert parent().parameters["EnclaveCpus"] == config["cpu_count"]
+
+
+def test_the_engines_unit_brings_it_up_with_options_that_the_command_has() -> None:
+    found = unit(AWS / "sentinel-resume.service")
+    assert found["Unit"]["PartOf"] == "sentinel-enclave.service", "with each start of the enclave"
+    words = found["Service"]["ExecStart"].replace("\\\n", " ").split()
+    assert words[:3] == ["/opt/sentinel/bin/zcp", "enclave", "resume"]
+    lines = (AWS / "enclave.env").read_text().splitlines()
+    names = {line.split("=", 1)[0] for line in lines if not line.startswith("#")}
+    assert set(re.findall(r"\$\{(\w+)\}", " ".join(words))) <= names
+    told = subprocess.run(
+        [sys.executable, "-m", "sentinel", "enclave", "resume", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [word for word in words if word.startswith("--") and word not in told] == []
