@@ -195,12 +195,9 @@ static void check_refused(const uint8_t *bytes, size_t size, sentinel_status wan
     CHECK_EQ(memcmp(before, after, state()->size_bytes), 0);
 
     sentinel_record made;
-    sentinel_record_header header;
     sentinel_refused refused;
     uint8_t digest32[32];
-    header = scene.context->draft.header;
-    off_t at = (off_t)(scene.log.segment_offset - 8 - header.size_bytes); /* its commit word */
-    CHECK_EQ(pread(scene.log.segment_fd, record, header.size_bytes, at), header.size_bytes);
+    const sentinel_record_header header = scene_last_record(&scene, record);
     CHECK_OK(sentinel_record_parse(&made, record, header.size_bytes));
     CHECK_EQ(header.number, count);
     CHECK_EQ(header.type, SENTINEL_RECORD_REFUSED);

@@ -108,6 +108,16 @@ static sentinel_status scene_take(gate_scene *s) {
     return sentinel_gate_take(s->context, NULL, s->frame, s->frame_size, s->now);
 }
 
+/* The last record, read from the log (of RECORD_BYTES_MAX, aligned to 8); its header. */
+static sentinel_record_header scene_last_record(const gate_scene *s, uint8_t *bytes) {
+    sentinel_log_reader reader;
+    sentinel_record record;
+    CHECK_OK(sentinel_log_reader_open(&reader, s->dir_fd, s->log.count - 1));
+    CHECK_OK(sentinel_log_reader_next(&reader, &record, bytes, SENTINEL_RECORD_BYTES_MAX));
+    sentinel_log_reader_close(&reader);
+    return *record.header;
+}
+
 /* ---- Policy, commands, marks ------------------------------------------------------ */
 
 static void scene_policy_rows(gate_scene *s) {

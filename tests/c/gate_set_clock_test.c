@@ -59,7 +59,7 @@ static void test_k_of_n_set_it_back_once(void) {
     CHECK_EQ(state()->last_now_ns, s->now);
     CHECK_EQ(state()->relied_ns, s->now);
     CHECK_EQ(state()->halted, 0);
-    const sentinel_record_header *made = (const sentinel_record_header *)s->context->record;
+    const sentinel_record_header *made = &s->context->draft.header;
     CHECK_EQ(made->flags & SENTINEL_RECORD_CLOCK_SET, SENTINEL_RECORD_CLOCK_SET);
     CHECK_EQ(made->now_ns, s->now);
     order = scene_place(s);
@@ -422,14 +422,11 @@ static void test_the_state_is_restored_and_the_flag_is_of_commands_alone(void) {
     scene_begin(s);
     int64_t last_ns = run_ahead(YEAR_NS);
     CHECK_OK(set_back(last_ns));
-    sentinel_record_header header;
-    memcpy(&header, s->context->record, sizeof header);
-    memcpy(bytes, s->context->record, header.size_bytes);
+    sentinel_record_header header = scene_last_record(s, bytes);
     CHECK_OK(sentinel_record_parse(&record, bytes, header.size_bytes));
     CHECK_OK(sentinel_gate_start(s->context, 0, s->now));
-    memcpy(&header, s->context->record, sizeof header);
+    header = scene_last_record(s, bytes);
     header.flags |= SENTINEL_RECORD_CLOCK_SET;
-    memcpy(bytes, s->context->record, header.size_bytes);
     memcpy(bytes, &header, sizeof header);
     CHECK_EQ(sentinel_record_parse(&record, bytes, header.size_bytes), SENTINEL_FORMAT_RANGE);
     scene_end(s);
