@@ -1,10 +1,12 @@
 #!/bin/sh
-# TSan under the C tests that have threads; ASan and UBSan under the C tests, then under pytest with
-# an extension built for that.
+# TSan under the C tests that have threads; ASan and UBSan under the C tests, under the daemon while
+# clients do their worst, then under pytest with an extension built for that.
 set -eu
 cd "$(dirname "$0")/.."
 scripts/test_c.sh THREADS=1
 scripts/test_c.sh SANITIZE=1
+SENTINELD_SANITIZE=1 .venv/bin/python -m pytest -q tests/enclave/test_daemon_handshake.py \
+    tests/enclave/test_daemon_requests.py tests/enclave/test_daemon_turns.py
 make -s -C core SANITIZE=1 lib
 
 SENTINEL_SANITIZE=1 .venv/bin/python setup.py -q build --build-base build/sanitize \

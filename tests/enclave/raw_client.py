@@ -168,11 +168,19 @@ def read_exactly(sock: socket.socket, size: int) -> bytes:
 def dial(path: Path, timeout: float = 10.0) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
-    try:
-        sock.connect(str(path))
-    except OSError:
-        sock.close()
-        raise
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            sock.connect(str(path))
+            break
+        except BlockingIOError:  # too many wait to be accepted
+            if time.monotonic() > until:
+                sock.close()
+                raise
+            time.sleep(0.002)
+        except OSError:
+            sock.close()
+            raise
     sock.setblocking(True)
     # A blocking descriptor, as OpenSSL wants one, that gives up all the same.
     seconds = struct.pack("@ll", int(timeout), 0)
@@ -221,8 +229,12 @@ class Session:
     def open(cls, path: Path, hello: Hello, seed: bytes | None) -> Session:
         """Raises Closed; AssertionError with the status in WELCOME."""
         sock = dial(path)
-        welcome, tls, key = greet(sock, hello.pack(), seed)
-        assert welcome.status == 0, hex(welcome.status)
+        try:
+            welcome, tls, key = greet(sock, hello.pack(), seed)
+            assert welcome.status == 0, hex(welcome.status)
+        except BaseException:
+            sock.close()
+            raise
         lib = library()
         raw = lib.raw_begin(
             tls, welcome.engine, welcome.channel, welcome.epoch, hello.agent, hello.role
