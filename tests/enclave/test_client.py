@@ -2,8 +2,8 @@
 
 Goal: `Client` gives what `Signer` gives; a lost answer is asked again and never signed twice; what
 is wrong is said. Method: the real daemon in a process of its own, over its Unix socket and its
-ring (tests/enclave/test_client_vsock.py and the QEMU tests have vsock); it is killed, stopped and
-started anew around calls. PROTOCOL.md, sections 1 to 3 and 5 to 8.
+ring; it is killed, stopped and started anew around calls. Of vsock only the address is tested here.
+PROTOCOL.md, sections 1 to 3 and 5 to 8.
 """
 
 from __future__ import annotations

@@ -314,7 +314,7 @@ WRONG: dict[str, Wrong] = {
     "number 0": lambda s: s.frame(Ask.STATUS, id_=0),
     "the number before": lambda s: s.frame(Ask.STATUS) + s.frame(Ask.STATUS, id_=1),
     "no kind": lambda s: s.frame(0),
-    "an unknown kind": lambda s: s.frame(13),
+    "an unknown kind": lambda s: s.frame(99),
     "an answer": lambda s: s.frame(Ask.STATUS | 0x8000),
     "a status": lambda s: s.frame(Ask.STATUS, status=1),
     "a deadline before 1970": lambda s: s.frame(Ask.STATUS, deadline_ns=-1),

@@ -162,7 +162,8 @@ def policy_text(desks: Sequence[Desk], instruments: int, agents: int) -> str:
             f"  {desk.name}: {{venue: {desk.venue.name.lower()}, "
             f"algorithm: {desk.algorithm.name.lower()}, for: bench/{desk.name}{more}}}"
         )
-    lines.append("marks: {max_age: 30 day}")
+    # A machine whose clock is set in a run would halt its engines.
+    lines += ["marks: {max_age: 30 day}", "clock: {tolerance: 1h}"]
     return "\n".join(lines) + "\n"
 
 
