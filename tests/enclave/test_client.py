@@ -453,3 +453,21 @@ def test_a_thousand_sessions_leave_nothing_behind(shared: Desk) -> None:
     for (fds, kilobytes), (fds_then, kilobytes_then) in zip(before, after, strict=True):
         assert fds_then <= fds + 2
         assert kilobytes_then <= kilobytes + 4096
+
+
+def test_answers_of_another_form_become_no_objects() -> None:
+    """The C client checks outcomes; what Python takes apart is checked once more."""
+    for size in (0, 8, 199, 200, 400, 5000):
+        raw = bytes(size)
+        with pytest.raises(UsageError):
+            _core.state_of(raw)
+        if size != 200:  # A refusal without results.
+            with pytest.raises(UsageError):
+                _core.refused(raw)
+        with pytest.raises(UsageError):
+            _core.released(object, raw, b"", None, None)
+    with pytest.raises(UsageError):
+        _core.refused(bytes(160 + 6) + b"\x81" + bytes(33))  # 129 results
+    with pytest.raises(UsageError):
+        _core.key_infos(bytes(217))
+    assert _core.key_infos(b"") == []

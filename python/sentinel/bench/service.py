@@ -46,8 +46,8 @@ DESK: Final = "binance_spot.ed25519"
 PROGRAM_VARIABLE: Final = "ZCP_SENTINELD"
 POOL: Final = 4096
 BLOCK: Final = 40
-PAUSE_SECONDS: Final = 0.05
-"""After each block: 800 orders a second at most, of 1,000 that the policy lets through."""
+PAUSE_SECONDS: Final = 0.1
+"""After each block: 400 orders a second at most, of 1,000 that the policy lets through."""
 REQUEST_BYTES: Final = 16 + 512 + 16
 ANSWER_BYTES: Final = 16 + 2048 + 16
 READY_SECONDS: Final = 20.0

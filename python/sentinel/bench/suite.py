@@ -78,7 +78,7 @@ SUITES: Final = {
         Suite("audit", "verify and replay, by size of the log", 20, 600),
         Suite("python", "signing from Python", 15, 60),
         Suite("peers", "what a user would pick instead", 30, 120),
-        Suite("service", "signing by a daemon: a ring, a Unix socket", 60, 60),
+        Suite("service", "signing by a daemon: a ring, a Unix socket", 110, 110),
         Suite("deciding", "policy alone, beside Cedar and Rego", 15, 60),
     )
 }
