@@ -215,7 +215,7 @@ def test_a_key_that_expires_ends_its_sessions(tmp_path: Path) -> None:
     desk.start()
     with desk.session("maker") as maker:
         assert maker.ask(Ask.STATUS).status == 0
-        assert maker.ends(5)
+        assert maker.ends(15)  # a busy machine is late
     desk.stop()
 
 
