@@ -150,10 +150,10 @@ void hash_one(uint8_t digest32[32], const hash_message *message) {
     }
     hash_add(&hash, message->part[0], message->size[0]);
     hash_add(&hash, message->part[1], message->size[1]);
-    if (message->is_open) {
-        *message->chain = hash.chain;
-    } else {
+    if (!message->is_open) {
         hash_final(&hash, digest32);
+    } else if (message->chain != NULL) {
+        *message->chain = hash.chain;
     }
 }
 
