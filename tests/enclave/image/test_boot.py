@@ -152,6 +152,12 @@ def test_there_is_nothing_but_the_daemon(probe: Enclave) -> None:
         f"{kind} {options.split(',')[0]}"
         for _, _, kind, options, *_ in map(str.split, file_of(probe, "/proc/mounts").splitlines())
     )
+    vulnerable = [
+        name
+        for name in ("meltdown", "spectre_v1", "spectre_v2")
+        if file_of(probe, f"/sys/devices/system/cpu/vulnerabilities/{name}").startswith("Vuln")
+    ]
+    assert not vulnerable
 
 
 def test_a_changed_image_does_not_start(built: Path, tmp_path: Path) -> None:

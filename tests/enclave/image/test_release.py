@@ -14,6 +14,7 @@ from fake_nsm_relay import take
 from nitro_qemu import Enclave
 from plain_eif import Kind, pcrs, read
 
+IMAGE = Path(__file__).resolve().parents[3] / "enclave" / "image"
 LOBBY_PORT = 5701
 PROBE_WORDS = (b"probe: nsm", b"probe: listen")
 
@@ -41,6 +42,15 @@ def test_nothing_of_the_tests_is_inside(built: Path) -> None:
         assert words in inside["probe"]
         assert words not in inside["release"]
     assert b"fake" not in inside["release"]
+
+
+def test_the_kernel_has_no_more_than_the_daemon_needs(built: Path) -> None:
+    config = (built / "release" / "kernel.config").read_text("utf-8").splitlines()
+    off = ("ACPI", "AIO", "BLOCK", "BPF_SYSCALL", "COREDUMP", "DEVMEM", "IA32_EMULATION", "INET")
+    off += ("INPUT", "IO_URING", "KEXEC", "MODULES", "NAMESPACES", "PCI", "USERFAULTFD", "VT")
+    assert not [name for name in off if f"CONFIG_{name}=y" in config]
+    asked = (IMAGE / "kernel.config").read_text("utf-8").splitlines()
+    assert not [line for line in asked if line.startswith("CONFIG_") and line not in config]
 
 
 def test_the_bill_names_all_that_is_linked(built: Path) -> None:
