@@ -372,7 +372,7 @@ class CryptoError(SentinelError):
 class EnclaveError(SentinelError):
     """An enclave's security module, its sealed state, its root or a sealed key was refused."""
 
-    exit_status = 13
+    exit_status = 14
 
 
 class InternalError(SentinelError):

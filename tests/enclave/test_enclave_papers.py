@@ -208,7 +208,7 @@ def test_kms_is_asked_by_the_command(
     life.unwrap((tmp_path / "answer").read_bytes())
     life.kms.policy = pinned(b"\xee" * 48)
     done = zcp(*ask_, "--out", tmp_path / "none")
-    assert done.status == 13
+    assert done.status == 14
     assert "AccessDeniedException" in done.err
     assert not (tmp_path / "none").exists()
     done = zcp("enclave", "ask-kms", tmp_path / "boot", *ask_[3:], "--out", tmp_path / "none")
