@@ -41,6 +41,7 @@ EXIT_STATUSES: Final = {
     11: "signed, but the venue refused it, or it was not sent",
     12: "signed and sent, and the venue may have it: ask before you sign again",
     13: "it waits for approvers; nothing was signed",
+    14: "an enclave refused its security module, its keys or its state",
     70: "an invariant of this program broke",
     130: "interrupted",
 }
