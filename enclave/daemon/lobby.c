@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +43,7 @@ struct lobby {
     uint8_t has_genesis;
     uint8_t is_restored; /* 1: the root was brought back, not made */
     uint8_t has_imports;
+    uint8_t is_rewrapped; /* 1: `wrapped` waits for the engine to say who may certify */
     size_t spki_size;
     uint8_t spki[64];
     uint8_t *authority; /* frame that the papers name */
@@ -53,6 +53,8 @@ struct lobby {
     uint8_t *in;  /* SENTINEL_LOBBY_BYTES_MAX, aligned */
     uint8_t *out; /* answers */
     size_t out_size;
+    uint8_t certifier_hash32[32]; /* of the authority's frame that `wrapped` rests on */
+    sentinel_wrapped_root wrapped;
     document made;
 };
 
@@ -170,6 +172,19 @@ static sentinel_status authority_keep(lobby *l, const part *frame) {
     return SENTINEL_OK;
 }
 
+/* An engine's root, wrapped once more. Whether these operators still may say so is
+ * known when the log is read; the host gets it then. */
+static sentinel_status rewrap_keep(lobby *l, const sentinel_wrapped_root *wrapped,
+                                   const part *authority) {
+    sentinel_frame frame;
+    SENTINEL_TRY(
+        sentinel_frame_parse(&frame, authority->bytes, authority->size, SENTINEL_FRAME_AUTHORITY));
+    memcpy(l->certifier_hash32, frame.hash32, 32);
+    l->wrapped = *wrapped;
+    l->is_rewrapped = 1;
+    return SENTINEL_OK;
+}
+
 static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
     part p[3];
     sentinel_wrapped_root wrapped;
@@ -182,9 +197,10 @@ static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
     const certificate_papers papers = {&l->genesis, sizeof l->genesis, p[0].bytes,
                                        p[0].size,   p[1].bytes,        p[1].size};
     SENTINEL_TRY(enclave_certify(l->e, &wrapped, &papers, p[2].bytes, p[2].size, wall_ns()));
-    if (!l->is_restored) {
-        SENTINEL_TRY(authority_keep(l, &p[0]));
+    if (l->is_restored) {
+        return rewrap_keep(l, &wrapped, &p[0]);
     }
+    SENTINEL_TRY(authority_keep(l, &p[0]));
     give(l, &wrapped, sizeof wrapped);
     return SENTINEL_OK;
 }
@@ -284,15 +300,6 @@ static sentinel_status do_import(lobby *l, const uint8_t *bytes, size_t size) {
 
 /* ---- Files -------------------------------------------------------------------------- */
 
-int lobby_file_name(const char *name) {
-    uint64_t number;
-    if (strncmp(name, "log/", 4) == 0) {
-        return strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log");
-    }
-    return strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
-           strspn(name + 8, "0123456789abcdef") == 64;
-}
-
 /* The engine judges the bytes when it opens: chain, hashes and signatures. */
 static sentinel_status do_file(lobby *l, const uint8_t *bytes, size_t size) {
     part p[2];
@@ -334,10 +341,9 @@ static sentinel_status keys_give(lobby *l) {
 
 /* ---- The engine --------------------------------------------------------------------- */
 
-/* In an enclave the host could drop a halt and roll the state back. Both the
- * operators' lease and a witness are needed, or nothing is signed here. */
-static sentinel_status must_be_bounded(const sentinel_engine *engine) {
-    const sentinel_context *context = sentinel_engine_context((sentinel_engine *)engine);
+/* What a log brings back was checked when it was taken; it is asked once more. */
+static sentinel_status must_be_bounded(sentinel_engine *engine) {
+    const sentinel_context *context = sentinel_engine_context(engine);
     const sentinel_view *view = sentinel_gate_view(context);
     if (!sentinel_gate_needs_witness(context)) {
         return SENTINEL_POLICY_GRANT;
@@ -345,11 +351,15 @@ static sentinel_status must_be_bounded(const sentinel_engine *engine) {
     return view != NULL && view->bundle.policy->lease_ns != 0 ? SENTINEL_OK : SENTINEL_POLICY_LEASE;
 }
 
-/* An import was judged by the papers' authority. Is that the one in force? A host
- * could have shown one from before an operator lost the power. */
-static sentinel_status imports_hold(const lobby *l) {
+/* An import, or the root wrapped anew, was judged by an authority that the host
+ * showed. Is that the one in force? It could be from before an operator lost the
+ * power. */
+static sentinel_status papers_hold(const lobby *l) {
     sentinel_frame frame;
     const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
+    if (l->is_rewrapped && !bytes_equal(l->certifier_hash32, state->authority_hash32, 32)) {
+        return SENTINEL_POLICY_SIGNATURE;
+    }
     if (!l->has_imports) {
         return SENTINEL_OK;
     }
@@ -362,8 +372,13 @@ static sentinel_status imports_hold(const lobby *l) {
 static sentinel_status engine_run(lobby *l) {
     SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, wall_ns()));
     SENTINEL_TRY(must_be_bounded(l->engine));
-    SENTINEL_TRY(imports_hold(l));
-    return keys_give(l);
+    SENTINEL_TRY(papers_hold(l));
+    SENTINEL_TRY(keys_give(l));
+    if (l->is_rewrapped) {
+        memcpy(l->out + l->out_size, &l->wrapped, sizeof l->wrapped);
+        l->out_size += sizeof l->wrapped;
+    }
+    return SENTINEL_OK;
 }
 
 static sentinel_status engine_start(lobby *l) {
@@ -387,6 +402,8 @@ static sentinel_status do_create(lobby *l, const uint8_t *bytes, size_t size) {
     if (l->is_restored || !enclave_is_ready(l->e)) {
         return SENTINEL_USAGE_STATE;
     }
+    SENTINEL_TRY(lobby_frame_check(l->authority, l->authority_size));
+    SENTINEL_TRY(lobby_frame_check(policy.bytes, policy.size));
     SENTINEL_TRY(passphrase_make(l));
     SENTINEL_TRY(keys_write(l));
     SENTINEL_TRY(sentinel_engine_create(l->dir, &l->genesis, l->authority, l->authority_size,
@@ -466,19 +483,6 @@ static int serve_one(lobby *l, int fd) {
                       sentinel_status_name(status));
     }
     return send_all(fd, &answer, sizeof answer) && send_all(fd, l->out, answer.size);
-}
-
-int lobby_listen(uint32_t port) {
-    struct sockaddr_vm at = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port};
-    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 1) != 0) {
-        (void)fprintf(stderr, "sentineld: vsock port %u: %s\n", port, strerror(errno));
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return -1;
-    }
-    return fd;
 }
 
 sentinel_engine *lobby_serve(lobby *l, int listen_fd) {

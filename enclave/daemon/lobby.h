@@ -39,7 +39,8 @@ enum {
     SENTINEL_LOBBY_MAKE = 7,    /* sentinel_key_info -> the same, complete */
     SENTINEL_LOBBY_IMPORT = 8,  /* a frame IMPORT -> sentinel_key_info */
     SENTINEL_LOBBY_CREATE = 9,  /* policy -> the sealed keys; the engine runs */
-    SENTINEL_LOBBY_RESUME = 10, /* nothing -> the sealed keys; the engine runs */
+    SENTINEL_LOBBY_RESUME = 10, /* nothing -> the sealed keys, and the root if CERTIFY
+        wrapped it anew; the engine runs */
     SENTINEL_LOBBY_COUNT = 11
 };
 
@@ -72,12 +73,15 @@ SENTINEL_MUST_USE sentinel_status lobby_begin(lobby **out, enclave *e, const cha
  * bundles/<hash>. */
 int lobby_file_name(const char *name);
 
-/* Listens on vsock. Returns: the socket; -1, said on stderr. */
-int lobby_listen(uint32_t port);
-
 /* Serves streams that come to this listening socket, one behind the other, until
  * the engine runs. Returns: the engine; null: the socket failed. */
 sentinel_engine *lobby_serve(lobby *l, int listen_fd);
+
+/* In an enclave the host could drop a halt and roll the state back. Both the
+ * operators' lease and a witness are needed there: no policy is taken that asks
+ * for no lease, no authority without a witness.
+ * Returns: OK; POLICY_LEASE; POLICY_GRANT; FORMAT_*. In: frame: aligned to 8. */
+SENTINEL_MUST_USE sentinel_status lobby_frame_check(const void *frame, size_t size);
 
 /* A document of the running engine, for a session. Returns: as enclave_attest. */
 SENTINEL_MUST_USE sentinel_status lobby_attest(lobby *l, document *out, const uint8_t nonce32[32]);

@@ -252,7 +252,7 @@ static int enclave_begin(sentinel_engine **engine, lobby **room, const arguments
     if (status != SENTINEL_OK) {
         return complain(sentinel_status_name(status), sentinel_status_text(status));
     }
-    int listen_fd = lobby_listen(SENTINEL_LOBBY_PORT);
+    int listen_fd = server_vsock_listen(SENTINEL_LOBBY_PORT, 0);
     if (listen_fd < 0) {
         return -1;
     }

@@ -131,6 +131,12 @@ static int serve_take(server *s, conn *c, const conn_request *request, serve_ans
     if (!role_takes(c->role, header.kind)) {
         return say(answer, SENTINEL_POLICY_SCOPE);
     }
+    if (s->lobby != NULL) {
+        sentinel_status bounded = lobby_frame_check(request->payload, request->size);
+        if (bounded != SENTINEL_OK) {
+            return say(answer, bounded);
+        }
+    }
     int is_command =
         header.kind == SENTINEL_FRAME_COMMAND &&
         sentinel_frame_parse(&frame, request->payload, request->size, header.kind) == SENTINEL_OK;

@@ -99,9 +99,9 @@ static int unix_listen(const char *path) {
     return fd;
 }
 
-static int vsock_listen(uint32_t port) {
+int server_vsock_listen(uint32_t port, int flags) {
     struct sockaddr_vm at = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port};
-    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, BACKLOG) != 0) {
         (void)failed("vsock");
         if (fd >= 0) {
@@ -148,8 +148,8 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
     if (s->log_fd < 0 || s->bundles_fd < 0 || s->epoll_fd < 0 || s->signal_fd < 0) {
         return failed(options->dir);
     }
-    s->listen_fd =
-        s->is_vsock ? vsock_listen(options->vsock_port) : unix_listen(options->unix_path);
+    s->listen_fd = s->is_vsock ? server_vsock_listen(options->vsock_port, SOCK_NONBLOCK)
+                               : unix_listen(options->unix_path);
     if (s->listen_fd < 0) {
         return -1;
     }

@@ -163,6 +163,9 @@ int server_run(server *s);
 /* Closes every connection. */
 void server_end(server *s);
 
+/* flags: SOCK_NONBLOCK or 0. Returns: the socket; -1, said on stderr. */
+int server_vsock_listen(uint32_t port, int flags);
+
 int64_t server_running_ns(void); /* a clock that only runs */
 int64_t server_wall_ns(void);
 

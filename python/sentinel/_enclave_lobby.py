@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
+from ._enclave_papers import SEALED
 from ._enums import Environment
 from ._status import Status
 from .attestation import Purpose
@@ -30,6 +31,7 @@ _GENESIS: Final = struct.Struct("<BBB5x256s")
 _ATTEST: Final = struct.Struct("<I4x32s")
 _FILE: Final = struct.Struct("<QI4x96s")
 _REQUEST_FILE: Final = 13
+_TAG_BYTES: Final = 16
 
 
 class Ask(IntEnum):
@@ -100,7 +102,9 @@ class Lobby:
         return self.call(Ask.ATTEST, _ATTEST.pack(purpose, nonce))
 
     def certify(self, authority: bytes, certificate: bytes, kms_spki: bytes) -> bytes:
-        """The root secret, wrapped to the KMS key that operators certified."""
+        """The root secret, wrapped to the KMS key that operators certified. After `unwrap` nothing:
+        `resume` gives it, once the log says that these operators still may.
+        """
         return self.call(Ask.CERTIFY, parts(authority, certificate, kms_spki))
 
     def unwrap(
@@ -129,9 +133,13 @@ class Lobby:
         """Begins the engine; its keys, sealed, to be kept."""
         return self.call(Ask.CREATE, parts(policy))
 
-    def resume(self) -> bytes:
-        """Goes on with the engine whose files were given back; its keys, sealed, to be kept."""
-        return self.call(Ask.RESUME)
+    def resume(self) -> tuple[bytes, bytes]:
+        """Goes on with the engine whose files were given back; its keys, sealed, to be kept, and
+        the root if `certify` wrapped it anew.
+        """
+        found = self.call(Ask.RESUME)
+        size = SEALED.size + SEALED.unpack(found[: SEALED.size])["size"] + _TAG_BYTES
+        return found[:size], found[size:]
 
 
 # ---- What a host keeps --------------------------------------------------------------------------

@@ -127,5 +127,5 @@ def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
         lobby.file(name, data)
     nonce = os.urandom(32)
     store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
-    store.keep("keys.sealed", lobby.resume())
+    store.keep("keys.sealed", lobby.resume()[0])
     return nonce

@@ -208,9 +208,11 @@ class Engine:
         ]
         return _layout.attach_proofs(part, proofs)
 
-    def authority_frame(self) -> bytes:
+    def authority_frame(self, without: frozenset[int] = frozenset()) -> bytes:
+        """An authority bundle, but for some people."""
         end = time.time_ns() + 1000 * HOUR_NS
         powers = POWERS | {WITNESS: {Power.WITNESS}}
+        powers = {who: held for who, held in powers.items() if who not in without}
         rows = [
             AuthorityKey(
                 id=who,
@@ -221,7 +223,8 @@ class Engine:
             )
             for who in sorted(powers)
         ]
-        k = {power: 1 for held in powers.values() for power in held} | {Power.OPERATOR: 2}
+        k = {power: 1 for held in powers.values() for power in held}
+        k[Power.OPERATOR] = 1 if without & {ALICE, BOB} else 2
         return self.signed(
             FrameKind.AUTHORITY, _layout.authority_bundle(rows, k, self.terms()), ROOT
         )
@@ -258,11 +261,15 @@ class Engine:
             lambda: dt.datetime.now(dt.UTC),
         )
         self.authority = self.authority_frame()
+        self.wrapped = self.certify(lobby, machine)
+        return lobby
+
+    def certify(self, lobby: Lobby, machine: Machine) -> bytes:
+        """Operators look at the enclave and sign; what the lobby answers."""
         spki = public_key_of(self.kms, "key")
         part = certificate_part(self.attested(lobby, machine, For.GENESIS), spki, self.terms())
         self.certificate = self.signed(FrameKind.CERTIFICATE, part, ALICE, BOB)
-        self.wrapped = lobby.certify(self.authority, self.certificate, spki)
-        return lobby
+        return lobby.certify(self.authority, self.certificate, spki)
 
     def make_keys(self, lobby: Lobby) -> None:
         """Keys that are made inside."""
@@ -277,7 +284,7 @@ class Engine:
             )
             self.keys[name] = _core.key_infos(lobby.make(asked))[0]
 
-    def import_frame(self, lobby: Lobby, machine: Machine, name: str, key: NewKey) -> bytes:
+    def import_frame(self, lobby: Lobby, machine: Machine, key: NewKey) -> bytes:
         part = import_part(self.attested(lobby, machine, For.IMPORT), key, self.terms())
         return self.signed(FrameKind.IMPORT, part, ALICE, BOB)
 
@@ -293,7 +300,7 @@ class Engine:
                 secret=SECRET,
                 passphrase=words,
             )
-            frame = self.import_frame(lobby, machine, name, key)
+            frame = self.import_frame(lobby, machine, key)
             self.keys[name] = _core.key_infos(lobby.import_(frame))[0]
 
     def create(self, lobby: Lobby, machine: Machine, text: str = VENUES) -> None:
@@ -320,7 +327,8 @@ class Engine:
         """Another boot of the same engine."""
         lobby = self.bring_back(machine)
         self.pin = self.attested(lobby, machine, For.SESSION).binding.session_key_hash
-        self.sealed = lobby.resume()
+        self.sealed, rewrapped = lobby.resume()
+        assert not rewrapped
         lobby.close()
 
     # ---- sessions -----------------------------------------------------------------------------

@@ -14,10 +14,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_life import AGENT, ALICE, SECRET, VENUES, Engine, FakeMachine, Lobby
+from engine_life import (
+    AGENT,
+    ALICE,
+    BOB,
+    POLICY,
+    SECRET,
+    VENUES,
+    WITNESS,
+    Engine,
+    FakeMachine,
+    Lobby,
+)
 from key_life import TOP
 from life_steps import halted, orders_of_six_venues, signs, whole_life
 
+from sentinel._enclave_papers import NewKey
+from sentinel._enums import Algorithm, Purpose, Venue
 from sentinel._status import Status
 from sentinel.attestation import Purpose as For
 from sentinel.errors import EngineHalted, SentinelError
@@ -113,6 +126,71 @@ def test_a_policy_without_a_lease_starts_no_engine(
     engine.import_keys(lobby, machine)
     frame = engine.policy_frame(VENUES.replace(line, ""))
     assert refusal(lobby.create, frame) == "POLICY_LEASE"
+
+
+def test_an_authority_without_a_witness_starts_no_engine(
+    engine: Engine, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = engine.authority_frame
+    monkeypatch.setattr(engine, "authority_frame", lambda: frame(frozenset({WITNESS})))
+    machine = machines.boot()
+    lobby = engine.begin(machine)
+    engine.make_keys(lobby)
+    engine.import_keys(lobby, machine)
+    assert refusal(lobby.create, engine.policy_frame()) == "POLICY_GRANT"
+
+
+def test_lease_and_witness_stay_needed_while_it_runs(engine: Engine, machines: Machines) -> None:
+    machine = running(engine, machines)
+    with engine.client(machine, POLICY) as people:
+        frame = engine.policy_frame(VENUES.replace("lease: 1h\n", ""))
+        assert refusal(people.hand_in, frame) == "POLICY_LEASE"
+        assert refusal(people.hand_in, engine.authority_frame(frozenset({WITNESS}))) == (
+            "POLICY_GRANT"
+        )
+        people.hand_in(engine.policy_frame())
+
+
+def test_the_root_is_wrapped_anew_at_a_restart(engine: Engine, machines: Machines) -> None:
+    machine = running(engine, machines)
+    engine.keep(machine)
+    machine.end()
+    machine = machines.boot()
+    lobby = engine.bring_back(machine)
+    assert engine.certify(lobby, machine) == b""
+    engine.sealed, rewrapped = lobby.resume()
+    assert len(rewrapped) == len(engine.wrapped)
+    assert rewrapped != engine.wrapped
+    engine.wrapped = rewrapped
+    machine.end()
+    engine.resume(machines.boot())
+
+
+def test_operators_of_the_past_wrap_nothing_and_import_nothing(
+    engine: Engine, machines: Machines
+) -> None:
+    machine = running(engine, machines)
+    with engine.client(machine, ALICE) as people:
+        people.hand_in(engine.authority_frame(frozenset({BOB})))
+    engine.keep(machine)
+    machine.end()
+    for is_import in (False, True):
+        machine = machines.boot()
+        lobby = engine.bring_back(machine)
+        if is_import:
+            key = NewKey(
+                id=99,
+                purpose=Purpose.VENUE,
+                algorithm=Algorithm.HMAC_SHA256,
+                venue=Venue.OKX,
+                api_key="another",
+                secret=SECRET,
+                passphrase="word",
+            )
+            lobby.import_(engine.import_frame(lobby, machine, key))
+        else:
+            engine.certify(lobby, machine)
+        assert refusal(lobby.resume) == "POLICY_SIGNATURE"
 
 
 def test_the_host_cannot_begin_in_another_order(engine: Engine, machines: Machines) -> None:

@@ -1,0 +1,41 @@
+/* What is taken in an enclave alone, and names that files may have. */
+#include "lobby.h"
+
+#include <string.h>
+
+#include "check.h"
+#include "files.h"
+
+#include <sentinel/policy.h>
+
+sentinel_status lobby_frame_check(const void *frame, size_t size) {
+    sentinel_frame_header header;
+    sentinel_frame parsed;
+    sentinel_bundle bundle;
+    if (size < sizeof header) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(&header, frame, sizeof header);
+    if (header.kind == SENTINEL_FRAME_POLICY) {
+        SENTINEL_TRY(sentinel_bundle_check(&bundle, frame, size));
+        return bundle.policy->lease_ns != 0 ? SENTINEL_OK : SENTINEL_POLICY_LEASE;
+    }
+    if (header.kind == SENTINEL_FRAME_AUTHORITY) {
+        sentinel_authority authority;
+        SENTINEL_TRY(sentinel_frame_parse(&parsed, frame, size, header.kind));
+        SENTINEL_TRY(sentinel_authority_check(parsed.payload, parsed.payload_size));
+        memcpy(&authority, parsed.payload, sizeof authority);
+        return authority.threshold[SENTINEL_POWER_WITNESS] != 0 ? SENTINEL_OK
+                                                                : SENTINEL_POLICY_GRANT;
+    }
+    return SENTINEL_OK;
+}
+
+int lobby_file_name(const char *name) {
+    uint64_t number;
+    if (strncmp(name, "log/", 4) == 0) {
+        return strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log");
+    }
+    return strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
+           strspn(name + 8, "0123456789abcdef") == 64;
+}
