@@ -33,13 +33,23 @@ size_t outcome_pack(uint8_t *packed, const sentinel_outcome *outcome) {
     return at + count * sizeof(int64_t);
 }
 
-outcome_ring *outcome_ring_of(outcome_store *store, uint32_t agent) {
+static void forget_before(outcome_ring *ring, uint64_t command) {
+    if (ring->command != command) {
+        for (unsigned i = 0; i < OUTCOMES_KEPT; i++) {
+            ring->kept[i].order_size = 0;
+        }
+        ring->command = command;
+    }
+}
+
+outcome_ring *outcome_ring_of(outcome_store *store, uint32_t agent, uint64_t command) {
     outcome_ring *oldest = &store->rings[0];
     store->clock++;
     for (unsigned i = 0; i < SENTINEL_AUTHORITY_KEYS_MAX; i++) {
         outcome_ring *ring = &store->rings[i];
         if (ring->agent == agent) {
             ring->used = store->clock;
+            forget_before(ring, command);
             return ring;
         }
         if (ring->used < oldest->used) {
@@ -49,6 +59,7 @@ outcome_ring *outcome_ring_of(outcome_store *store, uint32_t agent) {
     memset(oldest, 0, sizeof *oldest);
     oldest->agent = agent;
     oldest->used = store->clock;
+    oldest->command = command;
     return oldest;
 }
 

@@ -23,7 +23,8 @@ typedef struct outcome_kept {
 typedef struct outcome_ring {
     uint32_t agent; /* node id; 0: free */
     uint32_t next;
-    uint64_t used; /* when it was last; the oldest gives way */
+    uint64_t used;    /* when it was last; the oldest gives way */
+    uint64_t command; /* the last one that was taken when these were kept */
     uint64_t action_ids[OUTCOMES_KEPT];
     outcome_kept kept[OUTCOMES_KEPT];
 } outcome_ring;
@@ -34,8 +35,10 @@ typedef struct outcome_store {
     outcome_ring rings[SENTINEL_AUTHORITY_KEYS_MAX];
 } outcome_store;
 
-/* The ring of an agent; what another one's had is forgotten when there is none. */
-outcome_ring *outcome_ring_of(outcome_store *store, uint32_t agent);
+/* The ring of an agent; what another one's had is forgotten when there is none.
+ * command: the sequence of the last command that was taken. What was kept before
+ * it is forgotten: behind a halt that was acknowledged nobody gets a signature. */
+outcome_ring *outcome_ring_of(outcome_store *store, uint32_t agent, uint64_t command);
 
 /* What this very order got before; null: nothing that is kept. */
 const outcome_kept *outcome_find(const outcome_ring *ring, const void *order, size_t size);

@@ -42,10 +42,29 @@ static int give_copy(const server *s, serve_answer *answer, const void *bytes, s
 
 /* ---- Agents ---------------------------------------------------------------------- */
 
+static uint64_t last_command(const server *s) {
+    return sentinel_gate_state(s->context)->sequences[SENTINEL_FRAME_COMMAND];
+}
+
+/* What this very order got before, unless a command came since. */
+static const outcome_kept *answer_before(server *s, uint32_t agent, const conn_request *request) {
+    for (;;) {
+        uint64_t command = last_command(s);
+        const outcome_ring *ring = outcome_ring_of(s->outcomes, agent, command);
+        const outcome_kept *before = outcome_find(ring, request->payload, request->size);
+        /* What lies in the spool counts as well: signing would look there first. */
+        if (before == NULL || sentinel_engine_spool(s->engine, server_wall_ns()) != SENTINEL_OK) {
+            return NULL;
+        }
+        if (last_command(s) == command) {
+            return before;
+        }
+    }
+}
+
 static int serve_sign(server *s, conn *c, const conn_request *request, serve_answer *answer) {
     static sentinel_outcome outcome; /* one thread; what is behind its text is never sent */
-    outcome_ring *ring = outcome_ring_of(s->outcomes, c->agent);
-    const outcome_kept *before = outcome_find(ring, request->payload, request->size);
+    const outcome_kept *before = answer_before(s, c->agent, request);
     if (before != NULL) {
         return give(answer, before->packed, before->size);
     }
@@ -56,6 +75,7 @@ static int serve_sign(server *s, conn *c, const conn_request *request, serve_ans
     }
     size_t size = outcome_pack(s->scratch, &outcome);
     if (outcome.verdict == SENTINEL_ALLOWED) {
+        outcome_ring *ring = outcome_ring_of(s->outcomes, c->agent, last_command(s));
         outcome_keep(ring, request->payload, request->size, s->scratch, size);
     }
     return give(answer, s->scratch, size);

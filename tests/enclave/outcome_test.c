@@ -75,7 +75,7 @@ static order order_of(uint64_t id) {
 
 static void test_the_last_64_of_an_agent_are_found_by_the_same_order(void) {
     memset(&store, 0, sizeof store);
-    outcome_ring *ring = outcome_ring_of(&store, 7);
+    outcome_ring *ring = outcome_ring_of(&store, 7, 5);
     CHECK(outcome_find(ring, order_of(0).bytes, 200) == NULL); /* empty, and id 0 */
     for (uint64_t id = 0; id < 100; id++) {
         order made = order_of(id);
@@ -101,25 +101,25 @@ static void test_the_last_64_of_an_agent_are_found_by_the_same_order(void) {
 static void test_an_agent_finds_its_own_alone(void) {
     memset(&store, 0, sizeof store);
     order made = order_of(5);
-    outcome_keep(outcome_ring_of(&store, 1), &made, 200, packed, 64);
-    CHECK(outcome_find(outcome_ring_of(&store, 1), &made, 200) != NULL);
-    CHECK(outcome_find(outcome_ring_of(&store, 2), &made, 200) == NULL);
+    outcome_keep(outcome_ring_of(&store, 1, 5), &made, 200, packed, 64);
+    CHECK(outcome_find(outcome_ring_of(&store, 1, 5), &made, 200) != NULL);
+    CHECK(outcome_find(outcome_ring_of(&store, 2, 5), &made, 200) == NULL);
     /* As many agents as there are rings, and one more: the one not seen longest goes. */
     for (uint32_t agent = 2; agent <= SENTINEL_AUTHORITY_KEYS_MAX; agent++) {
-        (void)outcome_ring_of(&store, agent);
+        (void)outcome_ring_of(&store, agent, 5);
     }
-    CHECK(outcome_find(outcome_ring_of(&store, 1), &made, 200) != NULL);
-    (void)outcome_ring_of(&store, 1000);
-    CHECK(outcome_find(outcome_ring_of(&store, 1), &made, 200) != NULL);
+    CHECK(outcome_find(outcome_ring_of(&store, 1, 5), &made, 200) != NULL);
+    (void)outcome_ring_of(&store, 1000, 5);
+    CHECK(outcome_find(outcome_ring_of(&store, 1, 5), &made, 200) != NULL);
     for (uint32_t agent = 0; agent < SENTINEL_AUTHORITY_KEYS_MAX; agent++) {
-        (void)outcome_ring_of(&store, 2000 + agent);
+        (void)outcome_ring_of(&store, 2000 + agent, 5);
     }
-    CHECK(outcome_find(outcome_ring_of(&store, 1), &made, 200) == NULL);
+    CHECK(outcome_find(outcome_ring_of(&store, 1, 5), &made, 200) == NULL);
 }
 
 static void test_what_is_too_large_is_not_kept(void) {
     memset(&store, 0, sizeof store);
-    outcome_ring *ring = outcome_ring_of(&store, 1);
+    outcome_ring *ring = outcome_ring_of(&store, 1, 5);
     order made = order_of(5);
     outcome_keep(ring, &made, SENTINEL_ORDER_BYTES_MAX + 1, packed, 64);
     outcome_keep(ring, &made, 200, packed, OUTCOME_BYTES_MAX + 1);

@@ -134,6 +134,18 @@ def test_the_same_order_gets_the_same_bytes(desk: Desk) -> None:
     assert denied[4] == HEAD.unpack_from(signed)[4]  # the record that has the id
 
 
+def test_behind_a_halt_nobody_gets_a_signature_of_before(desk: Desk) -> None:
+    order = new_order(desk, "taker")
+    with desk.session("operator") as operator, desk.session("taker") as taker:
+        assert taker.ask(Ask.SIGN, order).payload[0] == Verdict.ALLOWED
+        assert operator.ask(Ask.TAKE, desk.command(Command.HALT, "taker")).status == 0
+        denied = HEAD.unpack_from(taker.ask(Ask.SIGN, order).payload)
+        assert denied[0] == Verdict.DENIED
+        assert operator.ask(Ask.TAKE, desk.command(Command.RESUME, "taker")).status == 0
+        denied = HEAD.unpack_from(taker.ask(Ask.SIGN, order).payload)
+        assert (denied[0], denied[2]) == (Verdict.DENIED, Reason.DUPLICATE)
+
+
 def test_the_last_sixty_four_are_kept(desk: Desk) -> None:
     orders = [new_order(desk) for _ in range(66)]
     with desk.session("maker") as session:
