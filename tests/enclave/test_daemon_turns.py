@@ -58,7 +58,7 @@ def record_of(payload: bytes) -> int:
 
 def status_of(desk: Desk) -> tuple[int, ...]:
     """served, refused_busy, sessions"""
-    with desk.session("root") as root:
+    with come_in(desk, "root") as root:
         return struct.unpack_from("<QQI", root.ask(Ask.STATUS).payload, 88)
 
 
@@ -267,7 +267,7 @@ def test_floods_of_handshakes_and_noise_keep_nobody_out(desk: Desk) -> None:
 def test_connections_that_come_and_go_leave_nothing(desk: Desk) -> None:
     status_of(desk)
     for i in range(150):
-        session = desk.session("bot19")
+        session = come_in(desk, "bot19")  # who floods before may still take this user's places
         session.send(session.frame(Ask.SIGN, new_order(desk, "bot19"))[: 100 + i])
         session.close()
     time.sleep(0.3)
