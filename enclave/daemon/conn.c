@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "bytes.h"
+#include "lobby.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #define ACCEPTS_AT_ONCE 16
 #define FIRST_BYTE_TLS 0x16
+#define FIRST_BYTE_DOCUMENT 'D'
 
 void conn_watch(server *s, conn *c) {
     int is_open = c->state == CONN_OPEN;
@@ -156,6 +158,10 @@ static int step_first(server *s, conn *c) {
         c->state = CONN_GREETS;
         return 1;
     }
+    if (got == 1 && first == FIRST_BYTE_DOCUMENT) {
+        c->state = CONN_ASKS;
+        return 1;
+    }
     if (got != 1 || first != FIRST_BYTE_TLS) {
         return 0;
     }
@@ -179,11 +185,12 @@ static int step_shake(conn *c) {
     return 1;
 }
 
-/* Reads on towards a HELLO. Returns: 1: it is whole; 0: not yet; -1: close. */
-static int hello_read(conn *c) {
+/* Reads on towards the first thing said. Returns: 1: it is whole; 0: not yet; -1:
+ * close. */
+static int first_read(conn *c, size_t whole) {
     uint8_t *in = ((conn_memory *)c->memory)->in;
-    while (c->in_size < sizeof(sentinel_hello)) {
-        size_t left = sizeof(sentinel_hello) - c->in_size;
+    while (c->in_size < whole) {
+        size_t left = whole - c->in_size;
         ssize_t got;
         if (c->is_tls) {
             got = SSL_read(c->ssl, in + c->in_size, (int)left);
@@ -217,7 +224,7 @@ static int step_greet(server *s, conn *c) {
     sentinel_hello hello;
     sentinel_welcome welcome;
     uint8_t public_key32[32];
-    int whole = hello_read(c);
+    int whole = first_read(c, sizeof hello);
     if (whole != 1) {
         return whole == 0;
     }
@@ -239,6 +246,30 @@ static int step_greet(server *s, conn *c) {
     return 1;
 }
 
+/* Who is there? Whoever asks may know: a document proves itself. Returns: 1; 0:
+ * close, also when it was answered. */
+static int step_ask(server *s, conn *c) {
+    static document made; /* one thread */
+    conn_memory *memory = (conn_memory *)c->memory;
+    sentinel_document_wanted wanted;
+    int whole = first_read(c, sizeof wanted);
+    if (whole != 1) {
+        return whole == 0;
+    }
+    memcpy(&wanted, memory->in, sizeof wanted);
+    if (memcmp(wanted.magic, "DOCUMENT", sizeof wanted.magic) != 0) {
+        return 0;
+    }
+    sentinel_status status = serve_document(s, &made, wanted.nonce32);
+    const sentinel_document_given given = {.status = (uint32_t)status,
+                                           .size = status == SENTINEL_OK ? (uint32_t)made.size : 0};
+    memcpy(memory->out, &given, sizeof given);
+    memcpy(memory->out + sizeof given, made.bytes, given.size);
+    /* It fits into a socket that nothing was written to. */
+    (void)send(c->fd, memory->out, sizeof given + given.size, MSG_NOSIGNAL);
+    return 0;
+}
+
 /* As far as it goes now. Returns: 1; 0: close. */
 static int step(server *s, conn *c) {
     uint8_t before;
@@ -246,6 +277,7 @@ static int step(server *s, conn *c) {
         before = c->state;
         int goes_on = before == CONN_NEW      ? step_first(s, c)
                       : before == CONN_SHAKES ? step_shake(c)
+                      : before == CONN_ASKS   ? step_ask(s, c)
                                               : step_greet(s, c);
         if (!goes_on) {
             return 0;

@@ -24,6 +24,8 @@
 #define SENTINEL_STALL_NS \
     INT64_C(10000000000) /* answers that nobody reads for so long end a session */
 
+#define SENTINEL_DOCUMENT_NS INT64_C(100000000) /* one document in so long: the module is slow */
+
 #define SENTINEL_EXPORTER_LABEL "EXPORTER-sentinel-channel-v1"
 
 /* Who asks. The role is claimed in HELLO and must be covered by the powers of
@@ -46,6 +48,19 @@ typedef struct sentinel_hello {
     uint8_t reserved1[40];
 } sentinel_hello;
 SENTINEL_SIZE(sentinel_hello, 96);
+
+/* In the place of TLS: who is there? Answered by sentinel_document_given and the
+ * document, and the daemon closes. */
+typedef struct sentinel_document_wanted {
+    char magic[8]; /* "DOCUMENT" */
+    uint8_t nonce32[32];
+} sentinel_document_wanted;
+SENTINEL_SIZE(sentinel_document_wanted, 40);
+typedef struct sentinel_document_given {
+    uint32_t status; /* not OK: size is 0 */
+    uint32_t size;
+} sentinel_document_given;
+SENTINEL_SIZE(sentinel_document_given, 8);
 
 typedef struct sentinel_welcome {
     char magic[8]; /* "SENTWELC" */

@@ -394,6 +394,18 @@ static int serve_ask(server *s, conn *c, const conn_request *request, serve_answ
 }
 
 /* Outside an enclave nobody vouches for the daemon. */
+sentinel_status serve_document(server *s, document *out, const uint8_t nonce32[32]) {
+    int64_t now = server_running_ns();
+    if (s->lobby == NULL) {
+        return SENTINEL_USAGE_STATE;
+    }
+    if (s->attested_ns != 0 && now - s->attested_ns < SENTINEL_DOCUMENT_NS) {
+        return SENTINEL_USAGE_CAPACITY; /* orders wait while the module works */
+    }
+    s->attested_ns = now;
+    return lobby_attest(s->lobby, out, nonce32);
+}
+
 static int serve_attest(server *s, conn *c, const conn_request *request, serve_answer *answer) {
     static document made; /* one thread */
     uint8_t nonce32[32];
@@ -401,11 +413,8 @@ static int serve_attest(server *s, conn *c, const conn_request *request, serve_a
     if (request->size != sizeof nonce32) {
         return say(answer, SENTINEL_FORMAT_SIZE);
     }
-    if (s->lobby == NULL) {
-        return say(answer, SENTINEL_USAGE_STATE);
-    }
     memcpy(nonce32, request->payload, sizeof nonce32);
-    sentinel_status status = lobby_attest(s->lobby, &made, nonce32);
+    sentinel_status status = serve_document(s, &made, nonce32);
     return status == SENTINEL_OK ? give_copy(s, answer, made.bytes, made.size)
                                  : say(answer, status);
 }

@@ -32,7 +32,8 @@ enum {
     CONN_NEW = 1,    /* its first byte says what it speaks */
     CONN_SHAKES = 2, /* TLS */
     CONN_GREETS = 3, /* HELLO is on its way, in TLS or in clear */
-    CONN_OPEN = 4
+    CONN_OPEN = 4,
+    CONN_ASKS = 5 /* for a document, and goes */
 };
 
 /* A request that waits for its turn. */
@@ -114,6 +115,7 @@ typedef struct log_cursor {
 } log_cursor;
 
 typedef struct lobby lobby;
+typedef struct document document;
 
 typedef struct server {
     sentinel_engine *engine;
@@ -131,6 +133,7 @@ typedef struct server {
     conn *rings[SERVER_RINGS_MAX];
     uint64_t channels; /* given out so far */
     uint64_t served, refused_busy;
+    int64_t attested_ns;                    /* when the last document was made; 0: none yet */
     int64_t scanned_ns, ticked_ns, stop_ns; /* by the clock that only runs */
     conn *run_first, *run_last;
     conn *conns;
@@ -239,6 +242,10 @@ typedef struct serve_answer {
     const void *payload; /* the engine's, or in server.scratch */
     size_t size;
 } serve_answer;
+
+/* A document of this daemon, for a session. Returns: OK; USAGE_STATE (this is no
+ * enclave); USAGE_CAPACITY (there was one just now); as enclave_attest. */
+sentinel_status serve_document(server *s, document *out, const uint8_t nonce32[32]);
 
 /* Serves one request. Returns: 1; 0: not yet, it keeps its place. */
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer);

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from . import _core
 from ._client import Connection, Facts
@@ -28,6 +29,7 @@ from .errors import (
     UsageError,
     VerificationFailed,
     exception_of,
+    raise_status,
 )
 from .policy import Policy, decode_policy
 
@@ -314,3 +316,54 @@ class ServiceDesk(Desk):
             "the engine halted itself",
             next_step="zcp status on its host says why, and what lifts it",
         )
+
+
+def ask_document(address: str, nonce: bytes, *, deadline: float = 5.0) -> bytes:
+    """An enclave's attestation document for this nonce of 32 bytes, from whoever is at an address:
+    unverified. What pins the daemon is in it, once it is verified:
+
+        nonce = secrets.token_bytes(32)
+        found = sentinel.attestation.verify(ask_document(address, nonce), nonce=nonce, ...)
+        Client.connect(address, pin=found.binding.session_key_hash, ...)
+
+    Raises ServiceUnreachable; UsageError where there is no enclave.
+    """
+    if len(nonce) != 32:
+        raise UsageError(f"a nonce has 32 bytes, not {len(nonce)}")
+    try:
+        with _dialled(address, deadline) as stream:
+            stream.sendall(b"DOCUMENT" + nonce)
+            with stream.makefile("rb") as reader:
+                status, size = struct.unpack("<II", reader.read(8))
+                document = reader.read(size)
+    except (OSError, struct.error) as error:
+        raise ServiceUnreachable(
+            f"{address} gave no document ({error})",
+            next_step="see that the daemon is up, and ask again in a moment",
+        ) from None
+    if status:
+        raise_status(status, f"{address}: its attestation document")
+    if len(document) != size:
+        raise ServiceUnreachable(f"{address} gave half a document: ask again")
+    return document
+
+
+def _dialled(address: str, deadline: float) -> socket.socket:
+    """A socket to a daemon. Raises OSError, UsageError."""
+    scheme, _, place = address.partition("://")
+    cid, _, port = place.partition(":")
+    target: Any = place
+    if scheme == "vsock" and cid.isdigit() and port.isdigit():
+        family, target = socket.AF_VSOCK, (int(cid), int(port))
+    elif scheme in ("unix", "shm") and place:
+        family = socket.AF_UNIX
+    else:
+        raise UsageError(f"{address!r} is no address", next_step="unix://PATH or vsock://CID:PORT")
+    stream = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        stream.settimeout(deadline)
+        stream.connect(target)
+    except BaseException:
+        stream.close()
+        raise
+    return stream

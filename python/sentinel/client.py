@@ -47,6 +47,7 @@ from ._service import (
     ServiceOrigin,
     ServiceStatus,
     ServiceUnreachable,
+    ask_document,
     refuser,
 )
 from ._session import Session
@@ -65,6 +66,7 @@ __all__ = [
     "ServiceStatus",
     "ServiceUnreachable",
     "Taken",
+    "ask_document",
 ]
 
 _DEADLINE_SECONDS: Final = 5.0

@@ -25,7 +25,9 @@ from sentinel._frame import FrameKind, unsafe_parse_frame
 from sentinel._record import Verdict
 from sentinel._status import Reason, Status
 from sentinel.ack import Ack
+from sentinel.client import ask_document
 from sentinel.config import Installed, public_keys
+from sentinel.errors import UsageError
 
 HEAD = struct.Struct("<BBHIQQq32s")
 """How a packed outcome begins: verdict, recorded, reason, status, record, epoch, time, hash."""
@@ -132,6 +134,12 @@ def test_the_same_order_gets_the_same_bytes(desk: Desk) -> None:
         denied = HEAD.unpack_from(session.ask(Ask.SIGN, other).payload)
     assert (denied[0], denied[2]) == (Verdict.DENIED, Reason.DUPLICATE)
     assert denied[4] == HEAD.unpack_from(signed)[4]  # the record that has the id
+
+
+def test_outside_an_enclave_nobody_vouches_for_the_daemon(desk: Desk) -> None:
+    with pytest.raises(UsageError) as refused:
+        ask_document(f"unix://{desk.socket}", bytes(32))
+    assert refused.value.status == Status.USAGE_STATE
 
 
 def test_behind_a_halt_nobody_gets_a_signature_of_before(desk: Desk) -> None:

@@ -8,7 +8,11 @@ denials, a halt, a restart from what the host kept, and what a host might try me
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hmac
+import json
+import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +23,7 @@ from engine_life import (
     ALICE,
     BOB,
     POLICY,
+    ROOT,
     SECRET,
     VENUES,
     WITNESS,
@@ -26,14 +31,24 @@ from engine_life import (
     FakeMachine,
     Lobby,
 )
+from fake_nitro import sign_emulated
 from key_life import TOP
 from life_steps import halted, orders_of_six_venues, signs, whole_life
 
+from sentinel._cli import main
 from sentinel._enclave_papers import NewKey
 from sentinel._enums import Algorithm, Purpose, Venue
 from sentinel._status import Status
+from sentinel.attestation import (
+    AttestationRefused,
+    EngineExpectation,
+    Expectation,
+    TrustRoot,
+    verify,
+)
 from sentinel.attestation import Purpose as For
-from sentinel.errors import EngineHalted, SentinelError
+from sentinel.client import ask_document
+from sentinel.errors import EngineHalted, SentinelError, UsageError
 from sentinel.order import from_json
 from sentinel.witness import WitnessError
 
@@ -297,6 +312,62 @@ def test_garbage_ends_the_stream_and_the_next_one_is_served(
             assert stream.recv(64) == b""
         stream.close()
     engine.begin(machine).close()
+
+
+def test_who_has_no_pin_asks_for_a_document_first(engine: Engine, machines: Machines) -> None:
+    machine = running(engine, machines)
+    nonce = os.urandom(32)
+    raw = ask_document(machine.address(), nonce)
+    expectation = Expectation(
+        machine.pcrs,
+        EngineExpectation(engine.engine_id, 1, (engine.public[ROOT],), frozenset({For.SESSION})),
+    )
+    words = {"expectation": expectation, "nonce": nonce, "now": dt.datetime.now(dt.UTC)}
+    root = TrustRoot.of_pem(engine.hypervisor.pem)
+    with pytest.raises(AttestationRefused):
+        verify(raw, root=root, **words)  # the module's own is signed by nobody
+    found = verify(sign_emulated(raw, engine.hypervisor), root=root, **words)
+    assert found.binding is not None
+    assert found.binding.session_key_hash == engine.pin
+    assert found.binding.epoch == 1
+    assert found.binding.head_number >= 4
+    # The module is slow, and orders wait for it: one in a tenth of a second.
+    ask_document_until(machine.address())
+    assert refusal(ask_document, machine.address(), nonce) == "USAGE_CAPACITY"
+    with engine.client(machine, AGENT) as maker:
+        assert maker.status().epoch == 1
+
+
+def ask_document_until(address: str) -> None:
+    while True:
+        with contextlib.suppress(UsageError):
+            ask_document(address, bytes(32))
+            return
+
+
+def test_the_command_asks_for_a_document(
+    engine: Engine, machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = running(engine, machines)
+    out = tmp_path / "session.cose"
+    assert main(["attest", "ask", machine.address(), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert not said["verified"]
+    assert bytes.fromhex(said["nonce"]) in out.read_bytes()
+
+
+@pytest.mark.parametrize("said", [b"DOCUMENt" + bytes(32), b"D", b"DOCUMENT" + bytes(31)])
+def test_half_a_question_gets_no_document(engine: Engine, machines: Machines, said: bytes) -> None:
+    machine = running(engine, machines)
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect(machine.address().removeprefix("unix://"))
+    stream.sendall(said)
+    stream.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(ConnectionResetError):
+        assert stream.recv(64) == b""
+    stream.close()
+    with engine.client(machine, AGENT) as maker:
+        assert maker.status().epoch == 1
 
 
 def test_an_agent_may_not_read_the_log_s_files(engine: Engine, machines: Machines) -> None:

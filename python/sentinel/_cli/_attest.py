@@ -1,7 +1,8 @@
-"""zcp attest verify | show | expect"""
+"""zcp attest ask | verify | show | expect"""
 
 from __future__ import annotations
 
+import secrets
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from ..attestation import (
     unsafe_parse_without_verification,
     verify,
 )
+from ..client import ask_document
 from ..config import os_failed, write_file
 from ..errors import UsageError
 from ..units import parse_duration
@@ -45,6 +47,7 @@ def register(app: typer.Typer) -> None:
         help="Attestation documents of Nitro enclaves: who runs there, and with which keys.",
         no_args_is_help=True,
     )
+    family.command("ask")(ask)
     family.command("verify")(verify_document)
     family.command("show")(show)
     family.command("expect")(expect)
@@ -52,6 +55,34 @@ def register(app: typer.Typer) -> None:
 
 
 FileArgument = Annotated[str, typer.Argument(help="The document, or - for stdin.")]
+
+
+def ask(
+    address: Annotated[
+        str, typer.Argument(help="Where the enclave holds sessions: vsock://CID:5700.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where the document goes.")],
+    nonce: Annotated[
+        str | None,
+        typer.Option("--nonce", help="Ask with this, 32 bytes in hex; default: random ones."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask a running enclave who it is: a document for a fresh nonce, unverified.
+
+    No key and no pin are needed. Give the nonce that it shows to zcp attest verify; the
+    session_key_hash that is verified there is what to pin.
+
+    Example:
+
+        zcp attest ask vsock://16:5700 --out session.cose
+    """
+    asked = secrets.token_bytes(32) if nonce is None else _hex(nonce, "--nonce")
+    document = ask_document(address, asked)
+    write_file(out, document, mode=0o644)
+    data = {"document": str(out), "nonce": asked.hex(), "verified": False}
+    text = f"{out}: UNVERIFIED; zcp attest verify {out} --nonce {asked.hex()} --expect …"
+    Cli(Path(), json).emit(data, text)
 
 
 def verify_document(
