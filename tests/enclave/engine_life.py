@@ -139,6 +139,18 @@ class FakeMachine:
         self.console.close()
 
 
+class Machines:
+    """Boots, each in a folder of its own; all end with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[FakeMachine] = []
+
+    def boot(self) -> FakeMachine:
+        self.made.append(FakeMachine(self.folder / f"b{len(self.made)}"))
+        return self.made[-1]
+
+
 def _connected(path: Path) -> socket.socket:
     until = time.monotonic() + 20
     while True:

@@ -14,7 +14,6 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from engine_life import (
     Engine,
     FakeMachine,
     Lobby,
+    Machines,
 )
 from fake_nitro import sign_emulated
 from key_life import TOP
@@ -58,33 +58,6 @@ def _program() -> None:
     command = ["make", "-s", "-C", "enclave/daemon", "../../build/daemon/release/fake_sentineld"]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-
-
-class Machines:
-    """Boots, each in a folder of its own; all end with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.made: list[FakeMachine] = []
-
-    def boot(self) -> FakeMachine:
-        self.made.append(FakeMachine(self.folder / f"b{len(self.made)}"))
-        return self.made[-1]
-
-
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[Machines]:
-    made = Machines(tmp_path)
-    yield made
-    for machine in made.made:
-        machine.end()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(tmp_path)
-    yield made
-    made.end()
 
 
 def running(engine: Engine, machines: Machines, text: str = VENUES) -> FakeMachine:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_life import ALICE, Engine, FakeMachine
+from engine_life import ALICE, Engine, FakeMachine, Machines
 from fake_nitro import sign_emulated
-from test_enclave_life import Machines, _program, running
+from test_enclave_life import _program, running
 
 from sentinel import _enclave_store
 from sentinel._attestation_binding import parse_binding
@@ -27,21 +27,6 @@ from sentinel.attestation import Expectation, Purpose, TrustRoot, verify
 from sentinel.errors import EnclaveError, SentinelError, StorageError, UsageError
 
 __all__ = ["_program"]
-
-
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[Machines]:
-    made = Machines(tmp_path)
-    yield made
-    for machine in made.made:
-        machine.end()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(tmp_path)
-    yield made
-    made.end()
 
 
 def stored(engine: Engine, machine: FakeMachine, folder: Path) -> Store:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from engine_life import Engine
 from life_steps import whole_life
 from nitro_qemu import Enclave
@@ -46,13 +44,6 @@ class BootedMachine:
     def end(self) -> None:
         print(self._enclave.serial())
         self._enclave.__exit__()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(tmp_path)
-    yield made
-    made.end()
 
 
 def test_the_whole_life_of_an_engine_in_the_release_image(engine: Engine, tmp_path: Path) -> None:
