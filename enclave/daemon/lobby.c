@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "check.h"
 #include "files.h"
+#include "server.h"
 
 #include <sentinel/policy.h>
 
@@ -57,12 +58,6 @@ struct lobby {
     sentinel_wrapped_root wrapped;
     document made;
 };
-
-static int64_t wall_ns(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void give(lobby *l, const void *bytes, size_t size) {
     memcpy(l->out, bytes, size);
@@ -111,7 +106,7 @@ static sentinel_status do_genesis(lobby *l, const uint8_t *bytes, size_t size) {
                                 .environment = asked.environment,
                                 .root_threshold = asked.root_threshold,
                                 .root_count = asked.root_count,
-                                .created_ns = wall_ns()};
+                                .created_ns = server_wall_ns()};
     memcpy(genesis.root_keys, asked.root_keys, sizeof genesis.root_keys);
     SENTINEL_TRY(sentinel_keyring_generate(l->ring, &info));
     memcpy(genesis.identity_key32, info.public_key, 32);
@@ -196,7 +191,7 @@ static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
     }
     const certificate_papers papers = {&l->genesis, sizeof l->genesis, p[0].bytes,
                                        p[0].size,   p[1].bytes,        p[1].size};
-    SENTINEL_TRY(enclave_certify(l->e, &wrapped, &papers, p[2].bytes, p[2].size, wall_ns()));
+    SENTINEL_TRY(enclave_certify(l->e, &wrapped, &papers, p[2].bytes, p[2].size, server_wall_ns()));
     if (l->is_restored) {
         return rewrap_keep(l, &wrapped, &p[0]);
     }
@@ -292,7 +287,7 @@ static sentinel_status do_import(lobby *l, const uint8_t *bytes, size_t size) {
     SENTINEL_TRY(
         sentinel_frame_parse(&frame, l->authority, l->authority_size, SENTINEL_FRAME_AUTHORITY));
     SENTINEL_TRY(enclave_import(l->e, l->ring, &info, bytes, size, frame.payload,
-                                frame.payload_size, wall_ns()));
+                                frame.payload_size, server_wall_ns()));
     l->has_imports = 1;
     give(l, &info, sizeof info);
     return SENTINEL_OK;
@@ -370,7 +365,7 @@ static sentinel_status papers_hold(const lobby *l) {
 }
 
 static sentinel_status engine_run(lobby *l) {
-    SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, wall_ns()));
+    SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, server_wall_ns()));
     SENTINEL_TRY(must_be_bounded(l->engine));
     SENTINEL_TRY(papers_hold(l));
     SENTINEL_TRY(keys_give(l));
@@ -384,7 +379,7 @@ static sentinel_status engine_run(lobby *l) {
 static sentinel_status engine_start(lobby *l) {
     sentinel_status status = engine_run(l);
     if (status != SENTINEL_OK && l->engine != NULL) {
-        sentinel_engine_close(l->engine, wall_ns());
+        sentinel_engine_close(l->engine, server_wall_ns());
         l->engine = NULL;
     }
     if (status == SENTINEL_OK) { /* The engine has its own. */
@@ -407,7 +402,7 @@ static sentinel_status do_create(lobby *l, const uint8_t *bytes, size_t size) {
     SENTINEL_TRY(passphrase_make(l));
     SENTINEL_TRY(keys_write(l));
     SENTINEL_TRY(sentinel_engine_create(l->dir, &l->genesis, l->authority, l->authority_size,
-                                        policy.bytes, policy.size, &l->options, wall_ns()));
+                                        policy.bytes, policy.size, &l->options, server_wall_ns()));
     return engine_start(l);
 }
 
@@ -514,7 +509,7 @@ static sentinel_status clock_set(lobby *l) {
     static const uint8_t nonce32[32] = {0};
     const enclave_facts facts = {.genesis = NULL};
     SENTINEL_TRY(enclave_attest(l->e, &l->made, SENTINEL_DOCUMENT_SESSION, &facts, nonce32));
-    int64_t off_ns = (int64_t)l->made.time_ms * 1000000 - wall_ns();
+    int64_t off_ns = (int64_t)l->made.time_ms * 1000000 - server_wall_ns();
     if (off_ns > -CLOCK_OFF_NS && off_ns < CLOCK_OFF_NS) {
         return SENTINEL_OK;
     }
@@ -536,12 +531,6 @@ static sentinel_status dir_make(lobby *l) {
     return l->dir_fd >= 0 && mkdirat(l->dir_fd, "keys", 0700) == 0 ? SENTINEL_OK : SENTINEL_IO_OPEN;
 }
 
-static uint8_t *room(size_t size) {
-    void *made = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return made == MAP_FAILED ? NULL : made;
-}
-
 sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint8_t *session_spki,
                             size_t session_spki_size, const sentinel_engine_options *options) {
     lobby *l = calloc(1, sizeof *l);
@@ -557,8 +546,8 @@ sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint
     l->options.segment_bytes = SENTINEL_LOBBY_SEGMENT_BYTES;
     memcpy(l->spki, session_spki, session_spki_size);
     l->spki_size = session_spki_size;
-    l->in = room(SENTINEL_LOBBY_BYTES_MAX);
-    l->out = room(SENTINEL_LOBBY_BYTES_MAX);
+    l->in = server_room(SENTINEL_LOBBY_BYTES_MAX);
+    l->out = server_room(SENTINEL_LOBBY_BYTES_MAX);
     sentinel_status status =
         l->in != NULL && l->out != NULL ? sentinel_keyring_new(&l->ring) : SENTINEL_IO_MEMORY;
     if (status == SENTINEL_OK) {

@@ -46,20 +46,20 @@ static int failed(const char *what) {
 
 /* ---- Making it ---------------------------------------------------------------- */
 
-static void *room(size_t size) {
+void *server_room(size_t size) {
     void *made = mmap(NULL, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return made == MAP_FAILED ? NULL : made;
 }
 
 static int memory_make(server *s) {
-    s->conns = room(SERVER_CONNS_MAX * sizeof *s->conns);
-    s->outcomes = room(sizeof *s->outcomes);
-    s->scratch = room(SENTINEL_CHANNEL_BYTES_MAX);
-    s->tree_cursor.buffer = room(SERVER_CURSOR_BYTES);
-    s->record_cursor.buffer = room(SERVER_CURSOR_BYTES);
-    uint8_t *memory = room(SERVER_CONNS_MAX * SERVER_CONN_BYTES);
-    uint8_t *wides = room(SERVER_WIDES * SERVER_WIDE_BYTES);
+    s->conns = server_room(SERVER_CONNS_MAX * sizeof *s->conns);
+    s->outcomes = server_room(sizeof *s->outcomes);
+    s->scratch = server_room(SENTINEL_CHANNEL_BYTES_MAX);
+    s->tree_cursor.buffer = server_room(SERVER_CURSOR_BYTES);
+    s->record_cursor.buffer = server_room(SERVER_CURSOR_BYTES);
+    uint8_t *memory = server_room(SERVER_CONNS_MAX * SERVER_CONN_BYTES);
+    uint8_t *wides = server_room(SERVER_WIDES * SERVER_WIDE_BYTES);
     if (s->conns == NULL || s->outcomes == NULL || s->scratch == NULL || memory == NULL ||
         wides == NULL || s->tree_cursor.buffer == NULL || s->record_cursor.buffer == NULL) {
         return failed("no memory");

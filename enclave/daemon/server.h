@@ -169,6 +169,9 @@ void server_end(server *s);
 /* flags: SOCK_NONBLOCK or 0. Returns: the socket; -1, said on stderr. */
 int server_vsock_listen(uint32_t port, int flags);
 
+/* Zeroed memory that costs nothing where it is not used; null: there is none. */
+void *server_room(size_t size);
+
 int64_t server_running_ns(void); /* a clock that only runs */
 int64_t server_wall_ns(void);
 
