@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Final
 
 from ._enclave_papers import SEALED
 from ._enums import Environment
+from ._service import Request
 from ._status import Status
 from .attestation import Purpose
 from .errors import StorageError, raise_status
@@ -30,7 +31,6 @@ _HEAD: Final = struct.Struct("<II")
 _GENESIS: Final = struct.Struct("<BBB5x256s")
 _ATTEST: Final = struct.Struct("<I4x32s")
 _FILE: Final = struct.Struct("<QI4x96s")
-_REQUEST_FILE: Final = 13
 _TAG_BYTES: Final = 16
 
 
@@ -151,14 +151,14 @@ def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]
 
     `ask`: `Client.connection.call` of a session with the role "command".
     """
-    for name in ask(_REQUEST_FILE, _FILE.pack(0, 0, b"")).decode().split():
+    for name in ask(Request.FILE, _FILE.pack(0, 0, b"")).decode().split():
         yield name, b"".join(_pieces(ask, name))
 
 
 def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
     at = 0
     while True:
-        answer = ask(_REQUEST_FILE, _FILE.pack(at, FILE_BYTES, name.encode()))
+        answer = ask(Request.FILE, _FILE.pack(at, FILE_BYTES, name.encode()))
         (total,) = struct.unpack_from("<Q", answer)
         yield answer[8:]
         at += len(answer) - 8
@@ -166,7 +166,7 @@ def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
             return
 
 
-def give_back(lobby: Lobby, files: Mapping[str, bytes]) -> None:
-    """Gives an engine's files back to a lobby whose root is there."""
-    for name, data in files.items():
+def give_back(lobby: Lobby, files: Iterable[tuple[str, bytes]]) -> None:
+    """Gives an engine's files back, by name, to a lobby whose root is there."""
+    for name, data in files:
         lobby.file(name, data)

@@ -8,18 +8,18 @@ Nothing of it is secret to the host that should be; docs/enclave.md says what of
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ._dial import dial
 from ._enclave_kms import derive_shared_secret
-from ._enclave_lobby import Lobby
+from ._enclave_lobby import Lobby, give_back
 from ._enclave_papers import parse_wrapped_root
 from .attestation import Purpose
 from .config import os_failed, write_file
-from .errors import StorageError, UsageError
+from .errors import StorageError
 
 PAPERS: Final = ("genesis", "authority", "certificate", "root.wrapped", "keys.sealed")
 FOLDERS: Final = ("log", "bundles")
@@ -86,21 +86,14 @@ class Store:
 
 def connect_lobby(address: str) -> Lobby:
     """The lobby at `vsock://CID:PORT` or `unix:///path`. Raises UsageError, StorageError."""
-    kind, _, place = address.partition("://")
-    cid, _, port = place.partition(":")
-    target: Any = place
-    if kind == "vsock" and cid.isdigit() and port.isdigit():
-        family, target = socket.AF_VSOCK, (int(cid), int(port))
-    elif kind == "unix" and place:
-        family = socket.AF_UNIX
-    else:
-        raise UsageError(f"{address!r} is no address of a lobby", next_step="give vsock://16:5701")
-    stream = socket.socket(family)
-    stream.settimeout(LOBBY_SECONDS)
     try:
-        stream.connect(target)
+        stream = dial(
+            *(address, LOBBY_SECONDS),
+            paths=("unix",),
+            what="address of a lobby",
+            give="give vsock://16:5701",
+        )
     except OSError as error:
-        stream.close()
         raise StorageError(
             f"no lobby answers at {address} ({error})",
             cause="the enclave does not run, or its engine does already",
@@ -111,8 +104,7 @@ def connect_lobby(address: str) -> Lobby:
 
 def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
     """From an enclave that knows nothing to the engine that ran before; the nonce of its document
-    for sessions, which is then in the store. It is asked for before the lobby ends: a daemon that
-    runs is asked only by those who have its pin.
+    for sessions, which is then in the store.
 
     KMS is asked once; each answer is good for one attempt. Raises the enclave's refusals,
     EnclaveError where KMS refuses, StorageError.
@@ -123,8 +115,7 @@ def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
     genesis, authority, certificate = (store.paper(name) for name in PAPERS[:3])
     lobby.unwrap(genesis, authority, certificate, wrapped, answer)
     lobby.keys(store.paper("keys.sealed"))
-    for name, data in store.files():
-        lobby.file(name, data)
+    give_back(lobby, store.files())
     nonce = os.urandom(32)
     store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
     store.keep("keys.sealed", lobby.resume()[0])

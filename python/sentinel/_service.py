@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from . import _core
 from ._client import Connection, Facts
 from ._desk import Desk
+from ._dial import dial
 from ._enums import Algorithm, Environment, Power, label
 from ._frame import Authority, FrameKind, UnsafeFrame, parse_authority, unsafe_parse_frame
 from ._layout import FrameTerms, attach_proofs, frame_hash
@@ -57,6 +57,7 @@ class Request(IntEnum):
     ASK = 10
     STATE = 11
     KEYS = 12
+    FILE = 13
 
 
 class ServiceUnreachable(StorageError):
@@ -331,7 +332,12 @@ def ask_document(address: str, nonce: bytes, *, deadline: float = 5.0) -> bytes:
     if len(nonce) != 32:
         raise UsageError(f"a nonce has 32 bytes, not {len(nonce)}")
     try:
-        with _dialled(address, deadline) as stream:
+        with dial(
+            *(address, deadline),
+            paths=("unix", "shm"),
+            what="address",
+            give="unix://PATH or vsock://CID:PORT",
+        ) as stream:
             stream.sendall(b"DOCUMENT" + nonce)
             with stream.makefile("rb") as reader:
                 status, size = struct.unpack("<II", reader.read(8))
@@ -346,24 +352,3 @@ def ask_document(address: str, nonce: bytes, *, deadline: float = 5.0) -> bytes:
     if len(document) != size:
         raise ServiceUnreachable(f"{address} gave half a document: ask again")
     return document
-
-
-def _dialled(address: str, deadline: float) -> socket.socket:
-    """A socket to a daemon. Raises OSError, UsageError."""
-    scheme, _, place = address.partition("://")
-    cid, _, port = place.partition(":")
-    target: Any = place
-    if scheme == "vsock" and cid.isdigit() and port.isdigit():
-        family, target = socket.AF_VSOCK, (int(cid), int(port))
-    elif scheme in ("unix", "shm") and place:
-        family = socket.AF_UNIX
-    else:
-        raise UsageError(f"{address!r} is no address", next_step="unix://PATH or vsock://CID:PORT")
-    stream = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        stream.settimeout(deadline)
-        stream.connect(target)
-    except BaseException:
-        stream.close()
-        raise
-    return stream
