@@ -3,7 +3,8 @@
 #
 # Cheap steps first, so that a slip shows early. Then two lanes side by side, since most steps keep
 # one processor busy: every Python test here, the tools that look at the C sources in the other,
-# whose output is kept and shown when it is through.
+# whose output is kept and shown when it is through. Beside both the daemon is soaked for five
+# minutes, at a rate that is little work.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -48,11 +49,17 @@ scripts/test_wheel.sh
 
 lane=build/check
 mkdir -p $lane
+make -s -C enclave/daemon sentineld raw_client.so
+other=
+soak=
+# Whatever ends this run ends what runs beside it, and all that it started.
+trap 'for group in $other $soak; do kill -- -$group 2>/dev/null || true; done' EXIT
+trap 'exit 130' INT TERM
 setsid "$0" other-lane "$began" >$lane/other 2>&1 </dev/null &
 other=$!
-# Whatever ends this run ends the other lane, and all that it started.
-trap 'kill -- -$other 2>/dev/null || true' EXIT
-trap 'exit 130' INT TERM
+setsid .venv/bin/python tests/enclave/soak.py --minutes "${SENTINEL_SOAK_MINUTES:-5}" --rate 60 \
+    >$lane/soak 2>&1 </dev/null &
+soak=$!
 
 stage "the reference model against the core: 100,000 steps"
 .venv/bin/python -m tests.model.compare --steps 100000
@@ -64,6 +71,14 @@ stage "every Python test, the long ones too (the other lane writes to $lane/othe
     echo $failed >$lane/failed
 } 2>&1 | tee $lane/tests
 [ "$(cat $lane/failed)" = 0 ] || exit 1
+
+stage "the daemon's soak"
+if ! wait $soak; then
+    cat $lane/soak
+    echo "check: the soak failed" >&2
+    exit 1
+fi
+cat $lane/soak
 
 stage "the other lane"
 if ! wait $other; then
