@@ -147,13 +147,18 @@ static sentinel_status authority_row_check(const sentinel_authority_key *row, ui
     if (row->id <= id_before) {
         return SENTINEL_FORMAT_ORDER;
     }
-    if (row->powers == 0 || row->powers >= 1u << (SENTINEL_POWER_AGENT + 1) ||
+    if (row->powers == 0 || row->powers >= 1u << (SENTINEL_POWER_KEEPER + 1) ||
         row->scheme != SENTINEL_PROOF_ED25519 || row->expires_ns <= 0) {
         return SENTINEL_FORMAT_RANGE;
     }
     /* An agent's key is of that agent and has no other power. */
     int is_agent = (row->powers >> SENTINEL_POWER_AGENT & 1) != 0;
     if (is_agent != (row->node != 0) || (is_agent && row->powers != 1u << SENTINEL_POWER_AGENT)) {
+        return SENTINEL_FORMAT_RANGE;
+    }
+    /* A keeper's key lies on a host that nobody trusts: it must be good for nothing else. */
+    if ((row->powers >> SENTINEL_POWER_KEEPER & 1) != 0 &&
+        row->powers != 1u << SENTINEL_POWER_KEEPER) {
         return SENTINEL_FORMAT_RANGE;
     }
     /* Only an agent's may be a process that the kernel names, and by one user. */
@@ -194,7 +199,7 @@ sentinel_status sentinel_authority_check(const uint8_t *payload, size_t size) {
                 return SENTINEL_FORMAT_ORDER;
             }
         }
-        for (unsigned power = 0; power <= SENTINEL_POWER_AGENT; power++) {
+        for (unsigned power = 0; power <= SENTINEL_POWER_KEEPER; power++) {
             holders[power] = (uint8_t)(holders[power] + (rows[i].powers >> power & 1));
         }
     }

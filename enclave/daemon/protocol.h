@@ -34,7 +34,8 @@ enum {
     SENTINEL_ROLE_AGENT = 1,   /* AGENT, of this node */
     SENTINEL_ROLE_COMMAND = 2, /* POLICY, LIMIT, OPERATOR, APPROVER, WITNESS, or the root */
     SENTINEL_ROLE_FEEDER = 3,  /* FEED_MARK, FEED_EXECUTION, FEED_POSITION */
-    SENTINEL_ROLE_COUNT = 4
+    SENTINEL_ROLE_KEEPER = 4,  /* KEEPER: the process on the host that copies and carries */
+    SENTINEL_ROLE_COUNT = 5
 };
 
 typedef struct sentinel_hello {
@@ -143,17 +144,18 @@ enum {
     SENTINEL_REQUEST_WITHDRAW = 2, /* agent: u64 action id -> u64 record */
     SENTINEL_REQUEST_BEAT = 3,     /* agent: a heartbeat's frame -> u64 record */
     SENTINEL_REQUEST_TAKE =
-        4, /* command, feeder: a signed frame -> sentinel_taken, or _signed_ack */
+        4, /* command, feeder, keeper: a signed frame -> sentinel_taken, or _signed_ack */
     SENTINEL_REQUEST_STATUS = 5,  /* all: nothing -> sentinel_daemon_status */
     SENTINEL_REQUEST_BUNDLE = 6,  /* all: u16 kind of frame -> the frame in force */
     SENTINEL_REQUEST_RECORDS = 7, /* command: sentinel_records_wanted -> records */
     SENTINEL_REQUEST_HEAD = 8,    /* all: nothing -> sentinel_head || signature64 */
     SENTINEL_REQUEST_ATTEST = 9,  /* all: nonce32 -> the attestation document */
     SENTINEL_REQUEST_ASK =
-        10, /* command: u32 flags -> sentinel_ask || signature64, for a witness */
+        10, /* command, keeper: u32 flags -> sentinel_ask || signature64, for a witness */
     SENTINEL_REQUEST_STATE = 11, /* command: nothing -> the state in force, as a snapshot has it */
     SENTINEL_REQUEST_KEYS = 12,  /* all: nothing -> sentinel_key_info rows, public parts */
-    SENTINEL_REQUEST_FILE = 13,  /* command: sentinel_file_wanted -> u64 size of the file, bytes */
+    SENTINEL_REQUEST_FILE =
+        13, /* command, keeper: sentinel_file_wanted -> u64 size of the file, bytes */
     SENTINEL_REQUEST_COUNT = 14
 };
 
@@ -196,7 +198,20 @@ typedef struct sentinel_daemon_status {
     uint64_t next_action; /* agent: the lowest id above all that were used */
     uint8_t policy_hash32[32];
     uint8_t authority_hash32[32];
+    /* command, keeper; to others zero: how far the witness lets the engine go */
+    uint64_t grant_epoch; /* that the grant is for */
+    uint64_t confirmed;   /* records of the last head that it confirmed */
+    uint64_t record_end;  /* orders may become records below this number */
+    int64_t spend_end;    /* micro-USD */
+    int64_t spent;
+    uint32_t witness; /* SENTINEL_WITNESS_* */
+    uint8_t reserved1[4];
 } sentinel_daemon_status;
-SENTINEL_SIZE(sentinel_daemon_status, 192);
+SENTINEL_SIZE(sentinel_daemon_status, 240);
+enum {
+    SENTINEL_WITNESS_NEEDED = 1u << 0,
+    SENTINEL_WITNESS_HELD = 1u << 1,   /* a command waits until it is confirmed */
+    SENTINEL_WITNESS_MISSING = 1u << 2 /* records that it confirmed are not here: people decide */
+};
 
 #endif

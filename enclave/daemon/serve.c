@@ -18,7 +18,8 @@
 #define FILE_BYTES_MAX (UINT32_C(1) << 20)
 #define TREE_STEPS_MAX 4096 /* records, in one turn */
 #define ROLE(name) (1u << SENTINEL_ROLE_##name)
-#define ANYONE (ROLE(AGENT) | ROLE(COMMAND) | ROLE(FEEDER))
+#define ANYONE (ROLE(AGENT) | ROLE(COMMAND) | ROLE(FEEDER)) /* of those who decide something */
+#define HOST (ROLE(COMMAND) | ROLE(KEEPER))                 /* who copies, and carries grants */
 
 typedef int serve_function(server *s, conn *c, const conn_request *request, serve_answer *answer);
 
@@ -123,6 +124,9 @@ static int role_takes(uint16_t role, uint16_t kind) {
     if (role == SENTINEL_ROLE_FEEDER) {
         return kind == SENTINEL_FRAME_FEED;
     }
+    if (role == SENTINEL_ROLE_KEEPER) {
+        return kind == SENTINEL_FRAME_GRANT;
+    }
     return role == SENTINEL_ROLE_COMMAND &&
            (kind == SENTINEL_FRAME_COMMAND || kind == SENTINEL_FRAME_POLICY ||
             kind == SENTINEL_FRAME_AUTHORITY || kind == SENTINEL_FRAME_GRANT);
@@ -215,6 +219,23 @@ static uint64_t next_action(const sentinel_state *state, uint32_t agent) {
     return highest + 1 != 0 ? highest + 1 : highest;
 }
 
+/* Whether and how the engine goes on is the witness's word; so is when to ask it again. */
+static void tell_grant(const server *s, sentinel_daemon_status *status) {
+    const sentinel_grant_state *grant = &sentinel_gate_state(s->context)->grant;
+    int is_needed = sentinel_gate_needs_witness(s->context);
+    int is_held = is_needed && grant->gap_to == 0 &&
+                  ((s->command_record != 0 && grant->count <= s->command_record) ||
+                   sentinel_engine_is_held(s->engine));
+    status->grant_epoch = grant->epoch;
+    status->confirmed = grant->count;
+    status->record_end = grant->record_end;
+    status->spend_end = grant->spend_end;
+    status->spent = grant->spent;
+    status->witness = (is_needed ? SENTINEL_WITNESS_NEEDED : 0) |
+                      (is_held ? SENTINEL_WITNESS_HELD : 0) |
+                      (grant->gap_to != 0 ? SENTINEL_WITNESS_MISSING : 0);
+}
+
 static int serve_status(server *s, conn *c, const conn_request *request, serve_answer *answer) {
     const sentinel_state *state = sentinel_gate_state(s->context);
     sentinel_daemon_status status = {
@@ -236,6 +257,9 @@ static int serve_status(server *s, conn *c, const conn_request *request, serve_a
     if (c->role == SENTINEL_ROLE_AGENT) {
         status.next_action_known = 1;
         status.next_action = next_action(state, c->agent);
+    }
+    if ((HOST >> c->role & 1) != 0) {
+        tell_grant(s, &status);
     }
     return give_copy(s, answer, &status, sizeof status);
 }
@@ -506,16 +530,16 @@ static const struct {
     [SENTINEL_REQUEST_SIGN] = {serve_sign, ROLE(AGENT)},
     [SENTINEL_REQUEST_WITHDRAW] = {serve_withdraw, ROLE(AGENT)},
     [SENTINEL_REQUEST_BEAT] = {serve_beat, ROLE(AGENT)},
-    [SENTINEL_REQUEST_TAKE] = {serve_take, ROLE(COMMAND) | ROLE(FEEDER)},
-    [SENTINEL_REQUEST_STATUS] = {serve_status, ANYONE},
+    [SENTINEL_REQUEST_TAKE] = {serve_take, HOST | ROLE(FEEDER)},
+    [SENTINEL_REQUEST_STATUS] = {serve_status, ANYONE | HOST},
     [SENTINEL_REQUEST_BUNDLE] = {serve_bundle, ANYONE},
     [SENTINEL_REQUEST_RECORDS] = {serve_records, ROLE(COMMAND)},
     [SENTINEL_REQUEST_HEAD] = {serve_head, ANYONE},
     [SENTINEL_REQUEST_ATTEST] = {serve_attest, ANYONE},
-    [SENTINEL_REQUEST_ASK] = {serve_ask, ROLE(COMMAND)},
+    [SENTINEL_REQUEST_ASK] = {serve_ask, HOST},
     [SENTINEL_REQUEST_STATE] = {serve_state, ROLE(COMMAND)},
     [SENTINEL_REQUEST_KEYS] = {serve_keys, ANYONE},
-    [SENTINEL_REQUEST_FILE] = {serve_file, ROLE(COMMAND)},
+    [SENTINEL_REQUEST_FILE] = {serve_file, HOST},
 };
 
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer) {

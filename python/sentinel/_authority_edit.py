@@ -23,6 +23,7 @@ _WORDS: Final = {
     Power.FEED_MARK: "feed marks",
     Power.FEED_EXECUTION: "report executions",
     Power.FEED_POSITION: "report positions",
+    Power.KEEPER: "copy the log and carry grants",
 }
 _NEEDED: Final = (Power.POLICY, Power.OPERATOR)
 """Powers without whose holders an engine cannot be run."""
@@ -115,6 +116,12 @@ def powers_of(text: str) -> frozenset[Power]:
     if Power.AGENT in found:
         raise UsageError(
             "an agent's key is of that agent alone", next_step="give --agent FILE.pub:PATH"
+        )
+    if Power.KEEPER in found and len(found) > 1:
+        raise UsageError(
+            "a keeper's key has no other power",
+            cause="it lies on the host, which may read it",
+            next_step="give it keeper alone, and what else is wanted to another key",
         )
     return frozenset(found)
 
@@ -256,7 +263,7 @@ def warnings_of(after: Change, now_ns: int, policy: Policy | None = None) -> lis
             k = asked
             if asked and not n:
                 out.append(f"nobody can approve, and the policy asks for {asked}")
-        if not n or power is Power.AGENT:
+        if not n or power in (Power.AGENT, Power.KEEPER):
             continue
         word, verb = label(power), _WORDS.get(power, f"use the power {label(power)}")
         now, soon = after.count(power, now_ns), after.count(power, now_ns + _SOON_NS)

@@ -299,6 +299,7 @@ class Power(IntEnum):
     PERMIT = 7
     WITNESS = 8
     AGENT = 9
+    KEEPER = 10
 
 
 class Command(IntEnum):

@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final, Self
 
 from . import _core
@@ -40,6 +40,7 @@ class Role(IntEnum):
     AGENT = 1
     COMMAND = 2
     FEEDER = 3
+    KEEPER = 4
 
 
 class Request(IntEnum):
@@ -153,12 +154,30 @@ def refuser(address: str) -> Callable[[int, Facts | None, int], SentinelError]:
     return refused
 
 
-_STATUS: Final = struct.Struct("<32sQQ32sqQQIII4xQ32s32s")
+_STATUS: Final = struct.Struct("<32sQQ32sqQQIII4xQ32s32sQQQqqI4x")
+
+
+_GRANT: Final = ("grant_epoch", "confirmed", "record_end", "spend_end", "spent")
+
+
+class WitnessFlag(IntFlag):
+    """`SENTINEL_WITNESS_*`."""
+
+    NEEDED = 1
+    HELD = 2
+    MISSING = 4
+
+
+_NO_FLAGS: Final = WitnessFlag(0)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """What a daemon says of itself and its engine. `next_action`: None for who is no agent."""
+    """What a daemon says of itself and its engine. `next_action`: None for who is no agent.
+
+    The witness's part, from `grant_epoch` on, is told to the roles "command" and "keeper" alone.
+    `confirmed`: records of the head that it confirmed last; `witness`: of `WitnessFlag`.
+    """
 
     engine_id: bytes
     epoch: int
@@ -172,19 +191,28 @@ class ServiceStatus:
     next_action: int | None
     policy_hash: bytes
     authority_hash: bytes
+    grant_epoch: int = 0
+    confirmed: int = 0
+    record_end: int = 0
+    spend_end: int = 0
+    spent: int = 0
+    witness: WitnessFlag = _NO_FLAGS
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """From an answer."""
         if len(raw) != _STATUS.size:
             raise VerificationFailed("the daemon's status has another size")
-        (engine_id, epoch, records, last_hash, now_ns, served, busy, sessions, halted, known,
-         next_action, policy_hash, authority_hash) = _STATUS.unpack(raw)  # fmt: skip
+        found = _STATUS.unpack(raw)
+        (engine_id, epoch, records, last_hash, now_ns, served, busy, sessions, halted,
+         known, next_action, policy_hash, authority_hash, *grant, witness) = found  # fmt: skip
         return cls(
             *(engine_id, epoch, records, last_hash, now_ns, served, busy, sessions, bool(halted)),
             next_action=next_action if known else None,
             policy_hash=policy_hash,
             authority_hash=authority_hash,
+            **dict(zip(_GRANT, grant, strict=True)),
+            witness=WitnessFlag(witness),
         )
 
 

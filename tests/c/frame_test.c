@@ -252,7 +252,7 @@ static void test_authority_rows_are_checked(void) {
     p.rows[0].powers = 0;
     CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
     p = good_authority();
-    p.rows[0].powers = 1u << 10;
+    p.rows[0].powers = 1u << 11;
     CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
     p = good_authority();
     p.rows[0].powers |= 1u << SENTINEL_POWER_AGENT; /* an agent has no other power */
@@ -274,6 +274,23 @@ static void test_authority_rows_are_checked(void) {
         p.rows[1].reserved1[i] = 1;
         CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RESERVED);
     }
+}
+
+/* What lies on the host is good for copies and grants alone. */
+static void test_a_keeper_has_no_other_power(void) {
+    authority_payload keeper = good_authority();
+    keeper.head.threshold[0] = 2;
+    keeper.head.threshold[SENTINEL_POWER_KEEPER] = 1;
+    keeper.rows[1].powers = 1u << SENTINEL_POWER_KEEPER;
+    CHECK_OK(authority_of(&keeper));
+    for (unsigned power = 0; power < SENTINEL_POWER_KEEPER; power++) {
+        authority_payload p = keeper;
+        p.rows[1].powers |= 1u << power;
+        p.head.threshold[power] = p.head.threshold[power] == 0 ? 1 : p.head.threshold[power];
+        CHECK_EQ(authority_of(&p), SENTINEL_FORMAT_RANGE);
+    }
+    keeper.rows[1].node = 5; /* nor is it an agent's */
+    CHECK_EQ(authority_of(&keeper), SENTINEL_FORMAT_RANGE);
 }
 
 /* A user whose processes are an agent: of an agent's row only. */
@@ -528,6 +545,7 @@ int main(int argc, char **argv) {
     RUN(test_an_expired_key_does_not_count);
     RUN(test_authority_is_signed_by_the_root_alone);
     RUN(test_authority_rows_are_checked);
+    RUN(test_a_keeper_has_no_other_power);
     RUN(test_only_an_agent_is_named_by_its_user);
     RUN(test_commands_are_checked);
     RUN(test_commands_of_later_verbs_and_scopes_are_refused);

@@ -26,7 +26,14 @@ from sentinel.policy import compile_policy, stable_id
 PASSPHRASE: Final = b"correct horse"
 SECOND: Final = 10**9
 HOUR: Final = 3600 * SECOND
-ROOT, POLICY_KEY, OPERATOR, FEEDER = 1, 2, 3, 4
+ROOT, POLICY_KEY, OPERATOR, FEEDER, KEEPER = range(1, 6)
+PEOPLE: Final = {
+    "root": 0,
+    "policy": POLICY_KEY,
+    "operator": OPERATOR,
+    "feeder": FEEDER,
+    "keeper": KEEPER,
+}
 AGENT_KEYS: Final = 100
 HMAC_SECRET: Final = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
 API_KEY: Final = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
@@ -75,14 +82,16 @@ class KnownRing(AuthorityRing):
         ring = _core.Keyring()
         for key, name in ((ROOT, "root"), (POLICY_KEY, "policy"), (OPERATOR, "operator")):
             ring.import_(key, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
-        ring.import_(FEEDER, Purpose.AUTHORITY, Algorithm.ED25519, seed_of("feeder"))
+        for key, name in ((FEEDER, "feeder"), (KEEPER, "keeper")):
+            ring.import_(key, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
         super().__init__(ring)
         self.agents, self.peers, self.expires = agents, peers or {}, expires or {}
 
     def bundle(self, terms: FrameTerms) -> bytes:
         feeds = (Power.FEED_MARK, Power.FEED_EXECUTION, Power.FEED_POSITION)
         powers = {POLICY_KEY: (Power.POLICY,), OPERATOR: (Power.OPERATOR,), FEEDER: feeds}
-        names = {POLICY_KEY: "policy", OPERATOR: "operator", FEEDER: "feeder"}
+        powers[KEEPER] = (Power.KEEPER,)
+        names = {key: name for name, key in PEOPLE.items() if key}
         end = terms.issued_ns + 1000 * HOUR
         keys = [
             AuthorityKey(
@@ -189,9 +198,8 @@ class Desk:
         if name in self.agents:
             key = AGENT_KEYS + list(self.agents).index(name)
             return Hello(**{"agent": self.node(name), "key": key} | words)
-        key = {"root": 0, "policy": POLICY_KEY, "operator": OPERATOR, "feeder": FEEDER}[name]
-        role = Role.FEEDER if name == "feeder" else Role.COMMAND
-        return Hello(**{"role": role, "key": key} | words)
+        role = {"feeder": Role.FEEDER, "keeper": Role.KEEPER}.get(name, Role.COMMAND)
+        return Hello(**{"role": role, "key": PEOPLE[name]} | words)
 
     def session(self, name: str, **words: Any) -> Session:
         return Session.open(self.socket, self.hello(name, **words), seed_of(name))

@@ -34,6 +34,7 @@ class Role(IntEnum):
     AGENT = 1
     COMMAND = 2
     FEEDER = 3
+    KEEPER = 4
 
 
 class Ask(IntEnum):
@@ -49,6 +50,7 @@ class Ask(IntEnum):
     ASK = 10
     STATE = 11
     KEYS = 12
+    FILE = 13
 
 
 class Closed(Exception):

@@ -64,7 +64,7 @@ WRONG: list[tuple[str, str, dict[str, Any], Status]] = [
     ("maker", "maker", {"reserved0": b"\0\0\0\1"}, Status.FORMAT_RESERVED),
     ("maker", "maker", {"reserved1": bytes(39) + b"\1"}, Status.FORMAT_RESERVED),
     ("maker", "maker", {"role": 0}, Status.FORMAT_RANGE),
-    ("maker", "maker", {"role": 4}, Status.FORMAT_RANGE),
+    ("maker", "maker", {"role": 5}, Status.FORMAT_RANGE),
     ("maker", "maker", {"role": 0xFFFF}, Status.FORMAT_RANGE),
     ("maker", "maker", {"agent": 0}, Status.FORMAT_RANGE),
     ("operator", "operator", {"agent": 7}, Status.FORMAT_RANGE),
@@ -79,6 +79,10 @@ WRONG: list[tuple[str, str, dict[str, Any], Status]] = [
     ("feeder", "feeder", {"role": Role.COMMAND}, Status.POLICY_SCOPE),
     ("maker", "maker", {"role": Role.COMMAND, "agent": 0}, Status.POLICY_SCOPE),
     ("root", "root", {"role": Role.FEEDER}, Status.POLICY_SCOPE),
+    *(("keeper", "keeper", {"role": role}, Status.POLICY_SCOPE) for role in (2, 3)),
+    ("keeper", "keeper", {"role": Role.AGENT, "agent": 7}, Status.POLICY_SCOPE),
+    *((n, n, {"role": Role.KEEPER}, Status.POLICY_SCOPE) for n in ("operator", "root", "feeder")),
+    ("maker", "maker", {"role": Role.KEEPER, "agent": 0}, Status.POLICY_SCOPE),
     ("maker", "maker", {"agent": 12345}, Status.POLICY_SCOPE),  # another agent's
     ("ghost", "ghost", {}, Status.POLICY_SCOPE),  # not in the policy
 ]

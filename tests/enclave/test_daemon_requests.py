@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from daemon_desk import HOUR, Desk, make_desk
-from raw_client import LARGE, MIDDLE, MORE, SMALL, Ask, Session, library, seed_of
+from raw_client import LARGE, MIDDLE, MORE, SMALL, Ask, Closed, Session, library, seed_of
 
 from sentinel import _layout
 from sentinel._enums import Command
@@ -56,25 +56,27 @@ def records(desk: Desk) -> int:
 
 # ---- By role -------------------------------------------------------------------------------
 
-EVERYBODY = {"maker", "operator", "feeder", "root"}
 COMMANDERS = {"operator", "root"}
+EVERYBODY = {"maker", "feeder"} | COMMANDERS
+HOST = {"keeper"} | COMMANDERS
 MAY: dict[Ask, set[str]] = {
     Ask.SIGN: {"maker"},
     Ask.WITHDRAW: {"maker"},
     Ask.BEAT: {"maker"},
-    Ask.TAKE: COMMANDERS | {"feeder"},
-    Ask.STATUS: EVERYBODY,
+    Ask.TAKE: HOST | {"feeder"},
+    Ask.STATUS: EVERYBODY | HOST,
     Ask.BUNDLE: EVERYBODY,
     Ask.RECORDS: COMMANDERS,
     Ask.HEAD: EVERYBODY,
     Ask.ATTEST: EVERYBODY,
-    Ask.ASK: COMMANDERS,
+    Ask.ASK: HOST,
     Ask.STATE: COMMANDERS,
     Ask.KEYS: EVERYBODY,
+    Ask.FILE: HOST,
 }
 
 
-@pytest.mark.parametrize("name", sorted(EVERYBODY))
+@pytest.mark.parametrize("name", sorted(EVERYBODY | HOST))
 @pytest.mark.parametrize("ask", list(Ask))
 def test_each_role_asks_for_its_own(desk: Desk, ask: Ask, name: str) -> None:
     """A payload of no use: allowed is what is not refused with POLICY_SCOPE."""
@@ -96,6 +98,38 @@ def test_feeders_only_feed_and_commanders_only_command(desk: Desk) -> None:
         forged = bytearray(halt)
         forged[-1] ^= 1  # The session knocks; the proof decides.
         assert operator.ask(Ask.TAKE, bytes(forged)).status == Status.POLICY_SIGNATURE
+
+
+def test_a_keeper_only_carries_grants(desk: Desk) -> None:
+    """Whatever the host's own process could hand in is refused before anybody looks at it."""
+    frames = (desk.command(Command.HALT, "taker"), desk.policy(), desk.authority(desk.ring))
+    before = records(desk)
+    with desk.session("keeper") as keeper:
+        for frame in (*frames, desk.marks()):
+            assert keeper.ask(Ask.TAKE, frame).status == Status.POLICY_SCOPE
+        for kind in (k for k in FrameKind if k is not FrameKind.GRANT):
+            frame = bytearray(frames[0])
+            frame[10:12] = struct.pack("<H", kind)
+            assert keeper.ask(Ask.TAKE, bytes(frame)).status == Status.POLICY_SCOPE
+        frame[10:12] = struct.pack("<H", FrameKind.GRANT)  # knocks, and proves nothing
+        assert keeper.ask(Ask.TAKE, bytes(frame)).status not in (Status.OK, Status.POLICY_SCOPE)
+        # The last question that an engine asks ends its signing: only who may halt asks it.
+        assert keeper.ask(Ask.ASK, struct.pack("<I", 1)).status == Status.POLICY_SCOPE
+        assert keeper.ask(Ask.ASK, bytes(4)).status == Status.OK
+        assert keeper.ask(Ask.FILE, bytes(112)).payload.startswith(b"log/head\n")
+    assert records(desk) == before + 1  # of the refused grant, as of every frame that is judged
+    big = bytearray(frames[1]) + bytes(40000)
+    with desk.session("keeper") as keeper, pytest.raises(Closed):
+        keeper.ask(Ask.TAKE, bytes(big))  # nothing of a keeper needs several frames
+
+
+def test_only_who_runs_it_is_told_how_far_the_grant_goes(desk: Desk) -> None:
+    told = {}
+    for name in sorted(EVERYBODY | HOST):
+        with desk.session(name) as session:
+            told[name] = session.ask(Ask.STATUS).payload[192:]
+    assert {len(rest) for rest in told.values()} == {48}
+    assert {name for name, rest in told.items() if any(rest)} <= HOST
 
 
 # ---- Orders --------------------------------------------------------------------------------

@@ -284,6 +284,7 @@ def test_the_policy_says_how_many_approvers_it_takes(desk: Desk) -> None:
         (("--add", "nothing.pub:operator"), "nothing.pub"),
         (("--add", "nothing"), "FILE.pub:WORDS is needed"),
         (("--powers", "operator-1=agent"), "an agent's key is of that agent alone"),
+        (("--powers", "operator-1=keeper,operator"), "a keeper's key has no other power"),
         (("--peer", "operator-1=1000"), "operator-1 is no agent"),
         (("--peer", "operator-1=root"), "'root' is no user id"),
         (("--peer", "operator-1=4294967295"), "is no user id"),

@@ -92,12 +92,13 @@ enum {
     SENTINEL_POWER_PERMIT = 7,
     SENTINEL_POWER_WITNESS = 8,
     SENTINEL_POWER_AGENT = 9,
+    SENTINEL_POWER_KEEPER = 10, /* copies the log and carries grants; proves nothing */
     SENTINEL_POWER_COUNT = 16
 };
 
 typedef struct sentinel_authority_key {
     uint32_t id; /* ascending, unique, not 0 */
-    uint32_t powers; /* bit n: power n */
+    uint32_t powers; /* bit n: power n; AGENT and KEEPER stand alone */
     uint32_t node; /* AGENT: the agent's node id; else 0 */
     uint16_t scheme; /* SENTINEL_PROOF_ED25519 */
     uint16_t flags; /* SENTINEL_AUTHORITY_* */

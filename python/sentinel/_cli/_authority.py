@@ -302,7 +302,7 @@ def draft(
 ) -> None:
     """Write the next authority bundle into a file, unsigned: the one in force, changed.
 
-    Powers: policy, operator, approver, feed_mark, feed_execution, feed_position, witness.
+    Powers: policy, operator, approver, feed_mark, feed_execution, feed_position, witness, keeper.
 
     Examples:
 
