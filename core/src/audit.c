@@ -55,6 +55,8 @@ static size_t subject_bytes(uint16_t type) {
         return sizeof(sentinel_self_halt);
     case SENTINEL_RECORD_WITHDRAWN:
         return sizeof(sentinel_withdrawn);
+    case SENTINEL_RECORD_CLOCK:
+        return sizeof(sentinel_clock);
     default:
         return 0;
     }
@@ -62,7 +64,9 @@ static size_t subject_bytes(uint16_t type) {
 
 /* The least that a subject may have. */
 static size_t subject_least(uint16_t type) {
-    return type == SENTINEL_RECORD_STOP ? sizeof(sentinel_auto_stop) : 0;
+    return type == SENTINEL_RECORD_STOP  ? sizeof(sentinel_auto_stop)
+           : type == SENTINEL_RECORD_KEY ? sizeof(sentinel_key_record)
+                                         : 0;
 }
 
 /* Sizes that fit one another and the type. */

@@ -314,3 +314,12 @@ sentinel_status sentinel_engine_take(sentinel_engine *engine, uint64_t *record, 
     }
     return status;
 }
+
+sentinel_status sentinel_engine_note(sentinel_engine *engine, uint64_t *record, uint16_t type,
+                                     const void *subject, size_t size, int64_t now_ns) {
+    if (engine == NULL || *engine->alive == 0) {
+        return SENTINEL_USAGE_STATE;
+    }
+    now_ns = engine_clock(engine, now_ns);
+    return sentinel_gate_note(engine->context, record, type, subject, size, now_ns);
+}

@@ -243,6 +243,9 @@ SENTINEL_MUST_USE sentinel_status gate_take_positions(sentinel_context *context,
  * clock is never set back before it. */
 int gate_rests_on(const gate_entry *entry);
 
+/* ---- gate_note.c: the form of what is recorded and decides nothing. */
+SENTINEL_MUST_USE sentinel_status gate_note_check(uint16_t type, const void *subject, size_t size);
+
 /* gate_set_clock.c: whether a command sets the clock back; of a frame, as far
  * as it can be read. */
 int gate_is_clock_set(const sentinel_command *command);

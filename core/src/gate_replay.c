@@ -108,6 +108,13 @@ static sentinel_status replay_bundle(sentinel_context *context, const sentinel_r
                         record->header->flags & SENTINEL_RECORD_CLOCK_HELD);
 }
 
+static sentinel_status replay_note(sentinel_context *context, const sentinel_record *record) {
+    const sentinel_record_header *header = record->header;
+    return gate_note_check(header->type, record->subject, header->subject_size) == SENTINEL_OK
+               ? replay_plain(context, record)
+               : SENTINEL_AUDIT_CORRUPT;
+}
+
 static sentinel_status replay_one(sentinel_context *context, const sentinel_record *record,
                                   const void *bundle, size_t bundle_size) {
     const sentinel_record_header *header = record->header;
@@ -134,6 +141,9 @@ static sentinel_status replay_one(sentinel_context *context, const sentinel_reco
         return gate_replay_stop(context, record);
     case SENTINEL_RECORD_WITNESS:
         return gate_replay_witness(context, record);
+    case SENTINEL_RECORD_CLOCK:
+    case SENTINEL_RECORD_KEY:
+        return replay_note(context, record);
     case SENTINEL_RECORD_SUMMARY:
     case SENTINEL_RECORD_REFUSED:
         return replay_plain(context, record);

@@ -19,6 +19,8 @@ int gate_rests_on(const gate_entry *entry) {
     case SENTINEL_RECORD_REFUSED:
     case SENTINEL_RECORD_SNAPSHOT:
     case SENTINEL_RECORD_SUMMARY:
+    case SENTINEL_RECORD_CLOCK:
+    case SENTINEL_RECORD_KEY:
         return 0;
     case SENTINEL_RECORD_ORDER: /* a denial debits nothing and uses no id */
         return entry->verdict != SENTINEL_DENIED;

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from . import _core
+from ._audit_notes import Notes
 from ._audit_witness import Hashes, Witnesses
 from ._enums import FEED_POWERS, Command, FeedKind, Power
 from ._frame import (
@@ -31,6 +32,7 @@ from ._frame import (
 )
 from ._layout import AUTO_STOP, COMMAND
 from ._log import PIECE_BYTES, Finding, Located, Walk
+from ._notes import KeyNote
 from ._record import Record, RecordFlag, RecordType, Verdict, tree_root
 from .errors import AuditError, SentinelError, StorageError
 
@@ -43,7 +45,9 @@ class LogReport:
     """What a log says, and everything that is wrong with it.
 
     `witness`: how many answers of witnesses are right, by what followed; `witness_confirmed`:
-    how many records the last head has that one of them confirmed.
+    how many records the last head has that one of them confirmed. `clocks`: comparisons of the
+    clock, by result; `clock_bound_ns`: how far off it can have been where one covers a record.
+    `keys`: those that came to be in an enclave.
     """
 
     directory: str
@@ -62,6 +66,9 @@ class LogReport:
     signatures_verified: int = 0
     witness: Counter[str] = field(default_factory=Counter)
     witness_confirmed: int = 0
+    clocks: Counter[str] = field(default_factory=Counter)
+    clock_bound_ns: int = 0
+    keys: list[KeyNote] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -94,6 +101,7 @@ class _Verifier:
         self.now_ns = self.last_ns = 0
         self.scan = scan
         self.witnesses = Witnesses()
+        self.notes = Notes(directory)
 
     def step(self, located: Located) -> None:
         """Checks one record; those before it were."""
@@ -103,6 +111,12 @@ class _Verifier:
             found = list(self.witnesses.problems(record, before, self.genesis, self.authority))
             self.report.signatures_verified += all(kind != "signature" for kind, _ in found)
             problems += found
+        if record.type in (RecordType.CLOCK, RecordType.KEY):
+            problems += self.notes.problems(record, self.genesis, self.authority)
+        elif record.type is RecordType.START:
+            self.notes.epoch()
+        elif record.type is RecordType.ORDER:
+            problems += self.notes.orders(record.now_ns)
         try:
             self._subject(record)
         except SentinelError as error:
@@ -304,6 +318,10 @@ def _verify(
         )
         if progress is not None:
             progress(len(scan), walk.head.count if walk.head is not None else None)
+        if len(scan) > before:
+            # Their times only grow: the last one's is the one that counts.
+            for kind, text in verifier.notes.orders(verifier.now_ns):
+                report.findings.append(Finding(kind, "log", text, len(scan) - 1))
         return at, len(scan) - before, scan[len(scan) - 1]
 
     if isinstance(scan, _core.OrderScan):
@@ -326,10 +344,7 @@ def _verify(
             report.findings.append(
                 Finding("corrupt", "log/head", "the head names another last record", last)
             )
-    report.witness, report.witness_confirmed = (
-        verifier.witnesses.counts,
-        verifier.witnesses.confirmed,
-    )
+    _count_answers(report, verifier)
     report.last_ns, report.epochs = verifier.now_ns, verifier.epoch
     report.records, report.last_hash, report.root = len(scan), walk.last_hash, scan.root()
     report.writer_alive = walk.writer_alive
@@ -342,6 +357,13 @@ def _verify(
         )
     _check_texts(top, report)
     return report
+
+
+def _count_answers(report: LogReport, verifier: _Verifier) -> None:
+    witnesses, notes = verifier.witnesses, verifier.notes
+    report.witness, report.witness_confirmed = witnesses.counts, witnesses.confirmed
+    report.clocks, report.clock_bound_ns, report.keys = notes.clocks, notes.bound_ns, notes.keys
+    report.signatures_verified += notes.signatures
 
 
 def _count_skipped(report: LogReport, scan: _core.OrderScan) -> None:

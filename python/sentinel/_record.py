@@ -47,6 +47,8 @@ class RecordType(IntEnum):
     STOP = 11
     WITHDRAWN = 12
     WITNESS = 13
+    CLOCK = 14
+    KEY = 15
 
 
 class Verdict(IntEnum):
@@ -88,9 +90,10 @@ _SUBJECT_BYTES: Final = {
     RecordType.REFUSED: 48,
     RecordType.HALT: 8,
     RecordType.WITHDRAWN: 48,
+    RecordType.CLOCK: 96,
 }
 # Of those that a frame follows.
-_LEAST_BYTES: Final = {RecordType.STOP: 40, RecordType.WITNESS: 40}
+_LEAST_BYTES: Final = {RecordType.STOP: 40, RecordType.WITNESS: 40, RecordType.KEY: 224}
 
 
 @dataclass(frozen=True, slots=True)

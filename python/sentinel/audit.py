@@ -20,13 +20,16 @@ from typing import Final
 from . import _core
 from ._audit_verify import LogReport, verify_log
 from ._log import Finding
+from ._notes import ClockNote, KeyNote
 from ._record import Record, RecordType, Verdict, parse_record
 from ._types import EngineState
 from .errors import AuditError, SentinelError, StorageError
 
 __all__ = [
+    "ClockNote",
     "Difference",
     "Finding",
+    "KeyNote",
     "LogReport",
     "Record",
     "RecordType",

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ._enums import Action, Cause, Command, Environment, FeedKind, MarkKind, Rule, Scope, label
 from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import AUTO_STOP, COMMAND, FEED
+from ._notes import parse_clock, parse_key
 from ._order import decimal_text
 from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag, Verdict
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
@@ -259,6 +260,25 @@ def _witness(_names: _Names, _installed: Installed, record: Record) -> dict[str,
     }
 
 
+def _clock(_names: _Names, _installed: Installed, record: Record) -> dict[str, Any]:
+    note = parse_clock(record)
+    return {
+        "compared_with": label(note.source),
+        "result": label(note.result),
+        "clock_source": note.name,
+        "source_time": iso_time(note.source_ns) if note.source_ns else None,
+        "offset_ns": note.offset_ns,
+        "bound_ns": note.bound_ns,
+        "drift_ppm": note.drift_ppm,
+        "holds_until": iso_time(note.until_ns),
+        "document": note.document.hex() or None,
+    }
+
+
+def _key(_names: _Names, _installed: Installed, record: Record) -> dict[str, Any]:
+    return parse_key(record).to_json()
+
+
 _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str, Any]]]] = {
     RecordType.GENESIS: _genesis,
     RecordType.START: _start,
@@ -273,6 +293,8 @@ _SUBJECTS: Final[dict[RecordType, Callable[[_Names, Installed, Record], dict[str
     RecordType.STOP: _stop,
     RecordType.WITHDRAWN: _withdrawn,
     RecordType.WITNESS: _witness,
+    RecordType.CLOCK: _clock,
+    RecordType.KEY: _key,
 }
 
 

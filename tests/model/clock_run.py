@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def step(run: GateRun) -> None:
     """A start that is ahead; perhaps something rests on it; the right time, or one before it."""
     rng, model = run.rng, run.model
+    if chance(rng, 20):  # it was compared, which decides nothing
+        run.core.note(run.now)
+        model.note(run.now)
+        return
     right = run.now
     ends = [stop.until for stop in model.state.stops.values() if stop.until]
     ends += [row.expires for row in model.requests.rows] + [model.lease_until]

@@ -266,6 +266,12 @@ class GateCore:
     def tick(self, now: int) -> None:
         must("sentinel_gate_tick", lib.sentinel_gate_tick(self.context, now))
 
+    def note(self, now: int) -> None:
+        """A comparison of the clock."""
+        clock = ffi.new("sentinel_clock *", {"source": 1, "result": 1, "until_ns": now})
+        size = ffi.sizeof("sentinel_clock")
+        must("note", lib.sentinel_gate_note(self.context, self.number, 14, clock, size, now))
+
     def take_marks(self, marks: list[tuple[int, int, Decimal, int]], now: int) -> int:
         return self.take(FrameKind.FEED, build.feed_payload(marks), now)
 

@@ -206,6 +206,10 @@ class Gate:
                 model.feed(self.policy, self.state, *mark)
         return 0
 
+    def note(self, now: int) -> None:
+        """The clock was compared: a record, and nothing else."""
+        self.record(self.clock(now))
+
     # ---- Heartbeats.
 
     def start(self, now: int) -> None:

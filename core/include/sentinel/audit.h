@@ -5,8 +5,9 @@
  * subject:  the order's struct; or a frame (COMMAND, FEED); or
  *           sentinel_bundle_ref, sentinel_start, sentinel_summary,
  *           sentinel_snapshot_ref, sentinel_withdrawn, sentinel_genesis; or
- *           sentinel_auto_stop, and behind it the frame that it follows from; a
- *           multiple of 8 long
+ *           sentinel_auto_stop, and behind it the frame that it follows from; or
+ *           sentinel_clock; or sentinel_key_record, and behind it the frame that
+ *           brought the key; a multiple of 8 long
  * results:  result_count x sentinel_result
  * outcome:  sentinel_outcome_part (orders only)
  * salts:    3 x 16 bytes
@@ -20,6 +21,7 @@
 #define SENTINEL_AUDIT_H
 
 #include <sentinel/policy.h>
+#include <sentinel/sign.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,7 +46,9 @@ enum {
     SENTINEL_RECORD_STOP = 11, /* the engine stopped a node: sentinel_auto_stop */
     SENTINEL_RECORD_WITHDRAWN = 12, /* an agent took a request back: sentinel_withdrawn */
     SENTINEL_RECORD_WITNESS = 13, /* a witness answered: sentinel_witness, then the frame */
-    SENTINEL_RECORD_TYPE_COUNT = 14
+    SENTINEL_RECORD_CLOCK = 14, /* the clock was compared: sentinel_clock */
+    SENTINEL_RECORD_KEY = 15, /* a key came to be: sentinel_key_record, then the frame */
+    SENTINEL_RECORD_TYPE_COUNT = 16
 };
 
 enum {
@@ -215,6 +219,51 @@ typedef struct sentinel_witness {
     uint64_t gap_to; /* GAP: records that are missing, up to gap_to - 1; else 0 */
 } sentinel_witness;
 SENTINEL_SIZE(sentinel_witness, 40);
+
+/* Whose word the clock was compared with. */
+enum {
+    SENTINEL_CLOCK_NSM = 1, /* the time of a document of the security module */
+    SENTINEL_CLOCK_KERNEL = 2, /* what the kernel says of itself (adjtimex) */
+    SENTINEL_CLOCK_SOURCE_COUNT = 3
+};
+enum {
+    SENTINEL_CLOCK_GOOD = 1,
+    SENTINEL_CLOCK_EXCEEDED = 2, /* beyond the bound that was stated, or the limit: halted */
+    SENTINEL_CLOCK_UNSYNCED = 3, /* KERNEL: nobody sets this clock right; no bound */
+    SENTINEL_CLOCK_RESULT_COUNT = 4
+};
+/* What is known of the engine's clock. From this record to until_ns its time less
+ * the source's is within bound_ns + drift_ppm of what went by since. */
+typedef struct sentinel_clock {
+    uint8_t source; /* SENTINEL_CLOCK_NSM, _KERNEL */
+    uint8_t result; /* SENTINEL_CLOCK_GOOD, ... */
+    uint8_t reserved[2];
+    uint32_t drift_ppm; /* the worst rate that is counted with, millionths */
+    int64_t source_ns; /* NSM: what it said; KERNEL: 0 */
+    int64_t offset_ns; /* the engine's time less the source's, the middle of what it can be */
+    int64_t bound_ns; /* the same, the farthest from 0 that it can be */
+    int64_t until_ns; /* how long this holds; then it must have been compared again */
+    char name[24]; /* the kernel's name of its clock source, then zeros */
+    uint8_t document32[32]; /* NSM: the document's statement digest, where it is kept; else 0 */
+} sentinel_clock;
+SENTINEL_SIZE(sentinel_clock, 96);
+SENTINEL_AT(sentinel_clock, source_ns, 8);
+SENTINEL_AT(sentinel_clock, name, 40);
+SENTINEL_AT(sentinel_clock, document32, 64);
+
+/* How a key came to be in an enclave. */
+enum {
+    SENTINEL_KEY_MADE = 1, /* inside */
+    SENTINEL_KEY_IMPORTED = 2, /* by the frame IMPORT behind this: who signed, what vouched */
+    SENTINEL_KEY_FOUND = 3, /* came back sealed, of a time whose records did not */
+    SENTINEL_KEY_ORIGIN_COUNT = 4
+};
+typedef struct sentinel_key_record {
+    uint8_t origin;
+    uint8_t reserved[7];
+    sentinel_key_info info; /* id, purpose, venue, account, public key, fingerprint */
+} sentinel_key_record;
+SENTINEL_SIZE(sentinel_key_record, 224);
 
 /* A record, taken apart. Points into the caller's bytes. */
 typedef struct sentinel_record {

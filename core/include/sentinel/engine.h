@@ -111,6 +111,11 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_engine_take(sentinel_engine *engine, uint64_t *record, const void *frame, size_t size,
                      int64_t now_ns);
 
+/* As sentinel_gate_note. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_engine_note(sentinel_engine *engine, uint64_t *record, uint16_t type, const void *subject,
+                     size_t size, int64_t now_ns);
+
 /* The acknowledgement of the last command that was taken, or, right after the
  * opening, replayed. Returns: OK; USAGE_STATE (there is none, or a witness has
  * to confirm the command first); KEY_*. */

@@ -166,6 +166,14 @@ SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_gate_withdraw(sentinel_context *context, uint64_t *record, const sentinel_session *session,
                        uint64_t action_id, int64_t now_ns);
 
+/* Records what whoever runs the engine found: its clock compared (CLOCK), a key
+ * that came to be (KEY). Decides nothing and changes nothing else.
+ * Returns:  OK; USAGE_ARGUMENT; FORMAT_*; as append.
+ * Out:      record: its number (may be null). In: subject: aligned to 8. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_gate_note(sentinel_context *context, uint64_t *record, uint16_t type, const void *subject,
+                   size_t size, int64_t now_ns);
+
 /* How many approvers of a request count at a time. */
 SENTINEL_API unsigned
 sentinel_gate_approvals(const sentinel_context *context, const sentinel_pending *row,

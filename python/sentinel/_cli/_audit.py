@@ -78,6 +78,11 @@ def verify(
             "outcomes": dict(report.witness),
             "records_confirmed": report.witness_confirmed,
         },
+        "clock": {
+            "comparisons": dict(report.clocks),
+            "bound_ns": report.clock_bound_ns if report.clocks["good"] else None,
+        },
+        "keys": [{"record": note.record, **note.to_json()} for note in report.keys],
         "writer_alive": report.writer_alive,
         "findings": [
             {
@@ -104,8 +109,16 @@ def _told(report: audit.LogReport, data: dict[str, Any]) -> list[str]:
         f"records   {report.records} in {report.epochs} epochs, {data['first']} to {data['last']}",
         "orders    " + (", ".join(f"{n} {v}" for v, n in report.verdicts.items()) or "none"),
         f"root      {data['root']}",
-        f"verified  {report.signatures_verified} signatures of bundles, commands, feeds, witnesses",
+        f"verified  {report.signatures_verified} signatures of bundles, commands, feeds, witnesses,"
+        " imports",
     ]
+    if report.clocks:
+        times = ", ".join(f"{n} {word}" for word, n in report.clocks.items())
+        lines.append(
+            f"clock     compared {report.clocks.total()} times ({times}); where that holds it was"
+            f" off by {report.clock_bound_ns / 1e6:.1f} ms at most"
+        )
+    lines += [f"key       {_key_line(note)}" for note in report.keys]
     if report.types["witness"]:
         outcomes = ", ".join(f"{n} {word}" for word, n in report.witness.items()) or "none is right"
         lines.append(
@@ -113,6 +126,15 @@ def _told(report: audit.LogReport, data: dict[str, Any]) -> list[str]:
             f" ({outcomes}), {report.witness_confirmed} records confirmed"
         )
     return lines
+
+
+def _key_line(note: audit.KeyNote) -> str:
+    said = note.to_json()
+    account = f" ({note.account})" if note.account else ""
+    signers = [str(proof.key) for proof in note.frame.proofs] if note.frame else []
+    by = f", signed by {', '.join(signers)}" if signers else ""
+    where = said["venue"] or said["purpose"]
+    return f"{note.id} {said['origin']}, record {note.record}: {where}{account}{by}"
 
 
 def replay(
