@@ -14,7 +14,6 @@
 #include "tls.h"
 
 #define PAGE_BYTES 4096u
-#define RESENDS_MAX 16u
 #define PAUSE_NS_MIN INT64_C(5000000)
 #define PAUSE_NS_MAX INT64_C(200000000)
 #define TIMEOUT_NS_MAX INT64_C(3600000000000)
@@ -122,6 +121,10 @@ void sentinel_client_close(sentinel_client *client) {
         bytes_wipe(client->wide, client->wide_size);
         free(client->wide);
     }
+    if (client->whole != NULL) {
+        bytes_wipe(client->whole, client->whole_size);
+        free(client->whole);
+    }
     bytes_wipe(client, sizeof *client);
     free(client);
 }
@@ -177,8 +180,7 @@ static int is_passing(const sentinel_client *client, sentinel_status status) {
     }
 }
 
-/* Waits a little, longer each time, and not beyond the end. */
-static void pause_before(unsigned attempt, int64_t end_ns) {
+void client_pause(unsigned attempt, int64_t end_ns) {
     int64_t pause_ns = PAUSE_NS_MIN << (attempt < 6 ? attempt : 6);
     pause_ns = pause_ns < PAUSE_NS_MAX ? pause_ns : PAUSE_NS_MAX;
     int64_t left = end_ns - client_running_ns();
@@ -197,9 +199,8 @@ static sentinel_status connected(sentinel_client *client, int64_t end_ns) {
     return client_connect(client, end_ns);
 }
 
-sentinel_status sentinel_client_call(sentinel_client *client, const uint8_t **answer,
-                                     size_t *answer_size, uint16_t request, const void *payload,
-                                     size_t size) {
+sentinel_status client_call(sentinel_client *client, const uint8_t **answer, size_t *answer_size,
+                            uint16_t request, const void *payload, size_t size, int64_t end_ns) {
     *answer = NULL;
     *answer_size = 0;
     client->facts.is_answer = client->facts.is_resent = client->facts.is_sent = 0;
@@ -207,7 +208,6 @@ sentinel_status sentinel_client_call(sentinel_client *client, const uint8_t **an
         (payload == NULL && size != 0)) {
         return SENTINEL_USAGE_ARGUMENT;
     }
-    int64_t end_ns = client_running_ns() + client->options.timeout_ns;
     for (unsigned attempt = 0;; attempt++) {
         sentinel_status said = SENTINEL_OK;
         uint8_t was_sent = client->facts.is_sent;
@@ -227,13 +227,20 @@ sentinel_status sentinel_client_call(sentinel_client *client, const uint8_t **an
         client_drop(client);
         *answer = NULL;
         *answer_size = 0;
-        if (!passing || attempt >= RESENDS_MAX || client_running_ns() >= end_ns) {
+        if (!passing || attempt >= CLIENT_RESENDS_MAX || client_running_ns() >= end_ns) {
             return status;
         }
         if (attempt > 0 || !client->facts.is_sent) {
-            pause_before(attempt, end_ns);
+            client_pause(attempt, end_ns);
         }
     }
+}
+
+sentinel_status sentinel_client_call(sentinel_client *client, const uint8_t **answer,
+                                     size_t *answer_size, uint16_t request, const void *payload,
+                                     size_t size) {
+    return client_call(client, answer, answer_size, request, payload, size,
+                       client_running_ns() + client->options.timeout_ns);
 }
 
 /* A call whose answer has exactly one size. */
@@ -340,8 +347,7 @@ sentinel_status sentinel_client_take(sentinel_client *client, sentinel_taken *ta
     memset(taken, 0, sizeof *taken);
     memset(ack, 0, sizeof *ack);
     *ack_is_there = 0;
-    SENTINEL_TRY(
-        sentinel_client_call(client, &answer, &answer_size, SENTINEL_REQUEST_TAKE, frame, size));
+    SENTINEL_TRY(client_take_bytes(client, &answer, &answer_size, frame, size));
     if (answer_size == sizeof *ack) {
         memcpy(ack, answer, sizeof *ack);
         taken->record = ack->ack.record;
@@ -359,11 +365,6 @@ sentinel_status sentinel_client_take(sentinel_client *client, sentinel_taken *ta
 
 sentinel_status sentinel_client_status(sentinel_client *client, sentinel_daemon_status *status) {
     return fixed_call(client, status, sizeof *status, SENTINEL_REQUEST_STATUS, NULL, 0);
-}
-
-sentinel_status sentinel_client_bundle(sentinel_client *client, const uint8_t **frame, size_t *size,
-                                       uint16_t kind) {
-    return sentinel_client_call(client, frame, size, SENTINEL_REQUEST_BUNDLE, &kind, sizeof kind);
 }
 
 sentinel_status sentinel_client_records(sentinel_client *client, const uint8_t **records,

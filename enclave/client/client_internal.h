@@ -1,4 +1,5 @@
-/* The client's parts: connect.c (handshake), wire.c (frames), client.c (calls). */
+/* The client's parts: connect.c (handshake), wire.c (frames), client.c (calls),
+ * pieces.c (what is longer than a message). */
 #ifndef SENTINEL_CLIENT_INTERNAL_H
 #define SENTINEL_CLIENT_INTERNAL_H
 
@@ -38,12 +39,33 @@ struct sentinel_client {
     size_t in_opened; /* of the frame that lies at the front, opened */
     uint8_t *wide;    /* a message of several frames */
     size_t wide_size;
+    uint8_t *whole; /* what came in pieces, or the piece that goes */
+    size_t whole_size;
     _Alignas(64) uint8_t out[CHANNEL_FRAME_BYTES_MAX];
     _Alignas(64) uint8_t in[CHANNEL_FRAME_BYTES_MAX + SENTINEL_RING_PIECE_BYTES];
 };
 
 int64_t client_running_ns(void); /* a clock that only runs */
 int64_t client_wall_ns(void);
+
+/* ---- client.c ------------------------------------------------------------ */
+
+#define CLIENT_RESENDS_MAX 16u
+
+/* One request and its answer, on as many sessions as it takes. */
+SENTINEL_MUST_USE sentinel_status client_call(sentinel_client *client, const uint8_t **answer,
+                                              size_t *answer_size, uint16_t request,
+                                              const void *payload, size_t size, int64_t end_ns);
+
+/* Waits a little, longer each time, and not beyond the end. */
+void client_pause(unsigned attempt, int64_t end_ns);
+
+/* ---- pieces.c ------------------------------------------------------------ */
+
+/* TAKE of a frame of any length. */
+SENTINEL_MUST_USE sentinel_status client_take_bytes(sentinel_client *client, const uint8_t **answer,
+                                                    size_t *answer_size, const void *frame,
+                                                    size_t size);
 
 /* ---- connect.c ----------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
  *
  * Context argument first, then outputs, then inputs, as in sentinel/sentinel.h.
  * Statuses are the core's. One thread at a time may use a client. Only opening,
- * and answers of more than one frame, allocate: a SIGN never does. */
+ * and what is longer than one frame, allocate: a SIGN never does. */
 #ifndef SENTINEL_CLIENT_H
 #define SENTINEL_CLIENT_H
 
@@ -90,8 +90,9 @@ SENTINEL_MUST_USE sentinel_status sentinel_client_withdraw(sentinel_client *clie
 SENTINEL_MUST_USE sentinel_status sentinel_client_beat(sentinel_client *client, uint64_t *record,
                                                        const void *frame, size_t size);
 
-/* Hands in a signed frame. Returns: as sentinel_gate_take; a repeated one after
- * a lost answer gives POLICY_SEQUENCE, where facts.is_resent is 1.
+/* Hands in a signed frame; one that is longer than a message goes in pieces.
+ * Returns: as sentinel_gate_take; a repeated one after a lost answer gives
+ * POLICY_SEQUENCE, where facts.is_resent is 1; FORMAT_LIMIT.
  * Out: taken, or, where ack_is_there becomes 1, the acknowledgement of a command. */
 SENTINEL_MUST_USE sentinel_status sentinel_client_take(sentinel_client *client,
                                                        sentinel_taken *taken,
@@ -101,7 +102,13 @@ SENTINEL_MUST_USE sentinel_status sentinel_client_take(sentinel_client *client,
 SENTINEL_MUST_USE sentinel_status sentinel_client_status(sentinel_client *client,
                                                          sentinel_daemon_status *status);
 
-/* These give bytes that stay until the next call. */
+/* These give bytes that stay until the next call. A bundle and the state come in
+ * pieces where they are long, and all pieces are of one bundle, and of one moment.
+ * state: its rows, as sentinel_state says; with SENTINEL_STATE_BOOKS all of it, as
+ * a snapshot has it, or USAGE_CAPACITY where that is too much. */
+SENTINEL_MUST_USE sentinel_status sentinel_client_state(sentinel_client *client,
+                                                        const uint8_t **state, size_t *size,
+                                                        uint32_t flags);
 SENTINEL_MUST_USE sentinel_status sentinel_client_bundle(sentinel_client *client,
                                                          const uint8_t **frame, size_t *size,
                                                          uint16_t kind);

@@ -9,7 +9,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,19 +36,6 @@ void conn_watch(server *s, conn *c) {
 
 /* ---- Coming and going ------------------------------------------------------- */
 
-/* What it said is gone, and the pages are given back. */
-static void memory_forget(conn *c) {
-    if (madvise(c->memory, SERVER_CONN_BYTES, MADV_DONTNEED) == 0) {
-        return;
-    }
-#ifdef MADV_DONTNEED_LOCKED
-    if (madvise(c->memory, SERVER_CONN_BYTES, MADV_DONTNEED_LOCKED) == 0) {
-        return;
-    }
-#endif
-    bytes_wipe(c->memory, SERVER_CONN_BYTES);
-}
-
 void conn_close(server *s, conn *c) {
     if (c->state == CONN_FREE) {
         return;
@@ -66,8 +52,9 @@ void conn_close(server *s, conn *c) {
     channel_side_end(&c->to);
     server_wide_give(s, c->wide_in);
     server_wide_give(s, c->wide_out);
-    memory_forget(c);
-    uint8_t is_runnable = c->is_runnable; /* server.c takes it off the list */
+    pieces_end(s, c);
+    server_forget(c->memory, SERVER_CONN_BYTES); /* What it said is gone. */
+    uint8_t is_runnable = c->is_runnable;        /* server.c takes it off the list */
     uint32_t generation = c->generation;
     uint8_t *memory = c->memory;
     conn *next = c->next;

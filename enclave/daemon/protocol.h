@@ -16,10 +16,14 @@
 #define SENTINEL_USER_HANDSHAKES_MAX 32u /* of one user, on a Unix socket */
 #define SENTINEL_SESSION_QUEUE_MAX 64u   /* requests of a session that wait or are unanswered */
 #define SENTINEL_CHANNEL_BYTES_MAX \
-    (UINT32_C(4) << 20)                            /* payload of a message, all frames together */
-#define SENTINEL_HANDSHAKE_NS INT64_C(5000000000)  /* from accept to WELCOME */
-#ifndef SENTINEL_CHANNEL_NS                        /* a test's hour is shorter */
-#define SENTINEL_CHANNEL_NS INT64_C(3600000000000) /* then a new handshake */
+    (UINT32_C(4) << 20) /* payload of a message, all frames together */
+/* What may be longer goes in pieces: of one piece, and of all together. */
+#define SENTINEL_PIECE_BYTES_MAX (UINT32_C(1) << 20)
+#define SENTINEL_PIECES_BYTES_MAX (UINT64_C(160) << 20) /* rows of 131,072 agents */
+#define SENTINEL_BOOKS_BYTES_MAX (UINT64_C(16) << 20)   /* a state that is given with its books */
+#define SENTINEL_HANDSHAKE_NS INT64_C(5000000000)       /* from accept to WELCOME */
+#ifndef SENTINEL_CHANNEL_NS                             /* a test's hour is shorter */
+#define SENTINEL_CHANNEL_NS INT64_C(3600000000000)      /* then a new handshake */
 #endif
 #define SENTINEL_STALL_NS \
     INT64_C(10000000000) /* answers that nobody reads for so long end a session */
@@ -146,17 +150,18 @@ enum {
     SENTINEL_REQUEST_TAKE =
         4, /* command, feeder, keeper: a signed frame -> sentinel_taken, or _signed_ack */
     SENTINEL_REQUEST_STATUS = 5,  /* all: nothing -> sentinel_daemon_status */
-    SENTINEL_REQUEST_BUNDLE = 6,  /* all: u16 kind of frame -> the frame in force */
+    SENTINEL_REQUEST_BUNDLE = 6,  /* all: sentinel_bundle_wanted -> sentinel_bundle_piece, bytes */
     SENTINEL_REQUEST_RECORDS = 7, /* command: sentinel_records_wanted -> records */
     SENTINEL_REQUEST_HEAD = 8,    /* all: nothing -> sentinel_head || signature64 */
     SENTINEL_REQUEST_ATTEST = 9,  /* all: nonce32 -> the attestation document */
     SENTINEL_REQUEST_ASK =
         10, /* command, keeper: u32 flags -> sentinel_ask || signature64, for a witness */
-    SENTINEL_REQUEST_STATE = 11, /* command: nothing -> the state in force, as a snapshot has it */
+    SENTINEL_REQUEST_STATE = 11, /* command: sentinel_state_wanted -> u64 size of it, bytes */
     SENTINEL_REQUEST_KEYS = 12,  /* all: nothing -> sentinel_key_info rows, public parts */
     SENTINEL_REQUEST_FILE =
         13, /* command, keeper: sentinel_file_wanted -> u64 size of the file, bytes */
-    SENTINEL_REQUEST_COUNT = 14
+    SENTINEL_REQUEST_PUT = 14, /* command: sentinel_put_piece, bytes -> u64 bytes so far */
+    SENTINEL_REQUEST_COUNT = 15
 };
 
 typedef struct sentinel_taken {
@@ -165,6 +170,38 @@ typedef struct sentinel_taken {
     uint8_t reserved[4];
 } sentinel_taken;
 SENTINEL_SIZE(sentinel_taken, 16);
+
+/* A piece of the bundle in force. */
+typedef struct sentinel_bundle_wanted {
+    uint16_t kind; /* SENTINEL_FRAME_POLICY or _AUTHORITY */
+    uint8_t reserved[2];
+    uint32_t bytes_max;
+    uint64_t offset;
+    uint8_t hash32[32]; /* of the bundle that the pieces before were of; zero: that in force */
+} sentinel_bundle_wanted;
+SENTINEL_SIZE(sentinel_bundle_wanted, 48);
+typedef struct sentinel_bundle_piece {
+    uint64_t total; /* bytes of the whole frame; some of them follow */
+    uint8_t hash32[32];
+} sentinel_bundle_piece;
+SENTINEL_SIZE(sentinel_bundle_piece, 40);
+
+/* A piece of the state: its rows, or with BOOKS the whole of it, as a snapshot has
+ * it. Offset 0 begins with the state as it is then. */
+enum { SENTINEL_STATE_BOOKS = 1u << 0 };
+typedef struct sentinel_state_wanted {
+    uint64_t offset;
+    uint32_t bytes_max;
+    uint32_t flags; /* SENTINEL_STATE_*, the same for all pieces */
+} sentinel_state_wanted;
+SENTINEL_SIZE(sentinel_state_wanted, 16);
+
+/* A piece of a frame that is longer than a message: then TAKE without a payload. */
+typedef struct sentinel_put_piece {
+    uint64_t total;  /* bytes of the whole frame */
+    uint64_t offset; /* what was put so far; 0 begins anew */
+} sentinel_put_piece;
+SENTINEL_SIZE(sentinel_put_piece, 16);
 
 typedef struct sentinel_records_wanted {
     uint64_t first;     /* number */

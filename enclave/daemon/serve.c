@@ -1,6 +1,6 @@
 /* From requests to the engine, one function each. enclave/PROTOCOL.md, section
  * 5. The engine judges; here is only who may ask for what, and in which form. */
-#include "server.h"
+#include "answer.h"
 
 #include "bytes.h"
 #include "check.h"
@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <sentinel/order.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORDS_BYTES_MAX (UINT32_C(1) << 20) /* at once, however many are wanted */
@@ -24,16 +23,6 @@
 typedef int serve_function(server *s, conn *c, const conn_request *request, serve_answer *answer);
 
 /* ---- Answers --------------------------------------------------------------------- */
-
-static int say(serve_answer *answer, sentinel_status status) {
-    answer->status = status;
-    return 1;
-}
-
-static int give(serve_answer *answer, const void *payload, size_t size) {
-    *answer = (serve_answer){.status = SENTINEL_OK, .payload = payload, .size = size};
-    return 1;
-}
 
 /* A few bytes out of the scratch. */
 static int give_copy(const server *s, serve_answer *answer, const void *bytes, size_t size) {
@@ -144,32 +133,31 @@ static int give_command(server *s, serve_answer *answer) {
     return give_copy(s, answer, &taken, sizeof taken);
 }
 
-static int serve_take(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+static int take(server *s, const conn *c, const uint8_t *bytes, size_t size, serve_answer *answer) {
     sentinel_frame_header header;
     sentinel_frame frame;
     uint64_t record = 0;
-    if (request->size < sizeof header) {
+    if (size < sizeof header) {
         return say(answer, SENTINEL_FORMAT_SIZE);
     }
-    memcpy(&header, request->payload, sizeof header);
+    memcpy(&header, bytes, sizeof header);
     if (!role_takes(c->role, header.kind)) {
         return say(answer, SENTINEL_POLICY_SCOPE);
     }
     if (s->lobby != NULL) {
-        sentinel_status bounded = lobby_frame_check(request->payload, request->size);
+        sentinel_status bounded = lobby_frame_check(bytes, size);
         if (bounded != SENTINEL_OK) {
             return say(answer, bounded);
         }
     }
-    int is_command =
-        header.kind == SENTINEL_FRAME_COMMAND &&
-        sentinel_frame_parse(&frame, request->payload, request->size, header.kind) == SENTINEL_OK;
+    int is_command = header.kind == SENTINEL_FRAME_COMMAND &&
+                     sentinel_frame_parse(&frame, bytes, size, header.kind) == SENTINEL_OK;
     if (is_command && s->command_record != 0 && bytes_equal(frame.hash32, s->command_hash32, 32) &&
         give_command(s, answer)) {
         return 1; /* Asked again: it is taken once. */
     }
     sentinel_status status =
-        sentinel_engine_take(s->engine, &record, request->payload, request->size, server_wall_ns());
+        sentinel_engine_take(s->engine, &record, bytes, size, server_wall_ns());
     if (status != SENTINEL_OK) {
         return say(answer, status);
     }
@@ -182,6 +170,17 @@ static int serve_take(server *s, conn *c, const conn_request *request, serve_ans
     }
     sentinel_taken taken = {.record = record};
     return give_copy(s, answer, &taken, sizeof taken);
+}
+
+static int serve_take(server *s, conn *c, const conn_request *request, serve_answer *answer) {
+    if (request->size != 0) {
+        return take(s, c, request->payload, request->size, answer);
+    }
+    size_t size;
+    const uint8_t *put = pieces_put(s, c, &size);
+    int done = put != NULL ? take(s, c, put, size, answer) : say(answer, SENTINEL_USAGE_STATE);
+    pieces_end(s, c);
+    return done;
 }
 
 /* ---- What is in force -------------------------------------------------------------- */
@@ -262,41 +261,6 @@ static int serve_status(server *s, conn *c, const conn_request *request, serve_a
         tell_grant(s, &status);
     }
     return give_copy(s, answer, &status, sizeof status);
-}
-
-static int serve_bundle(server *s, conn *c, const conn_request *request, serve_answer *answer) {
-    const sentinel_state *state = sentinel_gate_state(s->context);
-    char name[65];
-    uint16_t kind;
-    size_t size;
-    (void)c;
-    if (request->size != sizeof kind) {
-        return say(answer, SENTINEL_FORMAT_SIZE);
-    }
-    memcpy(&kind, request->payload, sizeof kind);
-    if (kind != SENTINEL_FRAME_AUTHORITY && kind != SENTINEL_FRAME_POLICY) {
-        return say(answer, SENTINEL_FORMAT_RANGE);
-    }
-    bytes_to_hex(
-        name, kind == SENTINEL_FRAME_POLICY ? state->policy_hash32 : state->authority_hash32, 32);
-    name[64] = 0;
-    sentinel_status status =
-        files_load(&size, s->bundles_fd, name, s->scratch, SENTINEL_CHANNEL_BYTES_MAX);
-    if (status == SENTINEL_FORMAT_SIZE) {
-        status = SENTINEL_USAGE_CAPACITY; /* longer than any message */
-    }
-    return status == SENTINEL_OK ? give(answer, s->scratch, size) : say(answer, status);
-}
-
-static int serve_state(server *s, conn *c, const conn_request *request, serve_answer *answer) {
-    const sentinel_state *state = sentinel_gate_state(s->context);
-    (void)c;
-    if (request->size != 0) {
-        return say(answer, SENTINEL_FORMAT_SIZE);
-    }
-    return state->size_bytes <= SENTINEL_CHANNEL_BYTES_MAX
-               ? give(answer, state, (size_t)state->size_bytes)
-               : say(answer, SENTINEL_USAGE_CAPACITY);
 }
 
 static int serve_keys(server *s, conn *c, const conn_request *request, serve_answer *answer) {
@@ -485,7 +449,6 @@ static int serve_names(server *s, serve_answer *answer) {
 
 static int serve_file(server *s, conn *c, const conn_request *request, serve_answer *answer) {
     sentinel_file_wanted wanted;
-    struct stat is;
     (void)c;
     if (request->size != sizeof wanted) {
         return say(answer, SENTINEL_FORMAT_SIZE);
@@ -503,20 +466,12 @@ static int serve_file(server *s, conn *c, const conn_request *request, serve_ans
     if (!lobby_file_name(wanted.name)) {
         return say(answer, SENTINEL_FORMAT_TEXT);
     }
-    int fd = openat(wanted.name[0] == 'l' ? s->log_fd : s->bundles_fd, strchr(wanted.name, '/') + 1,
-                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fstat(fd, &is) != 0) {
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return say(answer, SENTINEL_IO_OPEN);
-    }
-    uint64_t total = (uint64_t)is.st_size;
+    uint64_t total;
     size_t size = wanted.bytes_max < FILE_BYTES_MAX ? wanted.bytes_max : FILE_BYTES_MAX;
+    sentinel_status status = pieces_file(&total, &size, s->scratch + sizeof total,
+                                         wanted.name[0] == 'l' ? s->log_fd : s->bundles_fd,
+                                         strchr(wanted.name, '/') + 1, wanted.offset);
     memcpy(s->scratch, &total, sizeof total);
-    sentinel_status status =
-        files_read_at(&size, fd, s->scratch + sizeof total, size, wanted.offset);
-    (void)close(fd);
     return status == SENTINEL_OK ? give(answer, s->scratch, sizeof total + size)
                                  : say(answer, status);
 }
@@ -540,6 +495,7 @@ static const struct {
     [SENTINEL_REQUEST_STATE] = {serve_state, ROLE(COMMAND)},
     [SENTINEL_REQUEST_KEYS] = {serve_keys, ANYONE},
     [SENTINEL_REQUEST_FILE] = {serve_file, HOST},
+    [SENTINEL_REQUEST_PUT] = {serve_put, ROLE(COMMAND)},
 };
 
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer) {

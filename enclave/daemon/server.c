@@ -52,6 +52,18 @@ void *server_room(size_t size) {
     return made == MAP_FAILED ? NULL : made;
 }
 
+void server_forget(void *memory, size_t size) {
+    if (size == 0 || madvise(memory, size, MADV_DONTNEED) == 0) {
+        return;
+    }
+#ifdef MADV_DONTNEED_LOCKED
+    if (madvise(memory, size, MADV_DONTNEED_LOCKED) == 0) {
+        return;
+    }
+#endif
+    bytes_wipe(memory, size);
+}
+
 static int memory_make(server *s) {
     s->conns = server_room(SERVER_CONNS_MAX * sizeof *s->conns);
     s->outcomes = server_room(sizeof *s->outcomes);
@@ -60,13 +72,18 @@ static int memory_make(server *s) {
     s->record_cursor.buffer = server_room(SERVER_CURSOR_BYTES);
     uint8_t *memory = server_room(SERVER_CONNS_MAX * SERVER_CONN_BYTES);
     uint8_t *wides = server_room(SERVER_WIDES * SERVER_WIDE_BYTES);
+    uint8_t *helds = server_room(SERVER_HELDS * SENTINEL_PIECES_BYTES_MAX);
     if (s->conns == NULL || s->outcomes == NULL || s->scratch == NULL || memory == NULL ||
-        wides == NULL || s->tree_cursor.buffer == NULL || s->record_cursor.buffer == NULL) {
+        wides == NULL || helds == NULL || s->tree_cursor.buffer == NULL ||
+        s->record_cursor.buffer == NULL) {
         return failed("no memory");
     }
     for (uint32_t i = 0; i < SERVER_CONNS_MAX; i++) {
         s->conns[i].fd = -1;
         s->conns[i].memory = memory + i * SERVER_CONN_BYTES;
+    }
+    for (uint32_t i = 0; i < SERVER_HELDS; i++) {
+        s->helds[i].bytes = helds + i * SENTINEL_PIECES_BYTES_MAX;
     }
     for (uint32_t i = 0; i < SERVER_WIDES; i++) {
         s->wides[i].bytes = wides + i * SERVER_WIDE_BYTES;
@@ -217,7 +234,10 @@ static int answer_seal(server *s, conn *c, const conn_request *request,
                                 .status = (uint32_t)answer->status};
     uint8_t *out = ((conn_memory *)c->memory)->out;
     if (channel_message_bytes(SENTINEL_CLASS_MIDDLE, answer->size) > CHANNEL_FRAME_BYTES_MAX) {
-        out = c->wide_out = server_wide_take(s, c->key, 0);
+        if (c->wide_out == NULL) {
+            c->wide_out = server_wide_take(s, c->key, 0);
+        }
+        out = c->wide_out;
         if (out == NULL) {
             return 0;
         }
@@ -306,6 +326,7 @@ static void scan(server *s, int64_t now) {
             conn_close(s, c);
         }
     }
+    pieces_scan(s, now);
     if (s->is_deaf) {
         s->is_deaf = 0;
         (void)watch(s, s->listen_fd, LISTENER);

@@ -20,6 +20,7 @@
 #define SERVER_WIDES 16u     /* buffers for messages of several frames, of all sessions */
 #define SERVER_WIDE_BYTES \
     ((SENTINEL_CHANNEL_BYTES_MAX / CHANNEL_LARGE_ROOM + 1) * (size_t)CHANNEL_FRAME_BYTES_MAX)
+#define SERVER_HELDS 2u /* rooms for what goes in pieces, of all sessions */
 #define SERVER_CURSOR_BYTES (SENTINEL_RECORD_BYTES_MAX + ((size_t)256 << 10))
 #define SERVER_IN_BYTES ((size_t)64 * (SENTINEL_SMALL_BYTES + CHANNEL_AROUND_BYTES))
 #define SERVER_NOTES_MAX (2 * SENTINEL_SESSION_QUEUE_MAX)
@@ -107,6 +108,18 @@ typedef struct server_wide {
     uint8_t reserved[2];
 } server_wide;
 
+/* A state that is given, or a frame that comes, in pieces; of one session. */
+typedef struct server_held {
+    uint8_t *bytes;    /* SENTINEL_PIECES_BYTES_MAX; what is not used costs nothing */
+    const conn *owner; /* null: free */
+    uint64_t total, got;
+    int64_t since_ns; /* of its last piece */
+    uint32_t key;
+    uint32_t flags; /* SENTINEL_STATE_* */
+    uint8_t is_put; /* 1: it comes; 0: it is given */
+    uint8_t reserved[7];
+} server_held;
+
 /* Where reading of the log stopped, so that it can go on there. */
 typedef struct log_cursor {
     sentinel_log_reader reader;
@@ -144,6 +157,7 @@ typedef struct server {
     uint64_t command_record; /* of the last command that was taken here; 0: none */
     uint8_t command_hash32[32];
     server_wide wides[SERVER_WIDES];
+    server_held helds[SERVER_HELDS];
 } server;
 
 typedef struct server_options {
@@ -171,6 +185,9 @@ int server_vsock_listen(uint32_t port, int flags);
 
 /* Zeroed memory that costs nothing where it is not used; null: there is none. */
 void *server_room(size_t size);
+
+/* Gives its pages back; what was in them is gone. */
+void server_forget(void *memory, size_t size);
 
 int64_t server_running_ns(void); /* a clock that only runs */
 int64_t server_wall_ns(void);
@@ -252,5 +269,24 @@ sentinel_status serve_document(server *s, document *out, const uint8_t nonce32[3
 
 /* Serves one request. Returns: 1; 0: not yet, it keeps its place. */
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer);
+
+/* ---- pieces.c: what may be longer than a message ------------------------------ */
+
+int serve_bundle(server *s, conn *c, const conn_request *request, serve_answer *answer);
+int serve_state(server *s, conn *c, const conn_request *request, serve_answer *answer);
+int serve_put(server *s, conn *c, const conn_request *request, serve_answer *answer);
+
+/* The frame that the session put whole, until pieces_end. Null: there is none. */
+const uint8_t *pieces_put(server *s, const conn *c, size_t *size);
+
+/* Up to *size bytes of a file, and how long it is. Returns: OK; IO_*. */
+sentinel_status pieces_file(uint64_t *total, size_t *size, void *bytes, int folder_fd,
+                            const char *name, uint64_t offset);
+
+/* Gives back what the session holds. */
+void pieces_end(server *s, const conn *c);
+
+/* Gives back what nobody went on with in time. */
+void pieces_scan(server *s, int64_t now_ns);
 
 #endif

@@ -14,7 +14,7 @@ from collections import namedtuple
 from sentinel.errors import UsageError
 
 
-cdef extern from "sentinel_client.h" nogil:
+cdef extern from "client_internal.h" nogil:
     ctypedef int sentinel_status
     ctypedef struct sentinel_keyring
     ctypedef struct sentinel_client
@@ -45,6 +45,7 @@ cdef extern from "sentinel_client.h" nogil:
     enum:
         SENTINEL_CLIENT_PEER
         SENTINEL_CLIENT_BUSY_POLL
+        SENTINEL_STATE_BOOKS
         SENTINEL_ORDER_BYTES_MAX
     sentinel_status sentinel_client_open(sentinel_client **client, const char *address,
                                          const sentinel_client_options *options)
@@ -56,6 +57,12 @@ cdef extern from "sentinel_client.h" nogil:
     sentinel_status sentinel_client_call(sentinel_client *client, const uint8_t **answer,
                                          size_t *answer_size, uint16_t request,
                                          const void *payload, size_t size)
+    sentinel_status sentinel_client_state(sentinel_client *client, const uint8_t **state,
+                                          size_t *size, uint32_t flags)
+    sentinel_status sentinel_client_bundle(sentinel_client *client, const uint8_t **frame,
+                                           size_t *size, uint16_t kind)
+    sentinel_status client_take_bytes(sentinel_client *client, const uint8_t **answer,
+                                      size_t *answer_size, const void *frame, size_t size)
     void sentinel_client_facts_get(const sentinel_client *client, sentinel_client_facts *facts)
     sentinel_status sentinel_client_seed(uint8_t *seed32, const sentinel_keyring *ring,
                                          uint32_t id)
@@ -215,3 +222,40 @@ cdef class Connection:
             if status != 0:
                 raise self.refused(status, self._facts(), 0)
             return PyBytes_FromStringAndSize(<const char *>answer, answer_size)
+
+    def take(self, bytes frame not None):
+        """Hands in a frame of any length: its answer's bytes."""
+        cdef const char *source = PyBytes_AS_STRING(frame)
+        cdef const uint8_t *answer = NULL
+        cdef size_t answer_size = 0, size = len(frame)
+        cdef sentinel_status status
+        with self.lock:
+            self._live()
+            with nogil:
+                status = client_take_bytes(self.client, &answer, &answer_size, source, size)
+            if status != 0:
+                raise self.refused(status, self._facts(), 0)
+            return PyBytes_FromStringAndSize(<const char *>answer, answer_size)
+
+    cdef _whole(self, int is_state, uint32_t what):
+        cdef const uint8_t *found = NULL
+        cdef size_t size = 0
+        cdef sentinel_status status
+        with self.lock:
+            self._live()
+            with nogil:
+                if is_state:
+                    status = sentinel_client_state(self.client, &found, &size, what)
+                else:
+                    status = sentinel_client_bundle(self.client, &found, &size, <uint16_t>what)
+            if status != 0:
+                raise self.refused(status, self._facts(), 0)
+            return PyBytes_FromStringAndSize(<const char *>found, size)
+
+    def bundle(self, uint16_t kind):
+        """The bundle in force, whole."""
+        return self._whole(0, kind)
+
+    def state(self, bint books=False):
+        """The engine's state at one moment: its rows, or with its books all of it."""
+        return self._whole(1, SENTINEL_STATE_BOOKS if books else 0)

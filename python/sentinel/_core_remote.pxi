@@ -58,10 +58,10 @@ cdef int _fits(uint64_t size, uint64_t at, uint64_t count, uint64_t each) except
 
 
 def state_of(bytes raw not None):
-    """An engine's state, as its daemon gives it. Its tables are where they may be."""
+    """An engine's state, or its rows, as its daemon gives it. Its tables are where they may be."""
     cdef const sentinel_state *s = <const sentinel_state *>_of(raw)
     cdef uint64_t size = len(raw)
-    if size < sizeof(sentinel_state) or s.size_bytes != size:
+    if size < sizeof(sentinel_state) or s.size_bytes < size:
         raise UsageError("this is no state of an engine")
     _fits(size, s.agents, s.agent_count, sizeof(sentinel_agent_state))
     _fits(size, s.nodes, s.node_count, sizeof(sentinel_stop_state))

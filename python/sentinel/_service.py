@@ -59,6 +59,7 @@ class Request(IntEnum):
     STATE = 11
     KEYS = 12
     FILE = 13
+    PUT = 14
 
 
 class ServiceUnreachable(StorageError):
@@ -231,10 +232,10 @@ class Service:
 
     def state(self) -> tuple[EngineState, dict[int, int]]:
         """The engine's whole state (role COMMAND), and the feeders' sequences."""
-        return _core.state_of(self.connection.call(Request.STATE))
+        return _core.state_of(self.connection.state())
 
     def _bundle(self, kind: FrameKind) -> bytes:
-        return self.connection.call(Request.BUNDLE, struct.pack("<H", kind))
+        return self.connection.bundle(kind)
 
     def policy_now(self) -> Policy | None:
         """The policy in force; the same object until there is another one."""

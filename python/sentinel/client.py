@@ -371,7 +371,7 @@ class Client:
             return Taken(
                 int.from_bytes(self._connection.call(Request.BEAT, frame), "little"), False
             )
-        answer = self._connection.call(Request.TAKE, frame)
+        answer = self._connection.take(frame)
         if len(answer) == _TAKEN.size:
             record, held = _TAKEN.unpack(answer)
             return Taken(record, bool(held))

@@ -60,8 +60,8 @@ clock: {{tolerance: 10s}}
 """Tests that wait may meet a machine whose clock is set; what that does is not their question."""
 
 
-def policy_text(agents: Sequence[str]) -> str:
-    return POLICY.format(agents=", ".join(f"{name}: {{}}" for name in agents))
+def policy_text(agents: Sequence[str], more: str = "") -> str:
+    return POLICY.format(agents=", ".join(f"{name}: {{}}" for name in agents)) + more
 
 
 def node_of(name: str) -> int:
@@ -132,6 +132,7 @@ class Desk:
     program: str = "sentineld"
     program_file: Path | None = None
     sequence: dict[str, int] = field(default_factory=dict)
+    policy_more: str = ""
 
     @property
     def directory(self) -> Path:
@@ -238,7 +239,7 @@ class Desk:
 
     def policy(self, agents: Sequence[str] | None = None) -> bytes:
         part = compile_policy(
-            policy_text(agents or self.agents),
+            policy_text(agents or self.agents, self.policy_more),
             self.terms("policy"),
             keyring=[key.info for key in public_keys(self.directory)],
         )
@@ -273,9 +274,13 @@ def make_desk(
     agents: Sequence[str] = AGENTS,
     *,
     in_policy: Sequence[str] | None = None,
+    policy_more: str = "",
     **words: Any,
 ) -> Desk:
-    """A new engine with these agents, each with a key; no daemon runs yet."""
+    """A new engine with these agents, each with a key; no daemon runs yet.
+
+    `policy_more`: further lines of its policy.
+    """
     os.environ["ZCP_LIGHT_KEYS"] = "1"  # Argon2id at its least, as engines of tests may
     ring = KnownRing(agents, **words)
     now = time.time_ns()
@@ -299,14 +304,14 @@ def make_desk(
     )
     keys.save(names | {info.id: "spot"})
     part = compile_policy(
-        policy_text(in_policy or agents),
+        policy_text(in_policy or agents, policy_more),
         first_terms(created.engine_id, Environment.TEST, 2, now + 1),
         keyring=keys.ring.list(),
     )
     engine = _core.Engine.open(created.directory, PASSPHRASE, now + 2)
     engine.take(ring.sign(FrameKind.POLICY, part), now + 2)
     engine.close(now + 3)
-    return Desk(top, created, ring, tuple(agents))
+    return Desk(top, created, ring, tuple(agents), policy_more=policy_more)
 
 
 __all__ = [

@@ -51,6 +51,7 @@ class Ask(IntEnum):
     STATE = 11
     KEYS = 12
     FILE = 13
+    PUT = 14
 
 
 class Closed(Exception):

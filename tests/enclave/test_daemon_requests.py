@@ -54,6 +54,10 @@ def records(desk: Desk) -> int:
         return int(struct.unpack_from("<Q", root.ask(Ask.STATUS).payload, 40)[0])
 
 
+def bundle_wanted(kind: int) -> bytes:
+    return struct.pack("<HHIQ32s", kind, 0, 1 << 20, 0, bytes(32))
+
+
 # ---- By role -------------------------------------------------------------------------------
 
 COMMANDERS = {"operator", "root"}
@@ -73,6 +77,7 @@ MAY: dict[Ask, set[str]] = {
     Ask.STATE: COMMANDERS,
     Ask.KEYS: EVERYBODY,
     Ask.FILE: HOST,
+    Ask.PUT: COMMANDERS,
 }
 
 
@@ -277,19 +282,20 @@ def test_a_policy_comes_into_force_between_two_orders(desk: Desk) -> None:
         answer = policy.ask(Ask.TAKE, frame)
         assert (answer.status, len(answer.payload)) == (0, 16)
         assert maker.ask(Ask.SIGN, new_order(desk)).payload[0] == Verdict.ALLOWED
-        assert maker.ask(Ask.BUNDLE, struct.pack("<H", FrameKind.POLICY)).payload == frame
+        assert maker.ask(Ask.BUNDLE, bundle_wanted(FrameKind.POLICY)).payload[40:] == frame
 
 
 def test_bundles_state_keys_and_head(desk: Desk) -> None:
     installed = Installed(desk.directory)
     with desk.session("operator") as session:
-        authority = session.ask(Ask.BUNDLE, struct.pack("<H", FrameKind.AUTHORITY)).payload
+        authority = session.ask(Ask.BUNDLE, bundle_wanted(FrameKind.AUTHORITY)).payload[40:]
         assert authority == installed.authority()
         assert unsafe_parse_frame(authority, FrameKind.AUTHORITY)
         for kind in (0, 4, 5, 0xFFFF):
-            refused = session.ask(Ask.BUNDLE, struct.pack("<H", kind))
+            refused = session.ask(Ask.BUNDLE, bundle_wanted(kind))
             assert refused.status == Status.FORMAT_RANGE
-        assert session.ask(Ask.STATE).payload[:8] == b"SENTSTAT"
+        state = session.ask(Ask.STATE, struct.pack("<QII", 0, 1 << 20, 0)).payload
+        assert state[8:16] == b"SENTSTAT"
         keys = session.ask(Ask.KEYS).payload
         assert len(keys) == 216 * len(public_keys(desk.directory))
         for _ in range(2):

@@ -184,7 +184,8 @@ def test_a_large_answer_that_is_read_slowly_holds_up_nobody(tmp_path: Path) -> N
     desk = make_desk(tmp_path)
     desk.start()
     with desk.session("operator") as operator, desk.session("maker") as other:
-        operator.send(operator.frame(Ask.STATE), operator.frame(Ask.STATE))
+        wanted = struct.pack("<QII", 0, 1 << 20, 1)  # with its books
+        operator.send(operator.frame(Ask.STATE, wanted), operator.frame(Ask.STATE, wanted))
         for _ in range(50):
             assert other.ask(Ask.SIGN, new_order(desk, "maker")).payload[0] == Verdict.ALLOWED
         first, second = operator.receive(), operator.receive()
