@@ -80,7 +80,7 @@ class BuildOnce(build_ext):
 
 
 # What client and daemon have in common is in enclave/daemon.
-SHARED = [f"enclave/daemon/{name}.c" for name in ("channel", "ring", "tls")]
+SHARED = [f"enclave/daemon/{name}.c" for name in ("channel", "frame_cipher", "ring", "tls")]
 MORE: dict[str, list[str]] = {
     "_client": [*sorted(map(str, Path("enclave/client").glob("*.c"))), *SHARED]
 }

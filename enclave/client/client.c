@@ -192,11 +192,13 @@ void client_pause(unsigned attempt, int64_t end_ns) {
 }
 
 static sentinel_status connected(sentinel_client *client, int64_t end_ns) {
-    if (client->fd >= 0 && *client->alive && client_running_ns() < client->renew_ns) {
+    if (client->fd >= 0 && *client->alive && client->now_ns < client->renew_ns) {
         return SENTINEL_OK;
     }
     *client->alive = 1;
-    return client_connect(client, end_ns);
+    sentinel_status status = client_connect(client, end_ns);
+    client->now_ns = client_running_ns();
+    return status;
 }
 
 sentinel_status client_call(sentinel_client *client, const uint8_t **answer, size_t *answer_size,
@@ -211,6 +213,7 @@ sentinel_status client_call(sentinel_client *client, const uint8_t **answer, siz
     for (unsigned attempt = 0;; attempt++) {
         sentinel_status said = SENTINEL_OK;
         uint8_t was_sent = client->facts.is_sent;
+        client->now_ns = client_running_ns();
         sentinel_status status = connected(client, end_ns);
         if (status == SENTINEL_OK) {
             client->facts.resent += was_sent && !client->facts.is_resent;

@@ -32,6 +32,7 @@ struct sentinel_client {
     sentinel_ring ring;
     uint64_t next_id;     /* of a request */
     uint64_t next_action; /* 0: not known */
+    int64_t now_ns;       /* by the clock that only runs: when this attempt began */
     int64_t renew_ns;     /* by the clock that only runs: then a new handshake */
     sentinel_client_facts facts;
 
@@ -92,7 +93,7 @@ SENTINEL_MUST_USE sentinel_status client_write(sentinel_client *client, const vo
 SENTINEL_MUST_USE sentinel_status client_read(sentinel_client *client, void *bytes, size_t size,
                                               int64_t end_ns);
 
-/* One request and its answer on the open channel.
+/* One request and its answer on the open channel, from client->now_ns on.
  * Returns: OK (answered: status says what); IO_*; FORMAT_*; CRYPTO_*. */
 SENTINEL_MUST_USE sentinel_status client_exchange(sentinel_client *client, sentinel_status *status,
                                                   const uint8_t **answer, size_t *answer_size,

@@ -264,8 +264,8 @@ static sentinel_status channel_begin(sentinel_client *client, SSL *ssl,
         if (ssl != NULL) {
             SENTINEL_TRY(tls_channel_key(&key, ssl, &context));
         }
-        sentinel_status status = channel_side_begin(seals ? &client->to : &client->from,
-                                                    ssl != NULL ? &key : NULL, seals);
+        sentinel_status status =
+            channel_side_begin(seals ? &client->to : &client->from, ssl != NULL ? &key : NULL);
         bytes_wipe(&key, sizeof key);
         SENTINEL_TRY(status);
     }

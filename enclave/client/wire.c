@@ -111,7 +111,7 @@ sentinel_status client_read(sentinel_client *client, void *bytes, size_t size, i
 
 /* A wait in recv ends with the call's time. Set only when that changes. */
 static void receive_within(sentinel_client *client, int64_t end_ns) {
-    int64_t left = end_ns - client_running_ns();
+    int64_t left = end_ns - client->now_ns;
     int64_t wanted = client->options.timeout_ns;
     if (left < wanted - wanted / 16) {
         client->receive_ns = 0; /* Some of it is used up: ask the clock each time. */
@@ -294,7 +294,7 @@ sentinel_status client_exchange(sentinel_client *client, sentinel_status *status
                                 const void *payload, size_t size, int64_t end_ns) {
     sentinel_message message = {.kind = request, .id = client->next_id};
     channel_parts parts = {0};
-    int64_t left = end_ns - client_running_ns();
+    int64_t left = end_ns - client->now_ns;
     if (left <= 0) {
         return failed(client, SENTINEL_IO_READ, ETIMEDOUT);
     }
@@ -302,6 +302,9 @@ sentinel_status client_exchange(sentinel_client *client, sentinel_status *status
     client->next_id++;
     receive_within(client, end_ns);
     SENTINEL_TRY(send_request(client, &message, payload, size, end_ns));
+    /* While the daemon works: what the answer is opened with, and the next request. */
+    channel_ahead(&client->from, SENTINEL_CLASS_MIDDLE);
+    channel_ahead(&client->to, SENTINEL_CLASS_SMALL);
     SENTINEL_TRY(receive_answer(client, &parts, answer, end_ns));
     if (parts.kind != (request | SENTINEL_ANSWER) || parts.id != message.id ||
         parts.deadline_ns != 0) {

@@ -4,28 +4,23 @@
 #include "bytes.h"
 #include "check.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
 SENTINEL_ASSERT_LAYOUT(CHANNEL_PAYLOAD_AT % 8 == 0, "payloads are aligned");
 
 static const uint32_t class_bytes[SENTINEL_CLASS_COUNT] = {
     [SENTINEL_CLASS_SMALL] = SENTINEL_SMALL_BYTES,
     [SENTINEL_CLASS_MIDDLE] = SENTINEL_MIDDLE_BYTES,
+    [SENTINEL_CLASS_BROAD] = SENTINEL_BROAD_BYTES,
     [SENTINEL_CLASS_LARGE] = SENTINEL_LARGE_BYTES,
 };
 
-sentinel_status channel_side_begin(channel_side *side, const sentinel_channel_key *key, int seals) {
+sentinel_status channel_side_begin(channel_side *side, const sentinel_channel_key *key) {
     memset(side, 0, sizeof *side);
     if (key == NULL) {
         side->transport = SENTINEL_TRANSPORT_PEER;
         return SENTINEL_OK;
     }
-    memcpy(side->iv12, key->iv12, sizeof side->iv12);
-    side->cipher = EVP_CIPHER_CTX_new();
-    if (side->cipher == NULL || EVP_CipherInit_ex(side->cipher, EVP_aes_256_gcm(), NULL, key->key32,
-                                                  key->iv12, seals != 0) != 1) {
-        channel_side_end(side);
+    side->cipher = frame_cipher_new(key);
+    if (side->cipher == NULL) {
         return SENTINEL_CRYPTO_INIT;
     }
     side->transport = SENTINEL_TRANSPORT_SEALED;
@@ -33,8 +28,14 @@ sentinel_status channel_side_begin(channel_side *side, const sentinel_channel_ke
 }
 
 void channel_side_end(channel_side *side) {
-    EVP_CIPHER_CTX_free(side->cipher); /* wipes the key */
-    OPENSSL_cleanse(side, sizeof *side);
+    frame_cipher_free(side->cipher);
+    bytes_wipe(side, sizeof *side);
+}
+
+void channel_ahead(channel_side *side, uint16_t class_) {
+    if (side->transport == SENTINEL_TRANSPORT_SEALED) {
+        frame_cipher_ahead(side->cipher, side->counter, class_bytes[class_]);
+    }
 }
 
 size_t channel_frame_bytes(uint16_t class_) {
@@ -48,25 +49,6 @@ uint16_t channel_class(uint16_t least, size_t payload_size) {
         class_++;
     }
     return class_;
-}
-
-/* The IV, its last 8 bytes XORed with the counter, big-endian. */
-static int begin_frame(const channel_side *side, const sentinel_seal *seal) {
-    uint8_t nonce12[12];
-    int written;
-    memcpy(nonce12, side->iv12, sizeof nonce12);
-    for (unsigned i = 0; i < 8; i++) {
-        nonce12[4 + i] ^= (uint8_t)(side->counter >> (56 - 8 * i));
-    }
-    return EVP_CipherInit_ex(side->cipher, NULL, NULL, NULL, nonce12, -1) == 1 &&
-           EVP_CipherUpdate(side->cipher, NULL, &written, (const uint8_t *)seal, sizeof *seal) == 1;
-}
-
-/* Turns the body into its ciphertext, or back, where it lies. */
-static int turn_body(const channel_side *side, uint8_t *body, size_t size) {
-    int written;
-    return EVP_CipherUpdate(side->cipher, body, &written, body, (int)size) == 1 &&
-           (size_t)written == size;
 }
 
 size_t channel_seal(channel_side *side, uint8_t *frame, uint16_t class_,
@@ -87,16 +69,11 @@ size_t channel_seal(channel_side *side, uint8_t *frame, uint16_t class_,
     memcpy(body, message, sizeof *message);
     memset(frame + CHANNEL_PAYLOAD_AT + message->size, 0,
            size - CHANNEL_PAYLOAD_AT - message->size);
-    if (side->transport == SENTINEL_TRANSPORT_SEALED) {
-        int written;
-        if (!begin_frame(side, &seal) || !turn_body(side, body, class_bytes[class_]) ||
-            EVP_EncryptFinal_ex(side->cipher, tag, &written) != 1 ||
-            EVP_CIPHER_CTX_ctrl(side->cipher, EVP_CTRL_AEAD_GET_TAG, SENTINEL_TAG_GCM_BYTES, tag) !=
-                1) {
-            OPENSSL_cleanse(frame, size); /* A half-made frame never leaves. */
-            channel_side_end(side);
-            return 0;
-        }
+    if (side->transport == SENTINEL_TRANSPORT_SEALED &&
+        !frame_cipher_seal(side->cipher, &seal, body, class_bytes[class_], tag)) {
+        bytes_wipe(frame, size); /* A half-made frame never leaves. */
+        channel_side_end(side);
+        return 0;
     }
     side->counter++;
     return size;
@@ -119,16 +96,8 @@ static sentinel_status open_body(const channel_side *side, const sentinel_seal *
     if (side->transport == SENTINEL_TRANSPORT_PEER) {
         return bytes_are_zero(tag, SENTINEL_TAG_GCM_BYTES) ? SENTINEL_OK : SENTINEL_FORMAT_RESERVED;
     }
-    uint8_t none[16];
-    int written;
-    if (!begin_frame(side, seal) || !turn_body(side, body, body_size) ||
-        EVP_CIPHER_CTX_ctrl(side->cipher, EVP_CTRL_AEAD_SET_TAG, SENTINEL_TAG_GCM_BYTES, tag) !=
-            1 ||
-        EVP_DecryptFinal_ex(side->cipher, none, &written) != 1) {
-        OPENSSL_cleanse(body, body_size);
-        return SENTINEL_CRYPTO_VERIFY;
-    }
-    return SENTINEL_OK;
+    return frame_cipher_open(side->cipher, seal, body, body_size, tag) ? SENTINEL_OK
+                                                                       : SENTINEL_CRYPTO_VERIFY;
 }
 
 sentinel_status channel_open(channel_side *side, const sentinel_message **message, uint8_t *frame,

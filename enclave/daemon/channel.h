@@ -4,9 +4,9 @@
 #ifndef CHANNEL_H
 #define CHANNEL_H
 
+#include "frame_cipher.h"
 #include "protocol.h"
 
-#include <openssl/types.h>
 #include <sentinel/status.h>
 
 /* Around the body of a frame, and the largest frame of all. */
@@ -16,21 +16,26 @@
 #define CHANNEL_ROOM(class_bytes) ((class_bytes) - (uint32_t)sizeof(sentinel_message))
 #define CHANNEL_SMALL_ROOM CHANNEL_ROOM(SENTINEL_SMALL_BYTES)
 #define CHANNEL_MIDDLE_ROOM CHANNEL_ROOM(SENTINEL_MIDDLE_BYTES)
+#define CHANNEL_BROAD_ROOM CHANNEL_ROOM(SENTINEL_BROAD_BYTES)
 #define CHANNEL_LARGE_ROOM CHANNEL_ROOM(SENTINEL_LARGE_BYTES)
 /* Where the payload of a frame is; a multiple of 8. */
 #define CHANNEL_PAYLOAD_AT (sizeof(sentinel_seal) + sizeof(sentinel_message))
 
 /* One direction: what seals, or what opens. */
 typedef struct channel_side {
-    EVP_CIPHER_CTX *cipher; /* null: PEER, or not begun */
-    uint64_t counter;       /* of the next frame */
-    uint32_t transport;     /* SENTINEL_TRANSPORT_*; 0: not begun, or ended: nothing goes through */
-    uint8_t iv12[12];
+    frame_cipher *cipher; /* null: PEER, or not begun */
+    uint64_t counter;     /* of the next frame */
+    uint32_t transport;   /* SENTINEL_TRANSPORT_*; 0: not begun, or ended: nothing goes through */
+    uint32_t reserved;
 } channel_side;
 
 /* Begins a direction. key: null for PEER. Returns: OK; CRYPTO_INIT. */
 SENTINEL_MUST_USE sentinel_status channel_side_begin(channel_side *side,
-                                                     const sentinel_channel_key *key, int seals);
+                                                     const sentinel_channel_key *key);
+
+/* Makes the key stream of the next frame, of this class or smaller, ahead: to be
+ * called when nobody waits. Without it the frame only takes longer. */
+void channel_ahead(channel_side *side, uint16_t class_);
 
 /* Wipes it; nothing goes through any more. Safe to call again. */
 void channel_side_end(channel_side *side);

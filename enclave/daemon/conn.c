@@ -275,7 +275,7 @@ static int step(server *s, conn *c) {
 
 /* ---- Answers ----------------------------------------------------------------- */
 
-int conn_flush(server *s, conn *c) {
+int conn_send(server *s, conn *c) {
     if (c->ring.memory != NULL && !ring_flush(c)) {
         if (c->stalled_ns == 0) {
             c->stalled_ns = server_running_ns();
@@ -288,7 +288,6 @@ int conn_flush(server *s, conn *c) {
             continue;
         }
         if (sent < 0 && errno != EAGAIN) {
-            conn_close(s, c);
             return 0;
         }
         if (sent < 0) {
@@ -304,6 +303,14 @@ int conn_flush(server *s, conn *c) {
     server_wide_give(s, c->wide_out);
     c->wide_out = NULL;
     return 1;
+}
+
+int conn_flush(server *s, conn *c) {
+    if (conn_send(s, c)) {
+        return 1;
+    }
+    conn_close(s, c);
+    return 0;
 }
 
 void conn_event(server *s, conn *c, uint32_t events) {

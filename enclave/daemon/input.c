@@ -109,7 +109,9 @@ static int message_take(server *s, conn *c, const sentinel_message *message, uin
     uint8_t *at = NULL;
     if (begins) {
         c->parts_refused = kept_count(c) >= SENTINEL_SESSION_QUEUE_MAX;
-        c->since_ns = server_running_ns();
+        if (c->parts.more) {
+            c->since_ns = server_running_ns();
+        }
     }
     if (!c->parts_refused && !payload_keep(s, c, message, &at)) {
         c->parts_refused = 1;
@@ -146,6 +148,7 @@ static int must_wait(const conn *c, uint16_t class_) {
 void conn_parse(server *s, conn *c) {
     uint8_t *in = memory_of(c)->in;
     size_t at = 0;
+    int64_t now_ns = c->in_size >= sizeof(sentinel_seal) ? server_wall_ns() : 0;
     c->is_paused = 0;
     while (c->in_size - at >= sizeof(sentinel_seal)) {
         const sentinel_message *message;
@@ -164,7 +167,7 @@ void conn_parse(server *s, conn *c) {
             break;
         }
         if (channel_open(&c->from, &message, in + at, size) != SENTINEL_OK ||
-            server_wall_ns() >= c->until_ns || !message_take(s, c, message, class_)) {
+            now_ns >= c->until_ns || !message_take(s, c, message, class_)) {
             conn_close(s, c);
             return;
         }

@@ -109,12 +109,14 @@ SENTINEL_SIZE(sentinel_channel_key, 44);
 /* frame = sentinel_seal || ciphertext, as long as its class says || 16 bytes tag */
 enum {
     SENTINEL_CLASS_SMALL = 1,  /* 512 bytes: every request for an order */
-    SENTINEL_CLASS_MIDDLE = 2, /* 2,048 bytes: every answer to one that fits */
-    SENTINEL_CLASS_LARGE = 3,  /* 32,768 bytes */
-    SENTINEL_CLASS_COUNT = 4
+    SENTINEL_CLASS_MIDDLE = 2, /* 1,024 bytes: the least of an answer */
+    SENTINEL_CLASS_BROAD = 3,  /* 2,048 bytes */
+    SENTINEL_CLASS_LARGE = 4,  /* 32,768 bytes */
+    SENTINEL_CLASS_COUNT = 5
 };
 #define SENTINEL_SMALL_BYTES 512u
-#define SENTINEL_MIDDLE_BYTES 2048u
+#define SENTINEL_MIDDLE_BYTES 1024u
+#define SENTINEL_BROAD_BYTES 2048u
 #define SENTINEL_LARGE_BYTES 32768u
 #define SENTINEL_TAG_GCM_BYTES 16u
 

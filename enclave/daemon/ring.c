@@ -18,6 +18,9 @@
 
 #define SLOT(queue, position) (&(queue)->slots[(position) & (SENTINEL_RING_SLOTS - 1)])
 #define LINE 64u
+#define FIRST_BYTES                                                               \
+    (LINE - offsetof(sentinel_ring_slot, piece)) /* of a piece, in its first line \
+                                                  */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 _Static_assert((SENTINEL_RING_SLOTS & (SENTINEL_RING_SLOTS - 1)) == 0, "positions wrap by a mask");
@@ -139,6 +142,17 @@ void sentinel_ring_abort(sentinel_ring *ring) {
     ring->is_claimed = 0;
 }
 
+/* The slot's first line, on which the other side looks, is written last, with the
+ * sequence: else that side would take it away in between. */
+static void fill(uint8_t *room, const uint8_t *bytes, size_t size) {
+    if (size > FIRST_BYTES) {
+        memcpy(room + FIRST_BYTES, bytes + FIRST_BYTES, size - FIRST_BYTES);
+        memcpy(room, bytes, FIRST_BYTES);
+    } else {
+        memcpy(room, bytes, size);
+    }
+}
+
 size_t sentinel_ring_put(sentinel_ring *ring, const uint8_t *bytes, size_t size, int *sleeps) {
     size_t done = 0;
     *sleeps = 0;
@@ -149,7 +163,7 @@ size_t sentinel_ring_put(sentinel_ring *ring, const uint8_t *bytes, size_t size,
         }
         size_t piece =
             size - done < SENTINEL_RING_PIECE_BYTES ? size - done : SENTINEL_RING_PIECE_BYTES;
-        memcpy(room, bytes + done, piece);
+        fill(room, bytes + done, piece);
         *sleeps = sentinel_ring_commit(ring, (uint32_t)piece);
         done += piece;
     }

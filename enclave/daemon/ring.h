@@ -16,10 +16,10 @@
 #define SENTINEL_RING_VERSION 1u
 #define SENTINEL_RING_MAGIC "SENTRING"
 #define SENTINEL_RING_SLOTS SENTINEL_SESSION_QUEUE_MAX /* of each queue; a power of two */
-#define SENTINEL_RING_PIECE_BYTES 2080u                /* a whole MIDDLE frame */
+#define SENTINEL_RING_PIECE_BYTES 2080u                /* a whole BROAD frame */
 SENTINEL_ASSERT_LAYOUT(SENTINEL_RING_PIECE_BYTES ==
-                           sizeof(sentinel_seal) + SENTINEL_MIDDLE_BYTES + SENTINEL_TAG_GCM_BYTES,
-                       "a MIDDLE frame fills a slot");
+                           sizeof(sentinel_seal) + SENTINEL_BROAD_BYTES + SENTINEL_TAG_GCM_BYTES,
+                       "a BROAD frame fills a slot");
 
 /* Bytes on the socket: what the client sends once it has WELCOME, and gets back
  * with the memory's descriptor; or, where there is none for it; and, later,

@@ -43,7 +43,7 @@ static const outcome_kept *answer_before(server *s, uint32_t agent, const conn_r
         const outcome_ring *ring = outcome_ring_of(s->outcomes, agent, command);
         const outcome_kept *before = outcome_find(ring, request->payload, request->size);
         /* What lies in the spool counts as well: signing would look there first. */
-        if (before == NULL || sentinel_engine_spool(s->engine, server_wall_ns()) != SENTINEL_OK) {
+        if (before == NULL || sentinel_engine_spool(s->engine, s->now_ns) != SENTINEL_OK) {
             return NULL;
         }
         if (last_command(s) == command) {
@@ -59,16 +59,21 @@ static int serve_sign(server *s, conn *c, const conn_request *request, serve_ans
         return give(answer, before->packed, before->size);
     }
     sentinel_status status = sentinel_engine_sign(s->engine, &outcome, &c->seat, request->payload,
-                                                  request->size, server_wall_ns());
+                                                  request->size, s->now_ns);
     if (status != SENTINEL_OK) {
         return say(answer, status);
     }
-    size_t size = outcome_pack(s->scratch, &outcome);
-    if (outcome.verdict == SENTINEL_ALLOWED) {
+    give(answer, s->scratch, outcome_pack(s->scratch, &outcome));
+    answer->is_kept = outcome.verdict == SENTINEL_ALLOWED;
+    return 1;
+}
+
+void serve_settle(server *s, const conn *c, const conn_request *request,
+                  const serve_answer *answer) {
+    if (answer->is_kept) {
         outcome_ring *ring = outcome_ring_of(s->outcomes, c->agent, last_command(s));
-        outcome_keep(ring, request->payload, request->size, s->scratch, size);
+        outcome_keep(ring, request->payload, request->size, answer->payload, answer->size);
     }
-    return give(answer, s->scratch, size);
 }
 
 static int serve_withdraw(server *s, conn *c, const conn_request *request, serve_answer *answer) {
@@ -502,7 +507,7 @@ int serve_request(server *s, conn *c, const conn_request *request, serve_answer 
     if ((requests[request->kind].roles >> c->role & 1) == 0) {
         return say(answer, SENTINEL_POLICY_SCOPE);
     }
-    if (request->deadline_ns != 0 && server_wall_ns() >= request->deadline_ns) {
+    if (request->deadline_ns != 0 && s->now_ns >= request->deadline_ns) {
         return say(answer, SENTINEL_POLICY_EXPIRED);
     }
     return requests[request->kind].serve(s, c, request, answer);

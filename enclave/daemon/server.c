@@ -248,11 +248,21 @@ static int answer_seal(server *s, conn *c, const conn_request *request,
     return c->out_size != 0 ? 1 : -1;
 }
 
+/* What is left to do once the answer is on its way, while its client opens it. */
+static void answer_settle(server *s, conn *c, const conn_request *request,
+                          const serve_answer *answer) {
+    serve_settle(s, c, request, answer);
+    channel_ahead(&c->from, SENTINEL_CLASS_SMALL);
+    channel_ahead(&c->to, SENTINEL_CLASS_MIDDLE);
+    conn_pop(s, c);
+}
+
 /* One request of one session. Returns: 1: it was answered; 0: it must wait. */
 static int serve_one(server *s, conn *c) {
     const conn_request *request = &c->requests[c->first];
     serve_answer answer = {.status = SENTINEL_OK};
-    if (!session_holds(s, c, server_wall_ns())) {
+    s->now_ns = server_wall_ns();
+    if (!session_holds(s, c, s->now_ns)) {
         conn_close(s, c);
         return 1;
     }
@@ -263,14 +273,12 @@ static int serve_one(server *s, conn *c) {
     } else if (serve_request(s, c, request, &answer)) {
         sealed = answer_seal(s, c, request, &answer);
     }
-    if (sealed < 0) {
-        conn_close(s, c);
-        return 1;
-    }
-    if (sealed > 0) {
-        s->served++;
-        conn_pop(s, c);
-        if (!conn_flush(s, c)) {
+    if (sealed != 0) {
+        int is_there = sealed > 0 && conn_send(s, c);
+        s->served += sealed > 0;
+        answer_settle(s, c, request, &answer);
+        if (!is_there) {
+            conn_close(s, c);
             return 1;
         }
         if (c->is_paused) {
@@ -395,9 +403,11 @@ int server_run(server *s) {
     for (;;) {
         int wait_ms = more || s->is_polling ? 0 : s->run_first != NULL ? 1 : 100;
         int dozes = wait_ms != 0 ? ring_doze(s) : 0;
-        wait_ms = dozes >= 0 && dozes < wait_ms ? dozes : wait_ms;
-        int count = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, wait_ms);
-        ring_rise(s);
+        int timeout_ms = dozes >= 0 && dozes < wait_ms ? dozes : wait_ms;
+        int count = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+        if (wait_ms != 0) {
+            ring_rise(s);
+        }
         if (count < 0 && errno != EINTR) {
             return failed("epoll_wait");
         }

@@ -138,14 +138,15 @@ typedef struct server {
     int epoll_fd, listen_fd, signal_fd, log_fd, bundles_fd;
     uint8_t is_vsock;
     uint8_t is_stopping;
-    uint8_t is_polling; /* --busy-poll */
-    uint8_t is_deaf;    /* 1: too few descriptors to listen */
-    uint32_t shakes;    /* steps of handshakes left in this round */
+    uint8_t is_polling;     /* --busy-poll */
+    uint8_t is_deaf;        /* 1: too few descriptors to listen */
+    uint32_t shakes;        /* steps of handshakes left in this round */
     uint32_t handshakes, sessions;
     uint32_t ring_count;
     conn *rings[SERVER_RINGS_MAX];
     uint64_t channels; /* given out so far */
     uint64_t served, refused_busy;
+    int64_t now_ns;                         /* when the request's turn came: Unix time */
     int64_t attested_ns;                    /* when the last document was made; 0: none yet */
     int64_t scanned_ns, ticked_ns, stop_ns; /* by the clock that only runs */
     conn *run_first, *run_last;
@@ -201,7 +202,10 @@ void conn_event(server *s, conn *c, uint32_t events);
 /* What it waits for now. */
 void conn_watch(server *s, conn *c);
 
-/* Writes what is left; closes when it cannot. Returns: 1: it is still there. */
+/* Writes what is left, as far as it goes now. Returns: 1; 0: it cannot: close. */
+int conn_send(server *s, conn *c);
+
+/* The same; closes when it cannot. Returns: 1: it is still there. */
 int conn_flush(server *s, conn *c);
 
 /* Puts it at the end of those to serve, if there is something to serve. */
@@ -261,6 +265,7 @@ typedef struct serve_answer {
     sentinel_status status;
     const void *payload; /* the engine's, or in server.scratch */
     size_t size;
+    uint8_t is_kept; /* 1: serve_settle keeps it for a client that asks again */
 } serve_answer;
 
 /* A document of this daemon, for a session. Returns: OK; USAGE_STATE (this is no
@@ -269,6 +274,11 @@ sentinel_status serve_document(server *s, document *out, const uint8_t nonce32[3
 
 /* Serves one request. Returns: 1; 0: not yet, it keeps its place. */
 int serve_request(server *s, conn *c, const conn_request *request, serve_answer *answer);
+
+/* What of a request needs not be done before its answer is sent, but before
+ * anything else is. */
+void serve_settle(server *s, const conn *c, const conn_request *request,
+                  const serve_answer *answer);
 
 /* ---- pieces.c: what may be longer than a message ------------------------------ */
 

@@ -114,8 +114,8 @@ static int has_seat(const server *s, const conn *c) {
 
 static sentinel_status channel_begin(conn *c, const uint8_t engine_id32[32], uint64_t epoch) {
     if (!c->is_tls) {
-        SENTINEL_TRY(channel_side_begin(&c->from, NULL, 0));
-        return channel_side_begin(&c->to, NULL, 1);
+        SENTINEL_TRY(channel_side_begin(&c->from, NULL));
+        return channel_side_begin(&c->to, NULL);
     }
     for (int seals = 0; seals < 2; seals++) {
         uint16_t direction = seals ? SENTINEL_DIRECTION_ANSWER : SENTINEL_DIRECTION_REQUEST;
@@ -127,7 +127,7 @@ static sentinel_status channel_begin(conn *c, const uint8_t engine_id32[32], uin
         sentinel_channel_key key;
         memcpy(context.engine_id32, engine_id32, 32);
         SENTINEL_TRY(tls_channel_key(&key, c->ssl, &context));
-        sentinel_status status = channel_side_begin(seals ? &c->to : &c->from, &key, seals);
+        sentinel_status status = channel_side_begin(seals ? &c->to : &c->from, &key);
         bytes_wipe(&key, sizeof key);
         SENTINEL_TRY(status);
     }

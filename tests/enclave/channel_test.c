@@ -2,6 +2,7 @@
  * channel (enclave/PROTOCOL.md, sections 3 to 5). Method: two sides with keys of
  * a real handshake in memory; every byte that an attacker has is changed. */
 #include "channel.h"
+#include "gcm.h"
 #include "sentinel_test.h"
 #include "tls.h"
 
@@ -22,8 +23,8 @@ static void begin(int is_sealed) {
     for (size_t i = 0; i < sizeof payload; i++) {
         payload[i] = (uint8_t)(i * 31 + 5);
     }
-    CHECK_OK(channel_side_begin(&out, is_sealed ? &key : NULL, 1));
-    CHECK_OK(channel_side_begin(&in, is_sealed ? &key : NULL, 0));
+    CHECK_OK(channel_side_begin(&out, is_sealed ? &key : NULL));
+    CHECK_OK(channel_side_begin(&in, is_sealed ? &key : NULL));
 }
 
 static size_t seal(uint16_t class_, uint32_t size) {
@@ -49,9 +50,10 @@ static void test_frames_of_every_class_come_through_full_and_empty(void) {
         come_through(SENTINEL_CLASS_SMALL, 0);
         come_through(SENTINEL_CLASS_SMALL, CHANNEL_SMALL_ROOM);
         come_through(SENTINEL_CLASS_MIDDLE, CHANNEL_MIDDLE_ROOM);
+        come_through(SENTINEL_CLASS_BROAD, CHANNEL_BROAD_ROOM);
         come_through(SENTINEL_CLASS_LARGE, CHANNEL_LARGE_ROOM);
-        CHECK_EQ(out.counter, 4);
-        CHECK_EQ(in.counter, 4);
+        CHECK_EQ(out.counter, 5);
+        CHECK_EQ(in.counter, 5);
     }
 }
 
@@ -93,12 +95,70 @@ static void test_the_nonce_is_the_iv_with_the_counter(void) {
     }
     memcpy(copy, frame, sizeof copy);
     channel_side_end(&out);
-    CHECK_OK(channel_side_begin(&out, &moved, 1));
+    CHECK_OK(channel_side_begin(&out, &moved));
     sentinel_message message = {
         .kind = 1, .id = UINT64_C(0x0102030405060709), .size = 9, .total = 9};
     CHECK_EQ(channel_seal(&out, frame, SENTINEL_CLASS_SMALL, &message, payload), 544);
     CHECK_BYTES(frame + 16, copy + 16, 512); /* seal and tag differ: the counter is in them */
     CHECK(memcmp(frame + 528, copy + 528, 16) != 0);
+}
+
+/* What is sealed is what AES-256-GCM by EVP makes of it, whatever of the key stream
+ * was made ahead: nothing, less than the frame needs, or more. */
+static void test_frames_are_those_of_any_aes_256_gcm(void) {
+    static const uint16_t ahead[] = {0, SENTINEL_CLASS_SMALL, SENTINEL_CLASS_MIDDLE,
+                                     SENTINEL_CLASS_LARGE};
+    static uint8_t body[SENTINEL_LARGE_BYTES];
+    for (uint16_t class_ = SENTINEL_CLASS_SMALL; class_ < SENTINEL_CLASS_COUNT; class_++) {
+        for (unsigned i = 0; i < sizeof ahead / sizeof ahead[0]; i++) {
+            const sentinel_message *message = NULL;
+            uint8_t nonce12[12], tag16[16];
+            begin(1);
+            out.counter = in.counter = UINT64_C(0xfffffffffffffff0);
+            if (ahead[i] != 0) {
+                channel_ahead(&out, ahead[i]);
+                channel_ahead(&in, ahead[i]);
+            }
+            size_t bytes = seal(class_, 400), size = bytes - CHANNEL_AROUND_BYTES;
+            memcpy(nonce12, key.iv12, sizeof nonce12);
+            for (unsigned at = 4; at < 12; at++) {
+                nonce12[at] ^= at == 11 ? 0xf0 : 0xff;
+            }
+            const gcm_place place = {.key32 = key.key32,
+                                     .nonce12 = nonce12,
+                                     .beside = frame,
+                                     .beside_size = sizeof(sentinel_seal)};
+            CHECK_OK(gcm_open(body, frame + 16 + size, &place, frame + 16, size));
+            CHECK_BYTES(body + sizeof(sentinel_message), payload, 400);
+            CHECK_OK(gcm_seal(body, tag16, &place, body, size));
+            CHECK_BYTES(frame + 16, body, size);
+            CHECK_OK(channel_open(&in, &message, frame, bytes));
+            CHECK_BYTES((const uint8_t *)(message + 1), payload, 400);
+        }
+    }
+}
+
+/* Key stream that was made for one frame is never that of another. */
+static void test_a_key_stream_is_used_once(void) {
+    begin(1);
+    memset(payload, 0, 400);
+    channel_ahead(&out, SENTINEL_CLASS_MIDDLE);
+    CHECK_EQ(seal(SENTINEL_CLASS_SMALL, 400), 544);
+    memcpy(copy, frame, 544);
+    CHECK_EQ(seal(SENTINEL_CLASS_SMALL, 400), 544);
+    for (unsigned at = CHANNEL_PAYLOAD_AT; at + 16 <= CHANNEL_PAYLOAD_AT + 400; at += 16) {
+        CHECK(memcmp(frame + at, copy + at, 16) != 0);
+    }
+    /* Nor is one that was made for a counter that did not come. */
+    channel_ahead(&out, SENTINEL_CLASS_SMALL);
+    out.counter = 9;
+    CHECK_EQ(seal(SENTINEL_CLASS_SMALL, 400), 544);
+    memcpy(copy, frame, 544);
+    begin(1);
+    memset(payload, 0, 400);
+    out.counter = 9;
+    CHECK_EQ(seal(SENTINEL_CLASS_SMALL, 400), 544);
+    CHECK_BYTES(frame + CHANNEL_PAYLOAD_AT, copy + CHANNEL_PAYLOAD_AT, 400);
 }
 
 static void test_every_changed_byte_ends_the_channel(void) {
@@ -141,17 +201,17 @@ static void test_a_frame_is_neither_replayed_nor_left_out_nor_swapped(void) {
 static void test_another_class_or_size_or_key_is_refused(void) {
     const sentinel_message *message;
     begin(1);
-    CHECK_EQ(seal(SENTINEL_CLASS_MIDDLE, 1), 2080);
+    CHECK_EQ(seal(SENTINEL_CLASS_MIDDLE, 1), 1056);
     CHECK_EQ(channel_open(&in, &message, frame, 544), SENTINEL_FORMAT_SIZE);
     begin(1);
-    CHECK_EQ(seal(SENTINEL_CLASS_MIDDLE, 1), 2080);
+    CHECK_EQ(seal(SENTINEL_CLASS_MIDDLE, 1), 1056);
     frame[2] = SENTINEL_CLASS_SMALL;
     CHECK_EQ(channel_expect(&in, frame), 544);
     CHECK_EQ(channel_open(&in, &message, frame, 544), SENTINEL_CRYPTO_VERIFY);
     begin(1);
     channel_side_end(&in);
     key.key32[31] ^= 1;
-    CHECK_OK(channel_side_begin(&in, &key, 0));
+    CHECK_OK(channel_side_begin(&in, &key));
     CHECK_EQ(seal(SENTINEL_CLASS_SMALL, 1), 544);
     CHECK_EQ(channel_open(&in, &message, frame, 544), SENTINEL_CRYPTO_VERIFY);
 }
@@ -399,6 +459,8 @@ int main(int argc, char **argv) {
     RUN(test_what_does_not_fit_is_not_sealed);
     RUN(test_a_payload_is_sealed_in_place);
     RUN(test_the_nonce_is_the_iv_with_the_counter);
+    RUN(test_frames_are_those_of_any_aes_256_gcm);
+    RUN(test_a_key_stream_is_used_once);
     RUN(test_every_changed_byte_ends_the_channel);
     RUN(test_a_frame_is_neither_replayed_nor_left_out_nor_swapped);
     RUN(test_another_class_or_size_or_key_is_refused);

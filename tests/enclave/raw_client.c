@@ -57,7 +57,7 @@ EXPORT raw_channel *raw_begin(SSL *ssl, const uint8_t *engine32, uint64_t channe
         if (ssl != NULL && tls_channel_key(&key, ssl, &context) != SENTINEL_OK) {
             return NULL;
         }
-        if (channel_side_begin(side, ssl != NULL ? &key : NULL, direction == 1) != SENTINEL_OK) {
+        if (channel_side_begin(side, ssl != NULL ? &key : NULL) != SENTINEL_OK) {
             return NULL;
         }
     }

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 TOP: Final = Path(__file__).resolve().parents[2]
 MESSAGE: Final = struct.Struct("<HHIQqII")
-SMALL, MIDDLE, LARGE = 1, 2, 3
-CLASS_BYTES: Final = {SMALL: 512, MIDDLE: 2048, LARGE: 32768}
+SMALL, MIDDLE, BROAD, LARGE = 1, 2, 3, 4
+CLASS_BYTES: Final = {SMALL: 512, MIDDLE: 1024, BROAD: 2048, LARGE: 32768}
 QUEUE: Final = 64
 MORE: Final = 1
 ANSWER: Final = 0x8000

@@ -105,6 +105,17 @@ def test_a_flood_of_one_agent_delays_another_by_one_request_of_each_session(desk
     assert before <= 16
 
 
+def test_who_is_gone_before_its_answer_gets_the_same_bytes_later(desk: Desk) -> None:
+    """The answer cannot be sent: it is kept all the same, and no second decision is made."""
+    order = new_order(desk, "bot13")
+    gone = desk.session("bot13")
+    with paused(desk):
+        gone.send(gone.frame(Ask.SIGN, order))
+        gone.close()
+    with desk.session("bot13") as again:
+        assert again.ask(Ask.SIGN, order).payload[0] == Verdict.ALLOWED
+
+
 def test_full_means_denied_in_turn_and_undecided(desk: Desk) -> None:
     """Sixteen sessions send three queues each at once: more comes in than is served."""
     before = status_of(desk)

@@ -8,6 +8,7 @@
 #include "gate_scene.h"
 
 #include "../../enclave/daemon/channel.c"
+#include "../../enclave/daemon/frame_cipher.c"
 #include "../../enclave/daemon/input.c"
 #include "../../enclave/daemon/session.c"
 
@@ -207,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     channel_side to;
     sentinel_status status = session_greet(&s, c, &hello, c->is_tls ? key->public_key : NULL);
     if (status == SENTINEL_OK &&
-        channel_side_begin(&to, c->is_tls ? &channel_key : NULL, 1) == SENTINEL_OK) {
+        channel_side_begin(&to, c->is_tls ? &channel_key : NULL) == SENTINEL_OK) {
         if (!c->is_tls) {
             abort(); /* No row of the scene is of a peer. */
         }

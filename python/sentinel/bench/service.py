@@ -1,10 +1,11 @@
 """Signing by a daemon in another process, beside the gate in this one and an echo of its frames.
 
 Two phases. First the ring in shared memory, both sides spinning, in turns with the same gate in
-this process. Then the Unix socket with a daemon that sleeps, in turns with an echo: another process
-that answers frames of the same sizes with nothing done to them. The daemon and the echo are on
-another processor, where there is one. Every order is a whole one: sealed, opened, judged, signed
-with a nonce made ahead, recorded in a mapped log, and its answer sealed and opened.
+this process. Then the Unix socket with a daemon that sleeps when nothing comes for a while, in
+turns with an echo: another process that answers frames of the same sizes with nothing done to them.
+The daemon and the echo are on another processor, where there is one. Every order is a whole one:
+sealed, opened, judged, signed with a nonce made ahead, recorded in a mapped log, and its answer
+sealed and opened.
 
 Blocks are short and followed by a pause, in which the daemon makes nonces: its pools are full when
 a block begins, and no agent asks for more than its policy's rate.
@@ -49,13 +50,13 @@ BLOCK: Final = 40
 PAUSE_SECONDS: Final = 0.1
 """After each block: 400 orders a second at most, of 1,000 that the policy lets through."""
 REQUEST_BYTES: Final = 16 + 512 + 16
-ANSWER_BYTES: Final = 16 + 2048 + 16
+ANSWER_BYTES: Final = 16 + 1024 + 16
 READY_SECONDS: Final = 20.0
 RING: Final = "ring.poll"
 SOCKET: Final = "unix"
 LABELS: Final = {
     RING: "ring in shared memory, both sides poll",
-    SOCKET: "Unix socket, the daemon sleeps",
+    SOCKET: "Unix socket, the daemon does not poll",
     "gate": "the gate in this process, beside the ring",
     "gate.beside": "the gate in this process, beside the socket",
     "echo": "an echo of the same frames between two processes",
