@@ -21,6 +21,7 @@
 #define EVENTS_AT_ONCE 64
 #define SERVES_AT_ONCE 64 /* between two looks at the sockets */
 #define SHAKES_AT_ONCE 4u
+#define SLEEP_MS 100
 #define BACKLOG 128
 #define LISTENER UINT64_MAX
 #define SIGNALS (UINT64_MAX - 1)
@@ -174,6 +175,7 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
         return failed("epoll");
     }
     s->scanned_ns = s->ticked_ns = server_running_ns();
+    s->has_processors = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     return 0;
 }
 
@@ -397,11 +399,20 @@ static void handle(server *s, const struct epoll_event *event, int64_t now) {
     }
 }
 
+/* How long to wait for something to happen, in milliseconds. */
+static int wait_time(server *s, int more, int64_t now) {
+    if (more || s->is_polling || (s->has_processors && patience_lasts(&s->patience, now))) {
+        return 0;
+    }
+    return s->run_first != NULL ? 1 : SLEEP_MS;
+}
+
 int server_run(server *s) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int more = 0;
+    int64_t now = 0;
     for (;;) {
-        int wait_ms = more || s->is_polling ? 0 : s->run_first != NULL ? 1 : 100;
+        int wait_ms = wait_time(s, more, now);
         int dozes = wait_ms != 0 ? ring_doze(s) : 0;
         int timeout_ms = dozes >= 0 && dozes < wait_ms ? dozes : wait_ms;
         int count = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
@@ -411,12 +422,16 @@ int server_run(server *s) {
         if (count < 0 && errno != EINTR) {
             return failed("epoll_wait");
         }
-        int64_t now = server_running_ns();
+        now = server_running_ns();
         s->shakes = SHAKES_AT_ONCE;
         for (int i = 0; i < count; i++) {
             handle(s, &events[i], now);
         }
+        uint64_t before = s->served;
         more = serve_rings(s);
+        if (s->served != before) {
+            patience_begin(&s->patience, now);
+        }
         if (now - s->scanned_ns >= SERVER_SCAN_NS) {
             scan(s, now);
         }

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "outcome.h"
+#include "patience.h"
 #include "ring.h"
 
 #include <openssl/types.h>
@@ -140,6 +141,7 @@ typedef struct server {
     uint8_t is_stopping;
     uint8_t is_polling;     /* --busy-poll */
     uint8_t is_deaf;        /* 1: too few descriptors to listen */
+    uint8_t has_processors; /* 1: a client can run while the loop looks for its request */
     uint32_t shakes;        /* steps of handshakes left in this round */
     uint32_t handshakes, sessions;
     uint32_t ring_count;
@@ -149,6 +151,7 @@ typedef struct server {
     int64_t now_ns;                         /* when the request's turn came: Unix time */
     int64_t attested_ns;                    /* when the last document was made; 0: none yet */
     int64_t scanned_ns, ticked_ns, stop_ns; /* by the clock that only runs */
+    patience patience;
     conn *run_first, *run_last;
     conn *conns;
     outcome_store *outcomes;
