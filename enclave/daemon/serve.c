@@ -491,7 +491,7 @@ static const struct {
     [SENTINEL_REQUEST_WITHDRAW] = {serve_withdraw, ROLE(AGENT)},
     [SENTINEL_REQUEST_BEAT] = {serve_beat, ROLE(AGENT)},
     [SENTINEL_REQUEST_TAKE] = {serve_take, HOST | ROLE(FEEDER)},
-    [SENTINEL_REQUEST_STATUS] = {serve_status, ANYONE | HOST},
+    [SENTINEL_REQUEST_STATUS] = {serve_status, ANYONE | ROLE(KEEPER)},
     [SENTINEL_REQUEST_BUNDLE] = {serve_bundle, ANYONE},
     [SENTINEL_REQUEST_RECORDS] = {serve_records, ROLE(COMMAND)},
     [SENTINEL_REQUEST_HEAD] = {serve_head, ANYONE},

@@ -145,20 +145,25 @@ class Lobby:
 # ---- What a host keeps --------------------------------------------------------------------------
 
 
+def wanted_file(name: str = "", offset: int = 0, size: int = 0) -> bytes:
+    """A `sentinel_file_wanted`; without a name, for the names of all."""
+    return _FILE.pack(offset, size, name.encode())
+
+
 def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
     """The log's and the bundles' files of a running engine, the log's head first: the records that
     it counts are then there, and perhaps more, which the engine finds.
 
-    `ask`: `Client.connection.call` of a session with the role "command".
+    `ask`: `Client.connection.call` of a session with the role "command" or "keeper".
     """
-    for name in ask(Request.FILE, _FILE.pack(0, 0, b"")).decode().split():
+    for name in ask(Request.FILE, wanted_file()).decode().split():
         yield name, b"".join(_pieces(ask, name))
 
 
 def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
     at = 0
     while True:
-        answer = ask(Request.FILE, _FILE.pack(at, FILE_BYTES, name.encode()))
+        answer = ask(Request.FILE, wanted_file(name, at, FILE_BYTES))
         (total,) = struct.unpack_from("<Q", answer)
         yield answer[8:]
         at += len(answer) - 8

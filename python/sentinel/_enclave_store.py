@@ -64,24 +64,46 @@ class Store:
         """
         count = 0
         head: bytes | None = None
-        for folder in FOLDERS:
-            (self.folder / "files" / folder).mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         for name, data in files:
-            folder, _, leaf = name.partition("/")
-            if folder not in FOLDERS or not leaf or "/" in leaf or leaf.startswith("."):
-                raise StorageError(
-                    f"the enclave names a file {name!r}",
-                    cause="it is no enclave of ours, or of a later release",
-                    next_step="do not use it; verify its document",
-                )
             if name == HEAD:
                 head = data
             else:
-                write_file(self.folder / "files" / folder / leaf, data)
+                self.keep_file(name, data)
             count += 1
         if head is not None:
-            write_file(self.folder / "files" / HEAD, head)
+            self.keep_file(HEAD, head)
         return count
+
+    def make_folders(self) -> None:
+        """Makes what `keep_file` keeps into. Raises StorageError."""
+        for folder in FOLDERS:
+            path = self.folder / "files" / folder
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise os_failed(path, error) from None
+
+    def keep_file(self, name: str, data: bytes) -> bool:
+        """Keeps one of a running engine's files; whether it was another before.
+
+        Raises StorageError, also for a name that an enclave of ours does not give.
+        """
+        folder, _, leaf = name.partition("/")
+        if folder not in FOLDERS or not leaf or "/" in leaf or leaf.startswith("."):
+            raise StorageError(
+                f"the enclave names a file {name!r}",
+                cause="it is no enclave of ours, or of a later release",
+                next_step="do not use it; verify its document",
+            )
+        path = self.folder / "files" / folder / leaf
+        try:
+            if path.is_file() and path.read_bytes() == data:
+                return False
+        except OSError as error:
+            raise os_failed(path, error) from None
+        write_file(path, data)
+        return True
 
 
 def connect_lobby(address: str) -> Lobby:

@@ -141,6 +141,24 @@ def configure(directory: Path, url: str) -> None:
     write_file(directory / CONFIG_FILE, check_url(url).encode() + b"\n", mode=0o644)
 
 
+def post(url: str, question: bytes, timeout: float = TIMEOUT_SECONDS) -> bytes:
+    """A question to the witness at a URL; its answer. Raises WitnessError where it refuses, OSError
+    and HTTPException where none is there.
+    """
+    parts = urlsplit(url)
+    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        link.request("POST", "/grant", question, {"Connection": "close"})
+        answer = link.getresponse()
+        body = answer.read(_ANSWER_BYTES_MAX)
+    finally:
+        link.close()
+    if answer.status != 200:
+        text = body[:200].decode("ascii", "replace").strip()
+        raise WitnessError(f"it answers {answer.status}: {text}")
+    return body
+
+
 class Client:
     """Asks a witness for one engine. The engine's owner holds its own lock around each call.
 
@@ -238,7 +256,9 @@ class Client:
     def _round(self, now_ns: int | None, final: bool) -> bool:
         """One question; False when it is to be asked again with the head that is known now."""
         ask, signature = self._engine.ask(_FINAL if final else 0)
-        raw = self._post(ask + signature)
+        if self._url is None:
+            raise WitnessError("the authority asks for one: zcp witness use URL")
+        raw = post(self._url, ask + signature, self._timeout)
         self._engine.take(raw, _now(now_ns))
         grant = _layout.GRANT.unpack(unsafe_parse_frame(raw, FrameKind.GRANT).payload)
         state = self._engine.state()
@@ -259,22 +279,6 @@ class Client:
                 f"another engine took epoch {grant['known_epoch']}; this one has {state.epoch}"
             )
         return False
-
-    def _post(self, question: bytes) -> bytes:
-        if self._url is None:
-            raise WitnessError("the authority asks for one: zcp witness use URL")
-        parts = urlsplit(self._url)
-        link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
-        try:
-            link.request("POST", "/grant", question, {"Connection": "close"})
-            answer = link.getresponse()
-            body = answer.read(_ANSWER_BYTES_MAX)
-        finally:
-            link.close()
-        if answer.status != 200:
-            text = body[:200].decode("ascii", "replace").strip()
-            raise WitnessError(f"it answers {answer.status}: {text}")
-        return body
 
 
 def _now(now_ns: int | None) -> int:

@@ -44,7 +44,7 @@ from sentinel.client import Client
 from sentinel.policy import compile_policy, stable_id
 from sentinel.witness import WitnessError
 
-ROOT, ALICE, BOB, POLICY, FEEDER, AGENT = range(1, 7)
+ROOT, ALICE, BOB, POLICY, FEEDER, AGENT, KEEPER = range(1, 8)
 WITNESS = person_id("witness")
 POWERS = {
     ALICE: {Power.OPERATOR},
@@ -52,6 +52,7 @@ POWERS = {
     POLICY: {Power.POLICY},
     FEEDER: {Power.FEED_MARK, Power.FEED_EXECUTION, Power.FEED_POSITION},
     AGENT: {Power.AGENT},
+    KEEPER: {Power.KEEPER},
 }
 HOUR_NS = 3600 * 10**9
 SECRET = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"  # tests only
@@ -345,17 +346,24 @@ class Engine:
 
     # ---- sessions -----------------------------------------------------------------------------
 
-    def client(self, machine: Machine, who: int) -> Client:
+    def client(self, machine: Machine, who: int, address: str = "") -> Client:
+        """A session; `address`: without waiting until somebody holds sessions."""
         keys = SigningKeys(self.people[who], {self.public[who]: who})
         agent = stable_id("node", "firm/maker") if who == AGENT else None
         return Client.connect(
-            machine.address(), agent=agent, key=keys, key_id=who, pin=self.pin, deadline=30
+            address or machine.address(),
+            agent=agent,
+            role="keeper" if who == KEEPER else "",
+            key=keys,
+            key_id=who,
+            pin=self.pin,
+            deadline=30,
         )
 
     def keep(self, machine: Machine) -> None:
         """What the host copies while the engine runs."""
-        with self.client(machine, ALICE) as people:
-            self.files = dict(kept_files(people.connection.call))
+        with self.client(machine, KEEPER) as keeper:
+            self.files = dict(kept_files(keeper.connection.call))
 
     def grant(self, people: Client) -> None:
         """The host carries the engine's question to the witness, and its answer back."""

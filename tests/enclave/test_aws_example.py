@@ -23,6 +23,7 @@ from aws_template import AWS, Template
 from fake_kms import FakeKms
 
 from sentinel._doctor import allocator_pools
+from sentinel._enclave_store import LOBBY_SECONDS
 from sentinel.attestation import AWS_ROOT_G1
 
 UNITS = sorted(AWS.glob("*.service"))
@@ -311,18 +312,22 @@ def test_the_enclaves_unit_starts_what_the_command_takes() -> None:
     assert parent().parameters["EnclaveCpus"] == config["cpu_count"]
 
 
-def test_the_engines_unit_brings_it_up_with_options_that_the_command_has() -> None:
-    found = unit(AWS / "sentinel-resume.service")
-    assert found["Unit"]["PartOf"] == "sentinel-enclave.service", "with each start of the enclave"
+def test_the_keepers_unit_is_ready_with_options_that_the_command_has() -> None:
+    found = unit(AWS / "sentinel-keeper.service")
+    assert "PartOf" not in found["Unit"], "it outlives the enclave, and brings the engine up again"
+    assert found["Service"]["Type"] == "notify"
+    assert int(found["Service"]["WatchdogSec"]) > LOBBY_SECONDS, "a log takes time to be given back"
     words = found["Service"]["ExecStart"].replace("\\\n", " ").split()
-    assert words[:3] == ["/opt/sentinel/bin/zcp", "enclave", "resume"]
+    assert words[:3] == ["/opt/sentinel/bin/zcp", "enclave", "keep"]
     lines = (AWS / "enclave.env").read_text().splitlines()
     names = {line.split("=", 1)[0] for line in lines if not line.startswith("#")}
     assert set(re.findall(r"\$\{(\w+)\}", " ".join(words))) <= names
     told = subprocess.run(
-        [sys.executable, "-m", "sentinel", "enclave", "resume", "--help"],
+        [sys.executable, "-m", "sentinel", "enclave", "keep", "--help"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert [word for word in words if word.startswith("--") and word not in told] == []
+    given = {"--connect", "--session-key"}  # of zcp itself
+    options = {word for word in words if word.startswith("--")} - given
+    assert {word for word in options if word not in told} == set()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_life import ALICE, Engine, FakeMachine, Machines
+from engine_life import ALICE, KEEPER, Engine, FakeMachine, Machines
 from fake_nitro import sign_emulated
 from test_enclave_life import _program, running
 
@@ -36,8 +36,8 @@ def stored(engine: Engine, machine: FakeMachine, folder: Path) -> Store:
     papers = (engine.genesis, engine.authority, engine.certificate, engine.wrapped, engine.sealed)
     for name, data in zip(PAPERS, papers, strict=True):
         store.keep(name, data)
-    with engine.client(machine, ALICE) as people:
-        assert store.keep_files(kept_files(people.connection.call)) >= 3
+    with engine.client(machine, KEEPER) as keeper:
+        assert store.keep_files(kept_files(keeper.connection.call)) >= 3
     return store
 
 

@@ -43,8 +43,11 @@ class Remote:
         role: str = "",
         key: Path | None = None,
         passphrase_file: Path | None = None,
+        pin: bytes | None = None,
     ) -> Iterator[Client]:
-        """A session; `key`: of the command itself, instead of --session-key."""
+        """A session; `key`: of the command itself, instead of --session-key; `pin`: of a document
+        that was verified, instead of --pin.
+        """
         from ..client import Client
 
         own = key or self.key
@@ -60,7 +63,7 @@ class Remote:
             role=role,
             key=own,
             key_id=int(name) if name is not None and name.isdigit() else name,
-            pin=self.pin,
+            pin=self.pin if pin is None else pin,
             deadline=self.deadline,
             passphrase=None if own is None else read_passphrase(own.parent, file=passphrase_file),
             peer=self.peer,
