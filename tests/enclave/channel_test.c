@@ -130,6 +130,9 @@ static void test_frames_are_those_of_any_aes_256_gcm(void) {
                                      .beside_size = sizeof(sentinel_seal)};
             CHECK_OK(gcm_open(body, frame + 16 + size, &place, frame + 16, size));
             CHECK_BYTES(body + sizeof(sentinel_message), payload, 400);
+            for (size_t at = sizeof(sentinel_message) + 400; at < size; at++) {
+                CHECK_EQ(body[at], 0); /* to the last block */
+            }
             CHECK_OK(gcm_seal(body, tag16, &place, body, size));
             CHECK_BYTES(frame + 16, body, size);
             CHECK_OK(channel_open(&in, &message, frame, bytes));
