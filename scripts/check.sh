@@ -64,7 +64,7 @@ soak=$!
 stage "the reference model against the core: 100,000 steps"
 .venv/bin/python -m tests.model.compare --steps 100000
 
-stage "every Python test, the long ones too (the other lane writes to $lane/other)"
+stage "every Python test, the long ones too ($lane has what else runs: other, soak)"
 {
     failed=0
     SENTINEL_CRASHES="${SENTINEL_CRASHES:-500}" .venv/bin/python -m pytest -m "" || failed=$?

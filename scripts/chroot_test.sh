@@ -1,7 +1,7 @@
 #!/bin/sh
 # `make run` and `make test` on a minimal Debian 12 that has git, make and Python, nothing else.
 #
-#   chroot_test.sh [TARGET...]     run and test unless said otherwise; as root
+#   chroot_test.sh [TARGET...]     run and test unless said otherwise, such as enclave-test; as root
 #
 # The base system is made once, by debootstrap, and kept in SENTINEL_CHROOT_CACHE (default:
 # /var/cache/sentinel-chroot); each run unpacks it anew and clones HEAD into it. How this machine
@@ -35,6 +35,7 @@ clean() {
     rm -rf --one-file-system "$root"
 }
 trap clean EXIT
+trap 'exit 130' INT TERM
 tar -C "$root" -xf "$base"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"

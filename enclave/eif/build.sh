@@ -3,9 +3,9 @@
 #
 #   build.sh            installs it where PYTHON is (.venv/bin/python)
 #
-# Needs maturin, and Rust, which rustup brings where there is none (Cargo.toml says from which
-# version). SENTINEL_CACHE=... where wheel and Rust are kept (build/enclave/cache); JOBS=...
-# compilers at once.
+# Needs maturin, and Rust, which rustup brings where there is none that is new enough (rust-version
+# in Cargo.toml, and that one exactly). SENTINEL_CACHE=... where wheel and Rust are kept
+# (build/enclave/cache); JOBS=... compilers at once.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -25,15 +25,22 @@ has_rust() {
     [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]
 }
 if ! has_rust; then
-    # Debian's is too old. Rust's own installer puts one where the rest is kept.
-    rust=$cache/rust
-    if [ ! -x "$rust/cargo/bin/cargo" ]; then
-        echo "eif: Rust $wanted or newer is not here: rustup puts it into $rust" >&2
-        "$python" -c 'import sys, puccinialin; puccinialin.setup_rust(sys.argv[1])' "$rust" \
-            >"$cache/rust.log" 2>&1 || { tail -n 25 "$cache/rust.log" >&2; exit 1; }
-    fi
+    # Debian's is too old. Rust's own installer puts this one version where the rest is kept.
+    rust=$cache/rust-$wanted
     export RUSTUP_HOME="$rust/rustup" CARGO_HOME="$rust/cargo" PATH="$rust/cargo/bin:$PATH"
-    has_rust || { echo "eif: Rust $wanted or newer is needed: see rustup" >&2; exit 1; }
+    export RUSTUP_TOOLCHAIN="$wanted"
+    if [ ! -e "$rust/done" ] || ! has_rust; then
+        echo "eif: Rust $wanted or newer is not here: rustup puts it into $rust" >&2
+        rm -rf "$rust"
+        mkdir -p "$rust/rustup"
+        printf 'version = "12"\nprofile = "minimal"\ndefault_toolchain = "%s"\n' "$wanted" \
+            >"$rust/rustup/settings.toml"
+        env -u RUSTUP_TOOLCHAIN "$python" -c \
+            'import sys, puccinialin; puccinialin.setup_rust(sys.argv[1])' "$rust" \
+            >"$cache/rust.log" 2>&1 || { tail -n 25 "$cache/rust.log" >&2; exit 1; }
+        touch "$rust/done"
+    fi
+    has_rust || { echo "eif: Rust $wanted or newer is needed: see $cache/rust.log" >&2; exit 1; }
 fi
 
 cd "$here"

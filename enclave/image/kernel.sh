@@ -39,11 +39,14 @@ for found in "$kept" "$other"; do
 done
 
 if [ -n "$fresh" ]; then
+    # What those that were broken off have left, hours ago: another's may be in use.
+    find "$cache" -maxdepth 1 -name 'kernel-fresh.*' -mmin +240 -exec rm -rf {} +
+    export CCACHE_DISABLE=1 # who builds a second time wants it compiled, not remembered
     work=$(mktemp -d "$cache/kernel-fresh.XXXXXX")
     kept=$work/made
 else
     work=$cache/kernel-build
-    rm -rf "$work"
+    rm -rf "$work" "$kept" # with what a broken build may have left there
     mkdir -p "$work"
 fi
 log=$work.log
@@ -83,6 +86,7 @@ build() {
     done
     make -s -j"${JOBS:-$(nproc)}" bzImage
     mkdir -p "$kept"
+    touch "$kept/once" # scripts/enclave_test.sh builds it once more, and compares
     cp .config "$kept/config"
     cp arch/x86/boot/bzImage "$kept/new"
     mv "$kept/new" "$kept/bzImage"
