@@ -41,6 +41,14 @@ static int is_damage(sentinel_status status) {
     return status == SENTINEL_AUDIT_CORRUPT || status == SENTINEL_AUDIT_TRUNCATED;
 }
 
+static int has_keys_of_last_start(const sentinel_engine *engine) {
+    const sentinel_state *state = sentinel_gate_state(engine->context);
+    uint8_t hash32[32];
+    return state->keys != 0 &&
+           sentinel_keyring_hash(hash32, engine->keyring, state->keys) == SENTINEL_OK &&
+           bytes_equal(hash32, state->keyring_hash32, 32);
+}
+
 static sentinel_status become_writer(sentinel_engine *engine,
                                      const sentinel_engine_options *options, int64_t now_ns) {
     SENTINEL_TRY(engine_lock(&engine->lock_fd, engine->dir_fd));
@@ -73,6 +81,9 @@ static sentinel_status become_writer(sentinel_engine *engine,
         return damage;
     }
     SENTINEL_TRY(status);
+    if (options->keys_grow != 0 && !has_keys_of_last_start(engine)) {
+        return SENTINEL_ENCLAVE_STALE;
+    }
     SENTINEL_TRY(sentinel_gate_start(engine->context, engine->log.torn_bytes, now_ns));
     SENTINEL_TRY(engine_spool_recover(engine));
     engine->opened_at = sentinel_gate_state(engine->context)->record_count;

@@ -84,6 +84,10 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
         .torn_bytes = torn_bytes,
         .nonces = context->config.nonces,
     };
+    if (context->keyring != NULL) {
+        start.keys = sentinel_keyring_count(context->keyring);
+        SENTINEL_TRY(sentinel_keyring_hash(start.keyring_hash32, context->keyring, start.keys));
+    }
     gate_entry entry = {
         .type = SENTINEL_RECORD_START,
         .subject_size = sizeof start,
@@ -99,6 +103,7 @@ sentinel_status sentinel_gate_start(sentinel_context *context, uint64_t torn_byt
         state->epoch = before;
         return status;
     }
+    gate_keys_started(state, &start);
     gate_grant_started(state, before, state->record_count - 1, hash32);
     gate_beats_changed(context, 0, 1);
     return SENTINEL_OK;

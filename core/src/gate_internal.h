@@ -288,6 +288,12 @@ uint64_t gate_next_epoch(const sentinel_state *state);
 void gate_grant_started(sentinel_state *state, uint64_t epoch_before, uint64_t record,
                         const uint8_t hash32[32]);
 
+/* Which keys the writer has that starts. */
+static inline void gate_keys_started(sentinel_state *state, const sentinel_start *start) {
+    state->keys = start->keys;
+    memcpy(state->keyring_hash32, start->keyring_hash32, 32);
+}
+
 /* gate_grant.c: GRANT where the grant lets no order become the next record, or
  * not this value be spent; or why that is not known. Sets c->grant_value: what
  * the order takes of the grant when it is signed. */

@@ -63,6 +63,7 @@ static sentinel_status replay_start(sentinel_context *context, const sentinel_re
     uint64_t before = state->epoch;
     state->epoch = start->epoch;
     SENTINEL_TRY(replay_plain(context, record));
+    gate_keys_started(state, start);
     gate_grant_started(state, before, record->header->number, record->hash32);
     gate_beats_changed(context, 0, 1);
     return SENTINEL_OK;

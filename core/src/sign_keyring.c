@@ -270,6 +270,23 @@ sentinel_status sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id) {
     return SENTINEL_OK;
 }
 
+sentinel_status sentinel_keyring_hash(uint8_t hash32[32], const sentinel_keyring *ring,
+                                      uint32_t count) {
+    hash_sha256 hash;
+    if (!sign_is_live(ring)) {
+        return SENTINEL_KEY_WIPED;
+    }
+    if (count > ring->count) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    hash_init(&hash);
+    for (uint32_t i = 0; i < count; i++) {
+        hash_add(&hash, &ring->slots[i].info, sizeof ring->slots[i].info);
+    }
+    hash_final(&hash, hash32);
+    return SENTINEL_OK;
+}
+
 uint32_t sentinel_keyring_count(const sentinel_keyring *ring) {
     return sign_is_live(ring) ? ring->count : 0;
 }

@@ -14,6 +14,8 @@ void state_carry_engine(sentinel_state *state, const sentinel_state *old) {
     memcpy(state->engine_id32, old->engine_id32, 32);
     memcpy(state->limit_hash32, old->limit_hash32, 32);
     memcpy(state->authority_hash32, old->authority_hash32, 32);
+    memcpy(state->keyring_hash32, old->keyring_hash32, 32);
+    state->keys = old->keys;
     memcpy(state->key_counters, old->key_counters, sizeof state->key_counters);
     state->released = old->released;
     state->lease_until_ns = old->lease_until_ns;

@@ -190,7 +190,8 @@ static sentinel_status destinations_check(const sentinel_state *state) {
                           SENTINEL_FORMAT_RANGE));
         count += rows[i].venue != 0;
     }
-    SENTINEL_TRY(need(IS_ZERO(state->reserved1), SENTINEL_FORMAT_RESERVED));
+    SENTINEL_TRY(
+        need(IS_ZERO(state->reserved1) && IS_ZERO(state->reserved2), SENTINEL_FORMAT_RESERVED));
     return need(state->destination_next < SENTINEL_DESTINATIONS_KEPT &&
                     (count == SENTINEL_DESTINATIONS_KEPT || state->destination_next == count),
                 SENTINEL_FORMAT_RANGE);

@@ -254,6 +254,7 @@ static sentinel_status do_keys(lobby *l, const uint8_t *bytes, size_t size) {
     sentinel_status status = sentinel_keyring_unseal(l->ring, file, header.size, l->passphrase, 64);
     bytes_wipe(file, sizeof file);
     l->keys_number = header.number;
+    l->options.keys_grow = 1; /* Any host has older ones: the log says which are the newest. */
     return status;
 }
 
@@ -306,7 +307,7 @@ static sentinel_status do_file(lobby *l, const uint8_t *bytes, size_t size) {
         return SENTINEL_FORMAT_SIZE;
     }
     memcpy(name, p[0].bytes, p[0].size);
-    if (strlen(name) != p[0].size || !lobby_file_name(name)) {
+    if (strlen(name) != p[0].size || lobby_file_name(name) != LOBBY_FILE_CLEAR) {
         return SENTINEL_FORMAT_TEXT;
     }
     return files_save(l->dir_fd, name, p[1].bytes, p[1].size, 0);
@@ -331,7 +332,13 @@ static sentinel_status keys_give(lobby *l) {
     size_t size;
     memcpy(place.head_hash32, state->last_hash32, 32);
     SENTINEL_TRY(files_load(&size, l->dir_fd, "keys/engine", file, sizeof file));
-    return enclave_seal(l->e, l->out, &l->out_size, SENTINEL_LOBBY_BYTES_MAX, &place, file, size);
+    SENTINEL_TRY(
+        enclave_seal(l->e, l->out, &l->out_size, SENTINEL_LOBBY_BYTES_MAX, &place, file, size));
+    /* For a host that lost the answer: FILE gives it, too. */
+    if (mkdirat(l->dir_fd, "sealed", 0700) != 0 && errno != EEXIST) {
+        return SENTINEL_IO_WRITE;
+    }
+    return files_save(l->dir_fd, "sealed/keys", l->out, l->out_size, 0);
 }
 
 /* ---- The engine --------------------------------------------------------------------- */

@@ -69,8 +69,9 @@ SENTINEL_MUST_USE sentinel_status lobby_begin(lobby **out, enclave *e, const cha
                                               const uint8_t *session_spki, size_t session_spki_size,
                                               const sentinel_engine_options *options);
 
-/* 1 for the names that the engine itself gives: log/head, log/<number>.log,
- * bundles/<hash>. */
+/* The names that the engine itself gives. CLEAR: log/head, log/<number>.log,
+ * bundles/<hash>; SEALED: sealed/keys. 0: none of them. */
+enum { LOBBY_FILE_CLEAR = 1, LOBBY_FILE_SEALED = 2 };
 int lobby_file_name(const char *name);
 
 /* Serves streams that come to this listening socket, one behind the other, until

@@ -33,9 +33,12 @@ sentinel_status lobby_frame_check(const void *frame, size_t size) {
 
 int lobby_file_name(const char *name) {
     uint64_t number;
-    if (strncmp(name, "log/", 4) == 0) {
-        return strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log");
+    if (strncmp(name, "sealed/", 7) == 0) {
+        return strcmp(name + 7, "keys") == 0 ? LOBBY_FILE_SEALED : 0;
     }
-    return strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
-           strspn(name + 8, "0123456789abcdef") == 64;
+    int is_log = strncmp(name, "log/", 4) == 0 &&
+                 (strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log"));
+    int is_bundle = strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
+                    strspn(name + 8, "0123456789abcdef") == 64;
+    return is_log || is_bundle ? LOBBY_FILE_CLEAR : 0;
 }

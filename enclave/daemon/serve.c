@@ -412,7 +412,7 @@ static int serve_attest(server *s, conn *c, const conn_request *request, serve_a
                                  : say(answer, status);
 }
 
-/* ---- Files of the log and bundles ----------------------------------------------------- */
+/* ---- Files of the log, bundles and seals ----------------------------------------------------- */
 
 /* Their names, a line each: the head first, so that who copies in this order never
  * has a head that is ahead of its records. */
@@ -449,7 +449,14 @@ static int serve_names(server *s, serve_answer *answer) {
     if (status == SENTINEL_OK) {
         status = names_add(s, &size, s->bundles_fd, "bundles");
     }
+    if (status == SENTINEL_OK && s->sealed_fd >= 0) {
+        status = names_add(s, &size, s->sealed_fd, "sealed");
+    }
     return status == SENTINEL_OK ? give(answer, s->scratch, size) : say(answer, status);
+}
+
+static int folder_of(const server *s, const char *name) {
+    return name[0] == 'l' ? s->log_fd : name[0] == 'b' ? s->bundles_fd : s->sealed_fd;
 }
 
 static int serve_file(server *s, conn *c, const conn_request *request, serve_answer *answer) {
@@ -468,14 +475,14 @@ static int serve_file(server *s, conn *c, const conn_request *request, serve_ans
     if (name_size == 0) {
         return serve_names(s, answer);
     }
-    if (!lobby_file_name(wanted.name)) {
+    if (lobby_file_name(wanted.name) == 0) {
         return say(answer, SENTINEL_FORMAT_TEXT);
     }
     uint64_t total;
     size_t size = wanted.bytes_max < FILE_BYTES_MAX ? wanted.bytes_max : FILE_BYTES_MAX;
-    sentinel_status status = pieces_file(&total, &size, s->scratch + sizeof total,
-                                         wanted.name[0] == 'l' ? s->log_fd : s->bundles_fd,
-                                         strchr(wanted.name, '/') + 1, wanted.offset);
+    sentinel_status status =
+        pieces_file(&total, &size, s->scratch + sizeof total, folder_of(s, wanted.name),
+                    strchr(wanted.name, '/') + 1, wanted.offset);
     memcpy(s->scratch, &total, sizeof total);
     return status == SENTINEL_OK ? give(answer, s->scratch, sizeof total + size)
                                  : say(answer, status);

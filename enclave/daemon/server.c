@@ -152,7 +152,7 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
     s->tls = tls;
     s->is_vsock = options->unix_path == NULL;
     s->is_polling = options->is_polling;
-    s->epoll_fd = s->listen_fd = s->signal_fd = s->log_fd = s->bundles_fd = -1;
+    s->epoll_fd = s->listen_fd = s->signal_fd = s->log_fd = s->bundles_fd = s->sealed_fd = -1;
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
@@ -161,6 +161,9 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
     }
     s->log_fd = folder_open(options->dir, "log");
     s->bundles_fd = folder_open(options->dir, "bundles");
+    if (s->lobby != NULL && (s->sealed_fd = folder_open(options->dir, "sealed")) < 0) {
+        return failed(options->dir);
+    }
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->log_fd < 0 || s->bundles_fd < 0 || s->epoll_fd < 0 || s->signal_fd < 0) {
@@ -183,7 +186,8 @@ void server_end(server *s) {
     if (s->context == NULL) {
         return; /* never begun */
     }
-    const int fds[] = {s->listen_fd, s->signal_fd, s->epoll_fd, s->log_fd, s->bundles_fd};
+    const int fds[] = {s->listen_fd, s->signal_fd,  s->epoll_fd,
+                       s->log_fd,    s->bundles_fd, s->sealed_fd};
     for (uint32_t i = 0; s->conns != NULL && i < SERVER_CONNS_MAX; i++) {
         conn_close(s, &s->conns[i]);
     }

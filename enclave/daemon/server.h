@@ -137,6 +137,7 @@ typedef struct server {
     SSL_CTX *tls;
     lobby *lobby; /* null: no enclave */
     int epoll_fd, listen_fd, signal_fd, log_fd, bundles_fd;
+    int sealed_fd; /* -1: no enclave */
     uint8_t is_vsock;
     uint8_t is_stopping;
     uint8_t is_polling;     /* --busy-poll */

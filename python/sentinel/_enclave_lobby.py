@@ -27,6 +27,8 @@ from .errors import StorageError, raise_status
 
 PORT: Final = 5701
 FILE_BYTES: Final = 1 << 20
+KEYS: Final = "sealed/keys"
+"""A running engine's sealed keys, as RESUME and CREATE gave them."""
 _HEAD: Final = struct.Struct("<II")
 _GENESIS: Final = struct.Struct("<BBB5x256s")
 _ATTEST: Final = struct.Struct("<I4x32s")
@@ -151,8 +153,8 @@ def wanted_file(name: str = "", offset: int = 0, size: int = 0) -> bytes:
 
 
 def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
-    """The log's and the bundles' files of a running engine, the log's head first: the records that
-    it counts are then there, and perhaps more, which the engine finds.
+    """The files of a running engine, the log's head first: the records that it counts are then
+    there, and perhaps more, which the engine finds.
 
     `ask`: `Client.connection.call` of a session with the role "command" or "keeper".
     """
@@ -172,6 +174,9 @@ def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
 
 
 def give_back(lobby: Lobby, files: Iterable[tuple[str, bytes]]) -> None:
-    """Gives an engine's files back, by name, to a lobby whose root is there."""
+    """Gives an engine's files back, by name, to a lobby whose root is there. Its keys were given
+    before (`Lobby.keys`).
+    """
     for name, data in files:
-        lobby.file(name, data)
+        if name != KEYS:
+            lobby.file(name, data)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ._dial import dial
 from ._enclave_kms import derive_shared_secret
-from ._enclave_lobby import Lobby, give_back
+from ._enclave_lobby import KEYS, Lobby, give_back
 from ._enclave_papers import parse_wrapped_root
 from .attestation import Purpose
 from .config import os_failed, write_file
@@ -60,7 +60,7 @@ class Store:
         """Keeps what a running engine gave, over what was kept before; how many files.
 
         The log's head is given first and kept last: a copy that was cut short is an older one,
-        and counts no record that is not there.
+        and counts no record that is not there, nor keys.
         """
         count = 0
         head: bytes | None = None
@@ -90,13 +90,16 @@ class Store:
         Raises StorageError, also for a name that an enclave of ours does not give.
         """
         folder, _, leaf = name.partition("/")
-        if folder not in FOLDERS or not leaf or "/" in leaf or leaf.startswith("."):
+        is_keys = name == KEYS
+        if not is_keys and (
+            folder not in FOLDERS or not leaf or "/" in leaf or leaf.startswith(".")
+        ):
             raise StorageError(
                 f"the enclave names a file {name!r}",
                 cause="it is no enclave of ours, or of a later release",
                 next_step="do not use it; verify its document",
             )
-        path = self.folder / "files" / folder / leaf
+        path = self.folder / (PAPERS[-1] if is_keys else f"files/{name}")
         try:
             if path.is_file() and path.read_bytes() == data:
                 return False

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 from dataclasses import dataclass
 from typing import Any
 
-from ._record import RecordType
+from ._record import START, RecordType
 from ._types import EngineState
 from .audit import find_record
 from .config import Installed
@@ -52,7 +51,7 @@ def nonce_source_of(installed: Installed, state: EngineState) -> NonceSource | N
         for number in range(first, min(first + _NEAR, state.record_count)):
             record = find_record(installed.directory, number)
             if record.type is RecordType.START:
-                *_, nonces = struct.unpack("<QQQB7x", record.subject)
+                _, _, _, nonces, _, _ = START.unpack(record.subject)
                 return NonceSource(bool(nonces), record.number, record.now_ns)
     return None
 

@@ -80,10 +80,13 @@ class ResultFlag(IntEnum):
     UNKNOWN = 2
 
 
+START: Final = struct.Struct("<QQQB3xI32s")
+"""sentinel_start: epoch, records before, torn bytes, nonces, keys, their hash."""
+
 # Sizes of subjects that have one size only.
 _SUBJECT_BYTES: Final = {
     RecordType.GENESIS: 352,
-    RecordType.START: 32,
+    RecordType.START: START.size,
     RecordType.BUNDLE: 56,
     RecordType.SUMMARY: 40,
     RecordType.SNAPSHOT: 48,

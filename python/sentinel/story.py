@@ -12,7 +12,7 @@ from ._frame import FrameKind, unsafe_parse_frame
 from ._layout import AUTO_STOP, COMMAND, FEED
 from ._notes import parse_clock, parse_key
 from ._order import decimal_text
-from ._record import RULE_IMPLICIT, Record, RecordFlag, RecordType, ResultFlag, Verdict
+from ._record import RULE_IMPLICIT, START, Record, RecordFlag, RecordType, ResultFlag, Verdict
 from ._status import REASON_CODE, REASON_TEXT, STATUS_TEXT
 from ._stops import MODES, name_of
 from ._story_feed import describe_feed, describe_stop, reports_of
@@ -192,8 +192,9 @@ def _genesis(names: _Names, installed: Installed, record: Record) -> dict[str, A
 
 
 def _start(names: _Names, installed: Installed, record: Record) -> dict[str, Any]:
-    _, before, torn, nonces = struct.unpack("<QQQB7x", record.subject)
-    said = {"records_before": before, "torn_bytes": torn}
+    _, before, torn, nonces, keys, ring = START.unpack(record.subject)
+    said = {"records_before": before, "torn_bytes": torn, "keys": keys}
+    said |= {"keyring_hash": ring.hex()}
     ahead = "made ahead, the risk of a copied machine accepted"
     return said | ({"nonces": ahead} if nonces else {})
 

@@ -30,7 +30,7 @@ from sentinel import _enclave_follow, _enclave_keeper
 from sentinel._cli._enclave_store import LOBBY
 from sentinel._enclave_follow import Follower, Revival, only_keeper
 from sentinel._enclave_keeper import Copier, Keeper, frames_end, head_count
-from sentinel._enclave_lobby import Lobby, kept_files
+from sentinel._enclave_lobby import KEYS, Lobby, kept_files
 from sentinel._enclave_store import Store
 from sentinel._service import Request, WitnessFlag
 from sentinel._status import Status
@@ -231,7 +231,9 @@ def test_an_engine_goes_on_as_long_as_its_keeper_looks(
         assert not WitnessFlag.HELD & people.status().witness
         assert keeper.look() is not None  # the grant's own record
         assert keeper.look() is None  # and nothing is asked for while nothing happens
-        assert dict(store.files()) == dict(kept_files(session.connection.call))
+        given = dict(kept_files(session.connection.call))
+        assert store.paper("keys.sealed") == given.pop(KEYS)
+        assert dict(store.files()) == given
     assert len(asked) > 3
     assert all(count <= kept for count, kept in asked), asked
     assert [event for event, _, _ in told] == ["granted"] * len(asked)

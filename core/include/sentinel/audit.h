@@ -132,9 +132,11 @@ typedef struct sentinel_start {
     uint64_t records_before; /* found intact */
     uint64_t torn_bytes; /* set aside */
     uint8_t nonces; /* SENTINEL_NONCES_* */
-    uint8_t reserved[7];
+    uint8_t reserved[3];
+    uint32_t keys; /* how many the writer has */
+    uint8_t keyring_hash32[32]; /* sentinel_keyring_hash of all of them */
 } sentinel_start;
-SENTINEL_SIZE(sentinel_start, 32);
+SENTINEL_SIZE(sentinel_start, 64);
 
 typedef struct sentinel_summary {
     uint64_t count;

@@ -37,7 +37,10 @@ typedef struct sentinel_engine_options {
     uint32_t nonces; /* capacity of the pool of each signing key (nonces.h); 0: deterministic */
     uint8_t durability; /* SENTINEL_DURABILITY_*; 0: FSYNC; NONE: not in `live`; MAPPED: fill */
     uint8_t snapshot_risk; /* 1: accepted that the machine could be copied while it runs */
-    uint8_t reserved[2];
+    /* 1: keys are only ever added, and others could put older ones back: the first keys
+     * must be those of the last start that the log tells of, all of them. */
+    uint8_t keys_grow;
+    uint8_t reserved[1];
 } sentinel_engine_options;
 
 /* Writes genesis, lock, control, the sub-directories and the first records of
@@ -56,7 +59,8 @@ sentinel_engine_create(const char *dir, const sentinel_genesis *genesis, const v
  * are made empty (sentinel_engine_fill fills them), and START records it; they
  * need `snapshot_risk`, for no platform yet says in time that it was copied.
  * Returns:  OK; USAGE_ARGUMENT (pools without that, or of no such capacity);
- *           IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*. With
+ *           IO_LOCKED; IO_*; KEY_*; FORMAT_*; AUDIT_*; POLICY_*; ENCLAVE_STALE (keys
+ *           of the last start are not there). With
  *           AUDIT_CORRUPT and AUDIT_TRUNCATED the engine is open, halted, and
  *           signs nothing. */
 SENTINEL_API SENTINEL_MUST_USE sentinel_status

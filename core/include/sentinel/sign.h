@@ -87,6 +87,12 @@ sentinel_keyring_passphrase(const sentinel_keyring *ring, uint32_t id, uint8_t *
 SENTINEL_API SENTINEL_MUST_USE sentinel_status
 sentinel_keyring_remove(sentinel_keyring *ring, uint32_t id);
 
+/* SHA-256 over the sentinel_key_info of its first `count` keys, as they came in:
+ * which keys these are, fingerprints of secrets included. A key file keeps that
+ * order. Returns: OK; USAGE_ARGUMENT (it has not so many); KEY_WIPED. */
+SENTINEL_API SENTINEL_MUST_USE sentinel_status
+sentinel_keyring_hash(uint8_t hash32[32], const sentinel_keyring *ring, uint32_t count);
+
 /* How many keys the ring holds. */
 SENTINEL_API uint32_t
 sentinel_keyring_count(const sentinel_keyring *ring);

@@ -238,6 +238,9 @@ typedef struct sentinel_state {
     uint8_t policy_hash32[32];
     uint8_t limit_hash32[32];
     uint8_t authority_hash32[32];
+    uint8_t keyring_hash32[32]; /* of the last start */
+    uint32_t keys; /* of it; 0: there was none */
+    uint8_t reserved2[4];
     uint64_t nodes; /* offset: sentinel_stop_state[node_count] */
     uint64_t instruments; /* offset: sentinel_stop_state[instrument_count] */
     uint64_t positions; /* offset: sentinel_position_state[instrument_count] */
@@ -266,7 +269,7 @@ typedef struct sentinel_state {
     sentinel_destination_state destinations[SENTINEL_DESTINATIONS_KEPT];
     sentinel_agent_state strangers; /* attempts of agents that the policy lacks */
 } sentinel_state;
-SENTINEL_SIZE(sentinel_state, 26720);
+SENTINEL_SIZE(sentinel_state, 26760);
 
 /* A bundle and its state, joined. The layout arrays lie beside the bundle. */
 typedef struct sentinel_view {
