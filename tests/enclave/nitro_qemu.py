@@ -78,7 +78,7 @@ class Enclave:
         """All that the kernel and the programs said so far."""
         return self._serial.read_text("utf-8", "replace") if self._serial.exists() else ""
 
-    def wait_started(self, timeout: float = 60.0) -> None:
+    def wait_started(self, timeout: float = 180.0) -> None:
         """Answers the enclave's heartbeat, as Nitro's parent does."""
         deadline = time.monotonic() + timeout
         while True:
@@ -105,7 +105,7 @@ class Enclave:
         assert self._vsock is not None
         return self._vsock.listen(port)
 
-    def connect(self, port: int, timeout: float = 30.0) -> socket.socket:
+    def connect(self, port: int, timeout: float = 120.0) -> socket.socket:
         """A stream to a port of the enclave; tries again while nobody listens there yet."""
         assert self._vsock is not None
         deadline = time.monotonic() + timeout

@@ -29,8 +29,13 @@ class BootedMachine:
         self.pcrs = {n: bytes.fromhex(told[f"PCR{n}"]) for n in (0, 1, 2)}
         self._enclave = Enclave(image, folder)
         self._enclave.__enter__()
-        self._enclave.wait_started()
-        self._enclave.forward(SESSIONS, folder / "sessions")
+        self._runs = True
+        try:
+            self._enclave.wait_started()
+            self._enclave.forward(SESSIONS, folder / "sessions")
+        except BaseException:
+            self.end()
+            raise
 
     def lobby(self) -> socket.socket:
         stream = self._enclave.connect(LOBBY)
@@ -42,8 +47,11 @@ class BootedMachine:
         return f"unix://{self.folder}/sessions"
 
     def end(self) -> None:
-        print(self._enclave.serial())
-        self._enclave.__exit__()
+        """Cuts its power. Safe to call again."""
+        if self._runs:
+            self._runs = False
+            print(self._enclave.serial())
+            self._enclave.__exit__()
 
 
 def test_the_whole_life_of_an_engine_in_the_release_image(engine: Engine, tmp_path: Path) -> None:
@@ -54,5 +62,9 @@ def test_the_whole_life_of_an_engine_in_the_release_image(engine: Engine, tmp_pa
         boots.append(BootedMachine(image, tmp_path / f"b{len(boots)}"))
         return boots[-1]
 
-    whole_life(engine, boot)
+    try:
+        whole_life(engine, boot)
+    finally:
+        for machine in boots:
+            machine.end()
     assert len(boots) == 2
