@@ -114,7 +114,6 @@ cdef tuple _book(const sentinel_state *s):
     cdef const uint8_t *base = <const uint8_t *>s
     cdef const sentinel_agent_state *agents = <const sentinel_agent_state *>(base + s.agents)
     cdef const sentinel_book_entry *rows = <const sentinel_book_entry *>(base + s.book)
-    cdef const sentinel_position_state *held = <const sentinel_position_state *>(base + s.positions)
     cdef list found = []
     cdef uint64_t i
     for i in range(<uint64_t>s.agent_count * s.book_entries):
@@ -123,7 +122,14 @@ cdef tuple _book(const sentinel_state *s):
                 rows[i].record, agents[i // s.book_entries].node, rows[i].action_id,
                 rows[i].instrument, rows[i].type, rows[i].time_in_force, rows[i].amended_by,
                 rows[i].status))
-    return tuple(sorted(found, key=lambda row: row.record)), tuple([
+    return tuple(sorted(found, key=lambda row: row.record)), _positions(s)
+
+
+cdef tuple _positions(const sentinel_state *s):
+    cdef const uint8_t *base = <const uint8_t *>s
+    cdef const sentinel_position_state *held = <const sentinel_position_state *>(base + s.positions)
+    cdef uint64_t i
+    return tuple([
         _types.PositionState(held[i].id, held[i].mantissa, held[i].scale)
         for i in range(s.instrument_count) if held[i].time_ns])
 

@@ -71,6 +71,18 @@ def state_of(bytes raw not None):
     return _state(s), _feeders(s)
 
 
+def book_of(bytes raw not None):
+    """The orders in a state's book, None where only its rows came; and the positions."""
+    cdef const sentinel_state *s = <const sentinel_state *>_of(raw)
+    state_of(raw)
+    cdef uint64_t size = len(raw)
+    _fits(size, s.positions, s.instrument_count, sizeof(sentinel_position_state))
+    if size != s.size_bytes or s.agent_count == 0:
+        return None if size != s.size_bytes else (), _positions(s)
+    _fits(size, s.book, <uint64_t>s.agent_count * s.book_entries, sizeof(sentinel_book_entry))
+    return _book(s)
+
+
 def keyring_capsule(Keyring ring not None):
     """Where a keyring is, for the C client of this process: no secret becomes an object."""
     return PyCapsule_New(ring.ring, "sentinel_keyring", NULL)

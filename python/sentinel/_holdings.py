@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from . import _core
 from ._enums import OrderStatus, OrderType, TimeInForce
 from ._story_feed import signed_text
-from ._types import BookEntry
+from ._types import BookEntry, PositionState
 from .policy import Policy
 
 _OPEN: Final = (OrderStatus.SIGNED, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED)
@@ -64,6 +63,11 @@ class Holdings:
         return found
 
 
+class _Gate(Protocol):
+    def book(self) -> tuple[tuple[BookEntry, ...], tuple[PositionState, ...]]: ...
+    def feeders(self) -> dict[int, int]: ...
+
+
 def is_open(row: BookEntry) -> bool:
     """Whether an order may rest at its venue: no end was reported, and its kind does rest."""
     passes = row.type == OrderType.MARKET or (
@@ -72,7 +76,7 @@ def is_open(row: BookEntry) -> bool:
     return row.amended_by == 0 and row.status in _OPEN and not passes
 
 
-def holdings_of(gate: _core.Gate, policy: Policy | None) -> Holdings:
+def holdings_of(gate: _Gate, policy: Policy | None) -> Holdings:
     """Of a gate, such as `audit.restore` gives."""
     nodes = {node.id: node.path for node in policy.nodes} if policy is not None else {}
     names = {row.id: row.name for row in policy.instruments.values()} if policy is not None else {}

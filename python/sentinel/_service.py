@@ -231,8 +231,17 @@ class Service:
         return ServiceStatus.parse(self.connection.call(Request.STATUS))
 
     def state(self) -> tuple[EngineState, dict[int, int]]:
-        """The engine's whole state (role COMMAND), and the feeders' sequences."""
+        """The engine's state (role COMMAND), and the feeders' sequences."""
         return _core.state_of(self.connection.state())
+
+    def state_bytes(self) -> bytes:
+        """Its bytes: with the books, where they are not too large for that."""
+        try:
+            return self.connection.state(books=True)
+        except SentinelError as error:
+            if error.status != Status.USAGE_CAPACITY:
+                raise
+        return self.connection.state()
 
     def _bundle(self, kind: FrameKind) -> bytes:
         return self.connection.bundle(kind)

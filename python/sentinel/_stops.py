@@ -15,7 +15,6 @@ from ._people import name_of_key, names_of
 from ._record import Record, RecordType
 from ._story_feed import describe_stop
 from ._types import EngineState, StopState
-from .audit import find_record
 from .config import Installed, find_text
 from .errors import SentinelError, UsageError
 from .policy import Policy
@@ -205,7 +204,7 @@ def _stop(
 
 def _record(installed: Installed, number: int) -> Record | None:
     with contextlib.suppress(SentinelError):
-        return find_record(installed.directory, number)
+        return installed.record(number)
     return None
 
 

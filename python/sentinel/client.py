@@ -50,6 +50,7 @@ from ._service import (
     ask_document,
     refuser,
 )
+from ._service_host import FilePiece, HostCalls
 from ._session import Session
 from ._signed import ReceiptHandle, SignedOrder
 from ._stops import target_of
@@ -63,6 +64,7 @@ from .witness import WitnessError
 __all__ = [
     "AnswerLost",
     "Client",
+    "FilePiece",
     "ServiceStatus",
     "ServiceUnreachable",
     "Taken",
@@ -151,7 +153,7 @@ def _embedded_only(what: str) -> NoReturn:
     raise UsageError(f"{what} needs the engine in this process", next_step="sign one by one")
 
 
-class Client:
+class Client(HostCalls):
     """A session with a daemon. Its methods may be called from any thread; they take turns."""
 
     def __init__(

@@ -35,7 +35,7 @@ from ._layout import (
 from ._policy_draft import stable_id
 from ._status import Status
 from ._types import KeyInfo
-from .audit import authority_after, last_record, policy_after
+from .audit import Record, authority_after, find_record, last_record, policy_after
 from .errors import (
     ConfigError,
     KeyFileError,
@@ -211,6 +211,10 @@ class Installed:
             return path.read_bytes()
         except OSError as error:
             raise os_failed(path, error) from None
+
+    def record(self, number: int) -> Record:
+        """One record of its log. Raises AuditError."""
+        return find_record(self.directory, number)
 
     def terms(self, sequence: int, issued_ns: int) -> FrameTerms:
         """Terms of a frame for this engine."""

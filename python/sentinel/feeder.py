@@ -29,7 +29,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from . import _core
 from ._enums import FEED_REPORTS_MAX, FeedKind, OrderStatus, Power
@@ -46,6 +46,9 @@ from .config import Installed
 from .errors import KeyFileError, PolicyInvalid, SentinelError, raise_status
 from .policy import Policy
 from .sign import Session, SignedOrder, Signer
+
+if TYPE_CHECKING:
+    from ._service import Service
 
 __all__ = ["Feeder", "FeederKey"]
 
@@ -80,7 +83,7 @@ class FeederKey(OwnKey):
 
     def frame(
         self,
-        installed: Installed,
+        installed: Installed | Service,
         authority: Authority,
         reports: Sequence[FedReport],
         *,
@@ -100,7 +103,7 @@ class FeederKey(OwnKey):
         )
 
 
-def authority_of(installed: Installed) -> Authority:
+def authority_of(installed: Installed | Service) -> Authority:
     """The authority in force. Raises StorageError, AuditError."""
     return parse_authority(unsafe_parse_frame(installed.authority(), FrameKind.AUTHORITY).payload)
 

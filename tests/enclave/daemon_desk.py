@@ -91,6 +91,7 @@ class KnownRing(AuthorityRing):
         feeds = (Power.FEED_MARK, Power.FEED_EXECUTION, Power.FEED_POSITION)
         powers = {POLICY_KEY: (Power.POLICY,), OPERATOR: (Power.OPERATOR,), FEEDER: feeds}
         powers[KEEPER] = (Power.KEEPER,)
+        powers[OPERATOR] = (Power.OPERATOR, Power.APPROVER)
         names = {key: name for name, key in PEOPLE.items() if key}
         end = terms.issued_ns + 1000 * HOUR
         keys = [

@@ -116,14 +116,6 @@ def test_marks_policies_and_signed_commands(zcp: Run, desk: Desk, tmp_path: Path
     assert "no lease" in said["error"]["message"]
 
 
-def test_commands_of_the_directory_say_so(zcp: Run) -> None:
-    for words in (("audit", "verify"), ("key", "list"), ("policy", "history")):
-        status, said = zcp("operator", *words)
-        assert status == 2
-        assert "not through --connect" in said["error"]["message"]
-        assert "bench service" in said["error"]["next_step"]
-
-
 def test_what_is_missing_is_named(desk: Desk, capsys: pytest.CaptureFixture[str], zcp: Run) -> None:
     where = ["--connect", f"unix://{desk.socket}"]
     for words, said in (

@@ -7,6 +7,7 @@ a test chooses and with those of the client. PROTOCOL.md, section 5, "Pieces".
 
 from __future__ import annotations
 
+import json
 import signal
 import struct
 import threading
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import pytest
 from daemon_desk import Desk, make_desk, policy_text
-from raw_client import Ask, Session
+from raw_client import Ask, Session, seed_of
 from test_client import connect
 
 from sentinel import Message, _core
+from sentinel._cli import main
+from sentinel._enums import Algorithm, Purpose
 from sentinel._frame import FrameKind
 from sentinel._record import Verdict
 from sentinel._status import Status
@@ -342,7 +345,9 @@ def test_what_is_held_by_another_session_of_the_key_is_waited_for(desk: Desk) ->
 # ---- A large firm ------------------------------------------------------------------------------
 
 
-def test_ten_thousand_agents(tmp_path: Path) -> None:
+def test_ten_thousand_agents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their state is 10 MB, and an order never waits for more than a copy of it."""
     names = ["maker", "taker", *(f"a{i}" for i in range(9_998))]
     desk = make_desk(tmp_path, in_policy=names, policy_more="book: {entries: 1}\n")
@@ -368,4 +373,16 @@ def test_ten_thousand_agents(tmp_path: Path) -> None:
         last = _core.state_of(client.connection.state())[0]
         assert max(agent.id_highest for agent in last.agents) == 200
     assert sorted(took)[100] < 0.25
+    ring = _core.Keyring()
+    ring.import_(1, Purpose.AUTHORITY, Algorithm.ED25519, seed_of("operator"))
+    (tmp_path / "ops.key").write_bytes(ring.seal(b"a secret", opslimit=1, memlimit=8192))
+    (tmp_path / "secret").write_bytes(b"a secret")
+    monkeypatch.setenv("ZCP_PASSPHRASE_FILE", str(tmp_path / "secret"))
+    words = ["--connect", f"unix://{desk.socket}", "--pin", str(desk.pin), "--key-id", "3"]
+    words += ["--session-key", str(tmp_path / "ops.key"), "--deadline", "20", "status", "--json"]
+    capsys.readouterr()
+    assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert len(shown["agents"]) == 10_000
+    assert shown["agents"]["firm/maker"] == 200
     desk.stop()

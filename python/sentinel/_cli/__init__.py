@@ -41,6 +41,8 @@ from . import (
     _verify,
     _witness,
 )
+from ._mirror import forget
+from ._offline import guard
 from ._secrets import refuse_secrets
 from ._shared import fail
 
@@ -95,7 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         refuse_secrets(arguments)
         arguments = _connect.sorted_arguments(arguments)
-        result: Any = get_command(app).main(args=arguments, prog_name="zcp", standalone_mode=False)
+        command: Any = get_command(app)
+        if _connect.is_named(arguments):
+            command = guard(command)
+        result: Any = command.main(args=arguments, prog_name="zcp", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except SystemExit as error:
@@ -115,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _misused(error, json_output)
         return _unforeseen(error)
+    finally:
+        forget()
 
 
 def _failed(error: SentinelError, json_output: bool) -> int:

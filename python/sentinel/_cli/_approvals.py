@@ -32,6 +32,8 @@ from ..errors import EngineLocked, PolicyInvalid, SentinelError, UsageError
 from ..receipt import iso_time
 from ..sign import Signer
 from ..units import parse_duration
+from . import _connected
+from ._connect import remote
 from ._drafts import YesOption, confirm
 from ._shared import (
     ISSUED_BEFORE_NS,
@@ -92,7 +94,7 @@ def list_(
 
         zcp approvals list --all --json
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     now = now_ns()
     found = [
         each
@@ -124,7 +126,7 @@ def show(record: RecordArgument, directory: DirOption = None, json: JsonOption =
 
         zcp approvals show 812
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     now = now_ns()
     installed, state, public = _read(cli)
     answers = list(answers_of(installed, record, public))
@@ -167,7 +169,7 @@ def approve(
 
         zcp approvals approve 812 --reason "hedge of 805" --key bob.key --yes
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True, key=key)
     _answer(cli, Command.APPROVE, record, reason, key, yes, wait)
 
 
@@ -188,7 +190,7 @@ def reject(
 
         zcp approvals reject 812 --reason "wrong address" --key alice.key
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True, key=key)
     _answer(cli, Command.REJECT, record, reason, key, yes, wait)
 
 
@@ -199,7 +201,7 @@ def _answer(
     now = now_ns()
     installed, state, public = _read(cli)
     found = _live(request_of(installed, state, public, record, now), "answered")
-    keys = SigningKeys.open(key or cli.directory / "keys" / "authority", cli.passphrase())
+    keys = SigningKeys.open(cli.own_key(key), cli.passphrase())
 
     def signed() -> tuple[Draft, str]:
         at = now_ns()
@@ -240,6 +242,10 @@ def _live(found: Request, done: str) -> Request:
 
 def withdraw(
     record: RecordArgument,
+    agent: Annotated[str, typer.Option("--agent", help="With --connect: whose order it is.")] = "",
+    action_id: Annotated[
+        int | None, typer.Option("--action-id", min=1, help="With --connect: its action id.")
+    ] = None,
     directory: DirOption = None,
     passphrase_file: PassphraseOption = None,
     json: JsonOption = False,
@@ -248,7 +254,8 @@ def withdraw(
 
     Nothing was signed and the action id is not used, so that the agent may ask again. It takes the
     engine's passphrase and its one writer, like zcp sign: while an agent's own process is the
-    writer, that process takes it back (Session.withdraw), or one approver rejects it.
+    writer, that process takes it back (Session.withdraw), or one approver rejects it. Through
+    --connect it is the agent's own session that takes it back, by --agent and --action-id.
 
     Examples:
 
@@ -256,6 +263,9 @@ def withdraw(
 
         zcp approvals withdraw 812 --json
     """
+    if far := remote():
+        _connected.withdraw(Cli.connected(json, passphrase_file), far, record, agent, action_id)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     now = now_ns()
     found = _live(request_of(*_read(cli), record, now), "taken back")
@@ -298,6 +308,7 @@ def _deliver(cli: Cli, frame: Callable[[], bytes], wait: float, reason: str) -> 
 def _after(cli: Cli, record: int) -> dict[str, Any]:
     """How it stands behind the answer; the agent may have used it since."""
     now = now_ns()
+    cli.refresh()
     installed, state, public = _read(cli)
     try:
         found = request_of(installed, state, public, record, now)
@@ -324,7 +335,7 @@ def watch(
 
         zcp approvals watch --every 5s --json
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     pause = parse_duration(every) / 10**9
     known: dict[int, tuple[str, int]] = {}
     seen = -1
@@ -347,6 +358,8 @@ def _look(cli: Cli, known: dict[int, tuple[str, int]], seen: int) -> int:
     signed under notice, is in the records.
     """
     now = now_ns()
+    if seen >= 0:
+        cli.refresh()
     installed, state, public = _read(cli)
     count = int(state.record_count)
     events = list(events_of(installed, seen, count)) if seen >= 0 else []

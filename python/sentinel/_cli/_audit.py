@@ -14,6 +14,8 @@ from ..config import KeyFile, write_file
 from ..errors import AuditError, UsageError, VerificationFailed
 from ..receipt import iso_time
 from ..story import describe_record, trace_record
+from . import _connected
+from ._connect import remote
 from ._shared import Cli, DirOption, JsonOption, PassphraseOption, counting
 
 RecordArgument = Annotated[int, typer.Argument(min=0, help="Number of a record.")]
@@ -52,7 +54,7 @@ def verify(
 
         zcp audit verify --plain --json
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     try:
         expected = bytes.fromhex(engine) if engine else None
     except ValueError:
@@ -153,9 +155,11 @@ def replay(
 
         zcp audit replay --render --passphrase-file /run/secrets/desk
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True)
     cli.installed()
     ring, receipt_key = None, 0
+    if render and cli.far is not None:
+        raise UsageError("--render needs the engine's keys, which do not leave its daemon")
     if render:
         ring = KeyFile(cli.directory / "keys" / "engine", cli.passphrase()).ring
         receipt_key = next(key.id for key in ring.list() if key.purpose == Purpose.RECEIPT)
@@ -189,7 +193,7 @@ def show(
 
         zcp audit show 17
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     data = describe_record(cli.installed(), audit.find_record(cli.directory, record))
     cli.emit(data, _lines(data))
 
@@ -205,7 +209,7 @@ def trace(
 
         zcp audit trace 17
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     data = trace_record(cli.installed(), record)
     cli.emit(data, _lines(data))
 
@@ -227,9 +231,13 @@ def receipt(
     """
     from .._receipts import make_receipt
 
-    cli = Cli.of(directory, json, passphrase_file)
-    ring = KeyFile(cli.directory / "keys" / "engine", cli.passphrase()).ring
-    made = make_receipt(cli.installed(), ring, record)
+    if far := remote():
+        cli = Cli.connected(json, passphrase_file)
+        made = _connected.receipt(far, record, passphrase_file)
+    else:
+        cli = Cli.of(directory, json, passphrase_file)
+        ring = KeyFile(cli.directory / "keys" / "engine", cli.passphrase()).ring
+        made = make_receipt(cli.installed(), ring, record)
     text = json_module.dumps(made, indent=2) + "\n"
     if out is None:
         print(text, end="")

@@ -179,7 +179,7 @@ def export(out: OutOption, directory: DirOption = None, json: JsonOption = False
 
         zcp authority export --out desk.public
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     public = Public.of_engine(cli.installed())
     public.write(out)
     data = {
@@ -207,7 +207,7 @@ def show(
 
         zcp authority show new.authority --public desk.public
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     if file is not None:
         show_draft(cli, file, _KIND, public, _words)
         return
@@ -312,7 +312,7 @@ def draft(
 
         zcp authority draft --peer bot=1001 --out d.auth
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     known = public_of(cli, public)
     people: list[str] = []
     asked = (rotate, powers, expires, revoke, peer, threshold)
@@ -435,7 +435,7 @@ def sign(
 
         zcp authority sign b.auth --key root-2.key --public desk.public
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True)
     sign_file(*(cli, file, _KIND), key=key, file=public, out=out, yes=yes, extra=_words)
 
 
@@ -452,7 +452,7 @@ def combine(
 
         zcp authority combine b-1.auth b-2.auth --out b.auth
     """
-    combine_files(Cli.of(directory, json), files, _KIND, out, public, _words)
+    combine_files(Cli.of(directory, json, copies=True), files, _KIND, out, public, _words)
 
 
 def submit(
@@ -470,7 +470,7 @@ def submit(
 
         zcp authority submit b.auth
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True)
     made, result = submit_file(cli, file, _KIND, wait)
     data = {"sequence": made.frame.sequence, "hash": made.frame.hash.hex(), **result}
     if result["applied"]:

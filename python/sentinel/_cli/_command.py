@@ -129,7 +129,7 @@ def draft(
 
         zcp command draft approve --record 812 --reason "known counterparty" --out yes.cmd
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     which, known = _verb(verb, reason, until), public_of(cli, public)
     if gap:
         on = _gap_of(cli, which, known, (scope, venue, instrument, record, record_hash))
@@ -283,7 +283,7 @@ def show(
 
         zcp command show resume.cmd --public desk.public
     """
-    show_draft(Cli.of(directory, json), file, _KIND, public, no_extra)
+    show_draft(Cli.of(directory, json, copies=True), file, _KIND, public, no_extra)
 
 
 def sign(
@@ -307,7 +307,7 @@ def sign(
 
         zcp command sign resume.cmd --key bob.key --out resume-bob.cmd --yes
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True)
     sign_file(*(cli, file, _KIND), key=key, file=public, out=out, yes=yes, extra=no_extra)
 
 
@@ -326,7 +326,7 @@ def combine(
 
         zcp command combine resume-alice.cmd resume-bob.cmd --out resume.cmd
     """
-    combine_files(Cli.of(directory, json), files, _KIND, out, public, no_extra)
+    combine_files(Cli.of(directory, json, copies=True), files, _KIND, out, public, no_extra)
 
 
 def submit(

@@ -12,16 +12,13 @@ import typer
 
 from ..config import read_passphrase
 from ..errors import UsageError
+from ._mirror import mirror
 
 if TYPE_CHECKING:
     from ..client import Client, Taken
 
 _TAKES_VALUE: Final = ("--connect", "--pin", "--session-key", "--key-id", "--deadline")
 _FLAGS: Final = ("--peer",)
-WORKS: Final = (
-    "sign, status, halt, drain, resume, lease, policy load, command submit, heartbeat, mark set"
-    " and bench service"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,11 @@ class Remote:
         ) as client:
             yield client
 
+    def copied(self, passphrase_file: Path | None = None) -> Path:
+        """A directory with what the engine keeps, as it is now: its log and its bundles."""
+        with self.client(role="command", passphrase_file=passphrase_file) as client:
+            return mirror(client)
+
 
 _current: list[Remote] = []
 """The daemon of the command that runs; at most one."""
@@ -85,7 +87,7 @@ def here(command: str) -> None:
     if _current:
         raise UsageError(
             f"{command} works on the engine's directory, not through --connect",
-            next_step=f"run it where the directory is; through --connect: {WORKS}",
+            next_step="run it where the directory is; docs/service.md lists what works",
         )
 
 
@@ -117,10 +119,15 @@ def root(
         raise UsageError("--pin, --session-key, --key-id and --peer go with --connect")
 
 
+def is_named(arguments: Sequence[str]) -> bool:
+    """Whether --connect is among the arguments."""
+    return any(word == "--connect" or word.startswith("--connect=") for word in arguments)
+
+
 def sorted_arguments(arguments: Sequence[str]) -> list[str]:
     """The options of --connect first, wherever they stand; without it nothing is moved."""
     _current.clear()
-    if not any(word == "--connect" or word.startswith("--connect=") for word in arguments):
+    if not is_named(arguments):
         return list(arguments)
     first: list[str] = []
     rest: list[str] = []

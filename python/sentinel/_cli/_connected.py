@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _layout
 from .._enums import Command, MarkKind, Power, Scope, label
 from .._frame import FrameKind
-from .._layout import FedMark
+from .._layout import FedMark, FedPosition
 from .._order import decimal_of
+from .._record import RecordType
 from .._stops import target_of
-from ..errors import UsageError
+from ..ack import Ack
+from ..audit import find_record
+from ..errors import PolicyInvalid, UsageError
 from ..heartbeat import AgentKey
 from ..order import Message, from_json
 from ..receipt import iso_time
@@ -20,7 +24,8 @@ from ._connect import Remote, taken_data, taken_text
 from ._shared import ISSUED_BEFORE_NS, Cli, now_ns, read_input
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from .._service import Service
+    from ..client import Client, Taken
     from ..sign import SignedOrder
 
 On = tuple[str | None, str | None, str | None]
@@ -176,6 +181,68 @@ def heartbeat(
         taken = client.hand_in(frame)
     data = {"agent": agent, "iterations": iterations} | taken_data(taken)
     cli.emit(data, f"heartbeat of {agent}: {iterations} iterations ({taken_text(taken)})")
+
+
+def feed(cli: Cli, remote: Remote, key: Path, frame: Callable[[Service], bytes]) -> Taken:
+    """Hands in a feeder's frame, made of what is in force."""
+    with remote.client(role="feeder", key=key, passphrase_file=cli.passphrase_file) as client:
+        return client.hand_in(frame(client.installed))
+
+
+def position(
+    cli: Cli, remote: Remote, instrument: str, quantity: str, held: tuple[int, int]
+) -> None:
+    """States what is held of an instrument."""
+    with remote.client(role="feeder", passphrase_file=cli.passphrase_file) as client:
+        now = now_ns()
+        terms = client.installed.terms(now, now - ISSUED_BEFORE_NS)
+        row = FedPosition(client.policy.instrument(instrument).id, held, terms.issued_ns)
+        part = _layout.position_feed([row], terms)
+        taken = client.hand_in(client.installed.sign(FrameKind.FEED, Power.FEED_POSITION, part))
+    data = {"instrument": instrument, "quantity": quantity} | taken_data(taken)
+    cli.emit(data, f"{instrument}: {quantity} is held ({taken_text(taken)})")
+
+
+def withdraw(cli: Cli, remote: Remote, record: int, agent: str, action_id: int | None) -> None:
+    """Takes back what the agent asked approval for."""
+    if not agent or action_id is None:
+        raise UsageError(
+            "--connect: whose order, and which?",
+            next_step="give --agent and --action-id, as the order was asked with",
+        )
+    with remote.client(agent=agent, passphrase_file=cli.passphrase_file) as client:
+        number = client.session().withdraw(action_id)
+    data = {"verb": "withdraw", "request": record, "record": number, "agent": agent}
+    cli.emit(
+        data | {"action_id": action_id},
+        f"taken back: {record} of {agent} (record {number}); action {action_id} was not used",
+    )
+
+
+def receipt(remote: Remote, record: int, passphrase_file: Path | None) -> dict[str, Any]:
+    """The receipt of one order."""
+    with remote.client(role="command", passphrase_file=passphrase_file) as client:
+        return client.receipt(record)
+
+
+def ack(cli: Cli, remote: Remote, number: int) -> Ack:
+    """The acknowledgement of the last command, again."""
+    record = find_record(cli.directory, number)
+    if record.type is not RecordType.COMMAND:
+        raise UsageError(f"record {number} is no command")
+    with remote.client(role="command", passphrase_file=cli.passphrase_file) as client:
+        try:
+            taken = client.hand_in(record.subject)
+        except PolicyInvalid:
+            taken = None
+    if taken is None or taken.ack is None:
+        raise UsageError(
+            f"record {number} is not the last command, or the daemon began anew since, or no"
+            " witness has confirmed it",
+            next_step="zcp ack where the engine's directory is",
+        )
+    taken.ack.verify(cli.installed().genesis)
+    return taken.ack
 
 
 def mark(cli: Cli, remote: Remote, name: str, price: str, asset: bool, before_ns: int) -> None:

@@ -38,7 +38,7 @@ from ..errors import (
     StorageError,
     UsageError,
 )
-from ._shared import Cli, await_ticket, now_ns, spooled, submit
+from ._shared import Cli, await_ticket, deliver, now_ns, spooled, submit
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Copies that were signed apart.")]
 PublicOption = Annotated[
@@ -122,7 +122,7 @@ def sign_file(
     draft, gone = dropped(draft, public, now_ns())
     for one in gone:
         cli.warn(f"warning: the signature of {one.name} is left out: {one.problem}")
-    keys = SigningKeys.open(key or cli.directory / "keys" / "authority", cli.passphrase())
+    keys = SigningKeys.open(cli.own_key(key), cli.passphrase())
     # Before the question: nobody is asked about what would then be refused.
     signed, name = sign_draft(draft, keys, public, now_ns())
     found = told(draft, public, extra, keys)
@@ -200,6 +200,11 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
     """
     draft = Draft.read(path, kind)
     public = named(draft, Public.of_engine(cli.installed()))
+    if cli.far is not None:
+        try:
+            return draft, deliver(cli, draft.raw, wait=wait)
+        except PolicyInvalid as error:
+            raise _refused(draft, public, error) from None
     ticket = submit(cli, draft.raw)
     try:
         with ticket_told(cli.directory, ticket):

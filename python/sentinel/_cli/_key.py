@@ -210,7 +210,7 @@ def list_keys(directory: DirOption = None, json: JsonOption = False) -> None:
 
         zcp key list
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     cli.installed()
     keys = public_keys(cli.directory)
 

@@ -33,7 +33,7 @@ def show(
 
         zcp order show order.json
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     installed = cli.installed()
     policy = installed.policy()
 

@@ -135,7 +135,7 @@ def status(directory: DirOption = None, json: JsonOption = False) -> None:
 
         zcp policy status
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     installed = cli.installed()
     policy = installed.policy()
     state = status_of(installed, restore(cli.directory).state(), policy)
@@ -285,7 +285,7 @@ def sign(
 
         zcp policy sign policy-7.bundle --key alice.key --public desk.public
     """
-    cli = Cli.of(directory, json, passphrase_file)
+    cli = Cli.of(directory, json, passphrase_file, copies=True)
     sign_file(*(cli, file, FrameKind.POLICY), key=key, file=public, out=out, yes=yes, extra=_words)
 
 
@@ -302,7 +302,9 @@ def combine(
 
         zcp policy combine policy-7a.bundle policy-7b.bundle --out policy-7.bundle
     """
-    combine_files(Cli.of(directory, json), files, FrameKind.POLICY, out, public, _words)
+    combine_files(
+        Cli.of(directory, json, copies=True), files, FrameKind.POLICY, out, public, _words
+    )
 
 
 def _words(
@@ -337,7 +339,7 @@ def explain_agent(
 
         zcp policy explain maker --file policy.yaml
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     policy = _of_file(cli, file) if file else cli.installed().policy()
     agents = [policy.agent(agent)] if agent else list(policy.agents)
     data: dict[str, Any] = {"version": policy.version, "agents": []}
@@ -402,7 +404,7 @@ def history(directory: DirOption = None, json: JsonOption = False) -> None:
 
         zcp policy history
     """
-    cli = Cli.of(directory, json)
+    cli = Cli.of(directory, json, copies=True)
     installed = cli.installed()
     versions: list[dict[str, Any]] = []
     last: Policy | None = None

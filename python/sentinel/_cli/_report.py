@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +15,12 @@ from .._frame import FrameKind
 from .._layout import FedPosition, FedReport
 from .._order import decimal_of
 from ..audit import restore
-from ..config import AuthorityRing, os_failed
+from ..config import AuthorityRing, os_failed, read_passphrase
 from ..errors import UsageError
 from ..feeder import ISSUED_BEFORE_NS, FeederKey, authority_of, row_of
 from ..policy import Policy
+from . import _connected
+from ._connect import Remote, remote, taken_data, taken_text
 from ._shared import (
     WAIT_SECONDS,
     Cli,
@@ -30,6 +32,9 @@ from ._shared import (
     must_be_applied,
     now_ns,
 )
+
+if TYPE_CHECKING:
+    from .._service import Service
 
 FILE_BYTES_MAX = 1 << 20
 REPORT_FIELDS = {"agent", "action_id", "status", "filled", "price", "time_ns"}
@@ -74,6 +79,9 @@ def report(
 
         zcp report filled.json --sequence 12
     """
+    if far := remote():
+        _report_far(Cli.connected(json, passphrase_file), far, file, sequence, key)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     installed = cli.installed()
     policy = installed.policy()
@@ -112,17 +120,49 @@ def position(
 
         zcp position BTCUSDT-PERP short:0.25
     """
+    mantissa, scale = decimal_of(quantity.removeprefix("short:"), "quantity")
+    held = (-mantissa if quantity.startswith("short:") else mantissa, scale)
+    if far := remote():
+        far_cli = Cli.connected(json, passphrase_file)
+        _connected.position(far_cli, far, instrument, quantity, held)
+        return
     cli = Cli.of(directory, json, passphrase_file)
     installed = cli.installed()
     issued = now_ns() - ISSUED_BEFORE_NS
-    mantissa, scale = decimal_of(quantity.removeprefix("short:"), "quantity")
-    held = (-mantissa if quantity.startswith("short:") else mantissa, scale)
     row = FedPosition(installed.policy().instrument(instrument).id, held, issued)
     part = _layout.position_feed([row], installed.terms(now_ns(), issued))
     ring = AuthorityRing.open(cli.directory, cli.passphrase())
     result = must_be_applied(deliver(cli, ring.sign(FrameKind.FEED, part), wait=wait))
     text = f"{instrument}: {quantity} is held (record {result['record']})"
     cli.emit({"instrument": instrument, "quantity": quantity, **result}, text)
+
+
+def _report_far(cli: Cli, far: Remote, file: str, sequence: int | None, key: Path | None) -> None:
+    if sequence is None:
+        raise UsageError(
+            "--connect: which sequence?",
+            cause="a feeder's session does not see what was taken before",
+            next_step="give --sequence, one above your last frame's",
+        )
+    own = key or far.key
+    if own is None:
+        raise UsageError("--connect: which key feeds?", next_step="name it with --session-key")
+    place = own
+    given = _rows(file)
+
+    def frame(installed: Service) -> bytes:
+        issued = now_ns() - ISSUED_BEFORE_NS
+        policy = installed.policy()
+        rows = [_report_of(policy, row, issued) for row in given]
+        secret = read_passphrase(place.parent, file=cli.passphrase_file)
+        feeder = FeederKey.open(place, passphrase=secret)
+        held = authority_of(installed)
+        return feeder.frame(installed, held, rows, sequence=sequence, issued_ns=issued)
+
+    taken = _connected.feed(cli, far, own, frame)
+    data = {"reports": len(given), "sequence": sequence} | taken_data(taken)
+    text = f"{len(given)} reports taken, sequence {sequence} ({taken_text(taken)})"
+    cli.emit(data, text)
 
 
 def _rows(file: str) -> list[Any]:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -24,7 +24,7 @@ from ..ack import Ack, ack_of_answer, write_ack
 from ..config import Installed, engine_dir, keep_reason, read_passphrase
 from ..errors import EngineLocked, SentinelError, UsageError, raise_status
 from ..witness import Client, WitnessError, configured
-from ._connect import here
+from ._connect import Remote, here, remote
 
 EXIT_STATUSES: Final = {
     0: "done",
@@ -69,18 +69,44 @@ before the passphrase has opened the keys, and takes nothing that is issued afte
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """One command's surroundings. `secret`: a passphrase that was asked for before."""
+    """One command's surroundings. `secret`: a passphrase that was asked for before. `far`: the
+    daemon whose engine it is about; the directory is then a copy of what that keeps.
+    """
 
     directory: Path
     json: bool
     passphrase_file: Path | None = None
     secret: bytes | None = field(default=None, repr=False)
+    far: Remote | None = None
 
     @classmethod
-    def of(cls, directory: Path | None, json: bool, passphrase_file: Path | None = None) -> Cli:
-        """From a command's options. Raises UsageError with --connect."""
+    def of(
+        cls,
+        directory: Path | None,
+        json: bool,
+        passphrase_file: Path | None = None,
+        *,
+        copies: bool = False,
+        key: Path | None = None,
+    ) -> Cli:
+        """From a command's options. With --connect a command that `copies` gets what the daemon's
+        engine keeps, through a session with its own key; another one raises UsageError.
+        """
+        far = remote()
+        if far is not None and copies:
+            far = replace(far, key=far.key or key)
+            return cls(far.copied(passphrase_file), json, passphrase_file, far=far)
         here("this command")
         return cls(engine_dir(directory), json, passphrase_file)
+
+    def refresh(self) -> None:
+        """Brings a copy up to date."""
+        if self.far is not None:
+            self.far.copied(self.passphrase_file)
+
+    def own_key(self, key: Path | None) -> Path:
+        """The key file of who signs: the option's, the session's, or the engine's own."""
+        return key or (self.far.key if self.far else None) or self.directory / "keys" / "authority"
 
     @classmethod
     def connected(cls, json: bool, passphrase_file: Path | None = None) -> Cli:
@@ -96,7 +122,9 @@ class Cli:
         if self.secret is not None:
             return self.secret
         ask = _ask if sys.stdin.isatty() else None
-        return read_passphrase(self.directory, file=self.passphrase_file, ask=ask)
+        far_key = self.far.key if self.far else None
+        place = far_key.parent if far_key else self.directory
+        return read_passphrase(place, file=self.passphrase_file, ask=ask)
 
     def emit(self, data: dict[str, Any], text: Callable[[Console], None] | str) -> None:
         """Prints the result: one JSON object, or text for people."""
@@ -226,6 +254,8 @@ def deliver(
     authority asks for a witness: whether one confirmed it; there is no `ack` before. `reason`: of
     a command; kept beside the log behind it, as well as can be.
     """
+    if cli.far is not None:
+        return _hand_in(cli, cli.far, frame)
     ticket = submit(cli, frame) if spool_first else None
     stands = ticket is not None
     try:
@@ -236,6 +266,16 @@ def deliver(
     finally:
         if stands:
             cli.keep_reason(reason)
+
+
+def _hand_in(cli: Cli, far: Remote, frame: bytes) -> dict[str, Any]:
+    with far.client(role="command", passphrase_file=cli.passphrase_file) as client:
+        taken = client.hand_in(frame)
+    result: dict[str, Any] = {"record": taken.record, "applied": True}
+    if taken.ack is not None:
+        taken.ack.verify(cli.installed().genesis)
+        result["ack"] = taken.ack
+    return result | ({"confirmed": False} if taken.held else {})
 
 
 def submit(cli: Cli, frame: bytes) -> int:

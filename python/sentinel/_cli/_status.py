@@ -20,7 +20,8 @@ from ..errors import SentinelError
 from ..policy import Policy
 from ..receipt import iso_time
 from . import _connected
-from ._connect import remote
+from ._connect import Remote, remote
+from ._far import FarGate, FarInstalled
 from ._shared import Cli, DirOption, JsonOption, now_ns
 
 AllOption = Annotated[
@@ -51,7 +52,8 @@ def status(
 
     Reads only; works beside a writer and without a key. Where the authority asks for a witness, it
     connects to that one's address, sends nothing, and says whether anybody is there. Of a large
-    firm, what runs is counted per group, and agents are not listed.
+    firm, what runs is counted per group, and agents are not listed. Through --connect it shows what
+    the daemon's engine has, but for what only its directory keeps: reasons' texts, people's names.
 
     Examples:
 
@@ -60,26 +62,72 @@ def status(
         zcp status --all
     """
     if far := remote():
-        _connected.status(Cli.connected(json), far, agent)
+        if agent:
+            _connected.status(Cli.connected(json), far, agent)
+        else:
+            _far(Cli.connected(json), far, every)
         return
     cli = Cli.of(directory, json)
     installed = cli.installed()
     context = restore(cli.directory)
     policy = installed.policy() if context.policy() is not None else None
     found = status_of(installed, context.state(), policy, now_ns(), probe=True)
-    asked, held = _asked(context.state()), holdings_of(context, policy)
     synced: int | None = None
     with contextlib.suppress(SentinelError):
         synced = _core.log_head(cli.directory / "log").synced
-    writer = writer_is_alive(cli.directory)
+    asked, held = _asked(context.state()), holdings_of(context, policy)
     venues = _venues(policy)
     data: dict[str, Any] = {
         "directory": found.directory,
+        "writer_alive": writer_is_alive(cli.directory),
+        "records_synced": synced,
+        **_data(found, asked, held, venues),
+    }
+    lines = [
+        f"engine     {data['engine_id']} ({found.environment}) in {found.directory}",
+        f"writer     {'another process has it open' if data['writer_alive'] else 'none'}",
+        *_head(found, data),
+        *_lines(found, data, held, venues, every),
+    ]
+    cli.emit(data, "\n".join(lines))
+
+
+def _far(cli: Cli, far: Remote, every: bool) -> None:
+    """The same of the engine behind a daemon, at one moment of it."""
+    with far.client(role="command") as client:
+        daemon, policy = client.status(), client.installed.policy_now()
+        gate = FarGate(client)
+        found = status_of(FarInstalled(client), gate.state, policy, now_ns())
+    held, venues = holdings_of(gate, policy), _venues(policy)
+    data: dict[str, Any] = {
+        "address": client.address,
+        "time": iso_time(daemon.now_ns),
+        "sessions": daemon.sessions,
+        "served": daemon.served,
+        "refused_busy": daemon.refused_busy,
+        "authority_hash": daemon.authority_hash.hex(),
+        **_data(found, _asked(gate.state), held, venues),
+    }
+    del data["stop_word"], data["nonces"]  # of the engine's own directory
+    if not gate.has_book:
+        data["open_orders"] = None
+    lines = [
+        f"engine     {data['engine_id']} ({found.environment}) behind {client.address}",
+        f"daemon     {daemon.sessions} sessions, {daemon.served} requests served,"
+        f" {daemon.refused_busy} refused as it was full; its time is {data['time']}",
+        *_head(found, data),
+        *_lines(found, data, held, venues, every),
+    ]
+    if not gate.has_book:
+        lines.append("open       not counted: the books are too large for a session")
+    cli.emit(data, "\n".join(lines))
+
+
+def _data(found: Status, asked: list[int], held: Holdings, venues: list[Venue]) -> dict[str, Any]:
+    return {
         "engine_id": found.engine_id.hex(),
         "environment": found.environment,
-        "writer_alive": writer,
         "records": found.records,
-        "records_synced": synced,
         "epoch": found.epoch,
         "last": iso_time(found.last_ns),
         "policy_version": found.policy_version,
@@ -102,8 +150,6 @@ def status(
         "witness": found.witness.to_json() if found.witness else None,
         "nonces": found.nonces.to_json() if found.nonces else None,
     }
-    lines = [*_head(found, data), *_lines(found, data, held, venues, every)]
-    cli.emit(data, "\n".join(lines))
 
 
 def _lines(
@@ -128,8 +174,6 @@ def _lines(
 
 def _head(found: Status, data: dict[str, Any]) -> list[str]:
     return [
-        f"engine     {data['engine_id']} ({found.environment}) in {found.directory}",
-        f"writer     {'another process has it open' if data['writer_alive'] else 'none'}",
         f"log        {found.records} records, epoch {found.epoch}, last {data['last']}",
         f"policy     version {found.policy_version}, hash {data['policy_hash']}",
         f"freshness  {_freshness(found)}",
