@@ -40,7 +40,7 @@ fuzz:                ## each fuzzer for FUZZ_SECONDS (60)
 	$(SETUP) check
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} scripts/fuzz.sh
 
-enclave-test:        ## the enclave's image, built and booted under QEMU (once: ten minutes more)
+enclave-test:        ## the enclave's image, built and booted under QEMU (once: a quarter of an hour)
 	$(SETUP) enclave
 	@scripts/enclave_test.sh
 
