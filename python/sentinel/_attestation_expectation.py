@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from ._attestation_binding import Purpose, authority_root
 from ._attestation_document import PCR_BYTES
 from ._attestation_errors import refuse
+from ._core import Keyring
 from ._frame import verify_ed25519
 from .errors import VerificationFailed
 
@@ -136,11 +137,15 @@ class Release:
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the release key signs: a label, and the file without its signature, canonical.
-
-        Canonical JSON: keys sorted, no blanks, ASCII.
+        """What the release key signs: a label, and the SHA-256 of the file without its signature,
+        as canonical JSON (keys sorted, no blanks, ASCII).
         """
-        return RELEASE_FORMAT.encode() + b"\0" + _canonical(self._data())
+        return RELEASE_FORMAT.encode() + b"\0" + sha256(_canonical(self._data())).digest()
+
+    def sign(self, ring: Keyring, key: int) -> bytes:
+        """The signature by a key of a person's key file."""
+        digest = sha256(_canonical(self._data())).digest()
+        return ring.sign_frame(key, RELEASE_FORMAT, digest)
 
     def to_json(self, signature: bytes) -> str:
         """The release file's text."""
@@ -165,7 +170,8 @@ class Release:
             refuse("release", "the measurements are no object")
         signature = _hex(data.pop("signature"), 64, "release", "the signature")
         try:
-            verify_ed25519(public_key, signature, RELEASE_FORMAT, _canonical(data))
+            digest = sha256(_canonical(data)).digest()
+            verify_ed25519(public_key, signature, RELEASE_FORMAT, digest)
         except VerificationFailed:
             refuse("release_signature", f"the release {version!r} is not signed by this key")
         return cls(version, _pcrs(found, "release"))

@@ -273,3 +273,39 @@ def test_bad_words(
     said: Any = capsys.readouterr()
     assert says in said.err
     assert said.out == ""
+
+
+def test_a_release_is_signed_and_used(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made by one command, used by another; with another key or another byte it is refused."""
+    Path("secret").write_bytes(b"a test's own secret")
+    monkeypatch.setenv("ZCP_PASSPHRASE_FILE", "secret")
+    monkeypatch.setenv("ZCP_LIGHT_KEYS", "1")
+    for name in ("own", "other"):
+        keygen = ["authority", "keygen", name, "--environment", "test", "--out", f"{name}.key"]
+        assert main(keygen) == 0
+    sign = ["enclave", "release", "pcrs.json", "--version", "1.2.0"]
+    assert main([*sign, "--key", "own.key", "--out", "own.json", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.partition("{")[2].join(("{", "")))
+    assert told["public_key"] == Person.read(Path("own.pub")).public_key.hex()
+    engine = ("--engine", "engine.json")
+    found = made("--release", "own.json", "--key", "own.pub", *engine)
+    assert dict(found.pcrs) == {index: PCRS[index] for index in found.pcrs}
+    assert found.source["version"] == "1.2.0"
+    run("expect", "--release", "own.json", "--key", "other.pub", *engine, "--out", "x", status=2)
+    assert "(release_signature)" in capsys.readouterr().err
+    text = Path("own.json").read_text()
+    data = json.loads(text)
+    for old in ("1.2.0", data["measurements"]["PCR0"][:8], data["signature"][:8]):
+        new = old.translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+        Path("altered.json").write_text(text.replace(old, new, 1))
+        words = ("--release", "altered.json", "--key", "own.pub", *engine, "--out", "x")
+        run("expect", *words, status=2)
+        assert "(release_signature)" in capsys.readouterr().err
+    assert not Path("x").exists()
+    # What could not be read again is not written.
+    for version in ("", "x" * 65):
+        words = [*sign[:4], version, "--key", "own.key", "--out", "y"]
+        assert main(words) == 2
+    assert not Path("y").exists()

@@ -25,8 +25,10 @@ from daemon_desk import PASSPHRASE, Desk, make_desk
 from raw_client import Ask, Closed, build, pin_of
 
 from sentinel._enums import Command
+from sentinel._epoch_start import nonce_source_of
 from sentinel._record import Verdict
 from sentinel.audit import restore
+from sentinel.config import Installed
 
 DAEMON_USER, AGENT_USER = 30001, 30002
 
@@ -344,6 +346,17 @@ def test_a_wrong_command_line_is_told(desk: Desk) -> None:
         assert status == 2, words
         assert "usage: sentineld" in told
     assert not desk.socket.exists()
+
+
+def test_nonces_made_ahead_are_accepted_and_recorded(desk: Desk) -> None:
+    for words, ahead in (((), False), (("--nonces", "64", "--accept-snapshot-risk"), True)):
+        desk.options = ()
+        desk.start(*words)
+        desk.stop()
+        state = restore(desk.directory).state()
+        found = nonce_source_of(Installed(desk.directory), state)
+        assert found is not None
+        assert found.to_json()["snapshot_risk_accepted"] is ahead
 
 
 def test_what_cannot_be_opened_is_told_and_leaves_nothing(desk: Desk, tmp_path: Path) -> None:

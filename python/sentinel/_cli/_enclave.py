@@ -9,6 +9,7 @@ from . import (
     _enclave_image,
     _enclave_keys,
     _enclave_papers,
+    _enclave_release,
     _enclave_run,
     _enclave_store,
 )
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     )
     for verbs in (
         _enclave_image,
+        _enclave_release,
         _enclave_doctor,
         _enclave_run,
         _enclave_keys,
