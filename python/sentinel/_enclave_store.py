@@ -8,7 +8,7 @@ Nothing of it is secret to the host that should be; docs/enclave.md says what of
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,10 @@ from ._dial import dial
 from ._enclave_kms import derive_shared_secret
 from ._enclave_lobby import KEYS, Lobby, give_back
 from ._enclave_papers import parse_wrapped_root
+from ._status import Status
 from .attestation import Purpose
 from .config import os_failed, write_file
-from .errors import StorageError
+from .errors import StorageError, UsageError
 
 PAPERS: Final = ("genesis", "authority", "certificate", "root.wrapped", "keys.sealed")
 FOLDERS: Final = ("log", "bundles")
@@ -127,20 +128,38 @@ def connect_lobby(address: str) -> Lobby:
     return Lobby(stream)
 
 
+def _unless_done(call: Callable[[], None]) -> None:
+    """After an attempt that broke off: what the enclave took then it does not take again."""
+    try:
+        call()
+    except UsageError as error:
+        if error.status != Status.USAGE_STATE:
+            raise
+
+
 def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
     """From an enclave that knows nothing to the engine that ran before; the nonce of its document
     for sessions, which is then in the store.
 
-    KMS is asked once; each answer is good for one attempt. Raises the enclave's refusals,
+    KMS is asked once; each answer is good for one attempt. What broke off in the middle is done
+    again from the start, in the same enclave. Raises the enclave's refusals,
     EnclaveError where KMS refuses, StorageError.
     """
     wrapped = store.paper("root.wrapped")
     document = lobby.attest(Purpose.BOOT, os.urandom(32))
     answer = derive_shared_secret(kms, key_id, parse_wrapped_root(wrapped), document)
     genesis, authority, certificate = (store.paper(name) for name in PAPERS[:3])
-    lobby.unwrap(genesis, authority, certificate, wrapped, answer)
-    lobby.keys(store.paper("keys.sealed"))
-    give_back(lobby, store.files())
+    _unless_done(lambda: lobby.unwrap(genesis, authority, certificate, wrapped, answer))
+    _unless_done(lambda: lobby.keys(store.paper("keys.sealed")))
+    try:
+        give_back(lobby, store.files())
+    except UsageError as error:
+        raise UsageError(
+            f"the enclave is in the middle of something else: {error.message}",
+            status=error.status,
+            cause="an engine was begun in it, or is being brought up from another store",
+            next_step="end the enclave and start it anew, then bring the engine up",
+        ) from None
     nonce = os.urandom(32)
     store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
     store.keep("keys.sealed", lobby.resume()[0])

@@ -247,13 +247,16 @@ class Public:
     ) -> Public:
         """Verifies all of it, from the genesis record on. Raises PolicyInvalid, VerificationFailed.
 
-        A policy whose signers no longer hold their keys is not verified: its names are only told.
+        `authority`: empty where the engine has none yet, and its first one is to be signed. A
+        policy whose signers no longer hold their keys is not verified: its names are only told.
         """
         root = parse_genesis(genesis)
-        frame = unsafe_parse_frame(authority, FrameKind.AUTHORITY)
-        _of_engine(frame, root, "authority bundle")
-        verify_root(frame, root)
-        held = parse_authority(frame.payload)
+        held, sequence = Authority({}, bytes(16)), 0
+        if authority:
+            frame = unsafe_parse_frame(authority, FrameKind.AUTHORITY)
+            _of_engine(frame, root, "authority bundle")
+            verify_root(frame, root)
+            held, sequence = parse_authority(frame.payload), frame.sequence
         decoded: Policy | None = None
         verified = False
         if policy is not None:
@@ -266,7 +269,7 @@ class Public:
             except SentinelError:
                 verified = False
         return cls(
-            *(root, authority, policy, tuple(names), held, frame.sequence, decoded, verified),
+            *(root, authority, policy, tuple(names), held, sequence, decoded, verified),
             directory,
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_life import ALICE, KEEPER, Engine, FakeMachine, Machines
+from engine_life import ALICE, KEEPER, ROOT, Engine, FakeMachine, Machines
 from fake_nitro import sign_emulated
 from test_enclave_life import _program, running
 
@@ -23,6 +23,7 @@ from sentinel._cli import _enclave_store as command
 from sentinel._cli import main
 from sentinel._enclave_lobby import Lobby, kept_files
 from sentinel._enclave_store import PAPERS, Store, bring_up, connect_lobby
+from sentinel._enums import Environment
 from sentinel.attestation import Expectation, Purpose, TrustRoot, verify
 from sentinel.errors import EnclaveError, SentinelError, StorageError, UsageError
 
@@ -141,3 +142,35 @@ def test_addresses_of_a_lobby_are_checked(tmp_path: Path) -> None:
 def test_files_are_kept_through_a_session_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["enclave", "keep", "--store", "/nowhere"]) == 2
     assert "which daemon?" in capsys.readouterr().err
+
+
+def test_what_broke_off_is_done_again_in_the_same_enclave(
+    engine: Engine, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's process may end at any request: the next one needs no other boot."""
+    machine = running(engine, machines)
+    store = stored(engine, machine, tmp_path / "store")
+    machine.end()
+    machine = machines.boot()
+    for name in ("keys", "file", "resume"):
+        lobby = signing(engine, Lobby(machine.lobby()))
+        monkeypatch.setattr(lobby, name, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            bring_up(lobby, store, engine.kms, "key")
+        lobby.close()
+    lobby = signing(engine, Lobby(machine.lobby()))
+    bring_up(lobby, store, engine.kms, "key")
+    lobby.close()
+
+
+def test_an_enclave_that_begins_another_engine_is_not_gone_on_with(
+    engine: Engine, machines: Machines, tmp_path: Path
+) -> None:
+    machine = running(engine, machines)
+    store = stored(engine, machine, tmp_path / "store")
+    machine.end()
+    lobby = signing(engine, Lobby(machines.boot().lobby()))
+    lobby.genesis(Environment.TEST, 1, [engine.public[ROOT]])
+    with pytest.raises(UsageError, match="in the middle of something else"):
+        bring_up(lobby, store, engine.kms, "key")
+    lobby.close()

@@ -104,6 +104,10 @@ def verify_document(
     max_age: Annotated[
         str, typer.Option("--max-age", help="How old the document may be.")
     ] = f"{MAX_AGE.seconds // 60}min",
+    pin_out: Annotated[
+        Path | None,
+        typer.Option("--pin-out", help="Write the verified session key's hash: a file for --pin."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Verify a document: its form, its chain to AWS's root, its signature, its time, and that it
@@ -127,6 +131,13 @@ def verify_document(
         root=AWS_ROOT_G1 if root is None else TrustRoot.of_pem(_read(root), f"{root}, not AWS's"),
         max_age=timedelta(microseconds=parse_duration(max_age) // 1000),
     )
+    if pin_out is not None:
+        if found.binding is None or found.binding.purpose is not Purpose.SESSION:
+            raise UsageError(
+                "the document was not made for sessions, or --expect names no engine",
+                next_step="zcp attest ask gets one that is made for them",
+            )
+        write_file(pin_out, found.binding.session_key_hash.hex().encode() + b"\n", mode=0o644)
     data = {"verified": True, "judged_at": _text(now), **_describe(found)}
     Cli(Path(), json).emit(data, "\n".join(_lines(found, None if at is None else now)))
 

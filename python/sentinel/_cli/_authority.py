@@ -35,6 +35,7 @@ from .._people import (
 )
 from ..config import argon_limits, read_passphrase
 from ..errors import KeyFileError, UsageError
+from ..policy import stable_id
 from ..units import parse_duration
 from ._drafts import (
     FilesArgument,
@@ -390,12 +391,15 @@ def _agents(given: list[str], public: Public, people: list[str]) -> list[Wish]:
     out = []
     for text in given:
         file, path = _halves("--agent", text)
-        if public.policy is None:
+        if public.policy is not None:
+            node = public.policy.agent(path).id
+        elif public.sequence == 0:
+            node = stable_id("node", path)  # The first bundle is there before the first policy.
+        else:
             raise UsageError("no policy was loaded, so there is no agent", next_step="load one")
-        node = public.policy.agent(path)
         person = Person.read(file)
         people.append(person.name)
-        out.append(Wish("agent", person.name, person=person, node=node.id))
+        out.append(Wish("agent", person.name, person=person, node=node))
     return out
 
 

@@ -6,7 +6,9 @@ import typer
 
 from . import (
     _enclave_doctor,
+    _enclave_genesis,
     _enclave_image,
+    _enclave_key,
     _enclave_keys,
     _enclave_papers,
     _enclave_release,
@@ -28,6 +30,8 @@ def register(app: typer.Typer) -> None:
         _enclave_keys,
         _enclave_papers,
         _enclave_store,
+        _enclave_genesis,
+        _enclave_key,
     ):
         verbs.register(family)
     app.add_typer(family, name="enclave")

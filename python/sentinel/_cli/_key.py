@@ -103,7 +103,7 @@ def generate(
     """
     cli = Cli.of(directory, json, passphrase_file)
     own = Algorithm.ED25519
-    fields = _fields(algorithm or own, venue, purpose, api_key, account, vault, master)
+    fields = fields_of_options(algorithm or own, venue, purpose, api_key, account, vault, master)
     keys, names = _open(cli, name)
     info = keys.ring.generate(
         stable_id("key", name),
@@ -192,7 +192,7 @@ def key_of_options(
     Raises UsageError, KeyFileError, StorageError.
     """
     own = Algorithm.HMAC_SHA256
-    fields = _fields(algorithm or own, venue, purpose, api_key, account, vault, master)
+    fields = fields_of_options(algorithm or own, venue, purpose, api_key, account, vault, master)
     words = _api_passphrase(api_passphrase_file, fields.venue)
     secret = _read_secret(secret_file, fields)
     if fields.venue and fields.algorithm is Algorithm.HMAC_SHA256 and not fields.api_key:
@@ -231,7 +231,7 @@ def list_keys(directory: DirOption = None, json: JsonOption = False) -> None:
     cli.emit({"keys": [key.to_json() for key in keys]}, text)
 
 
-def _fields(
+def fields_of_options(
     algorithm: str | Algorithm,
     venue: str,
     purpose: str,
