@@ -128,14 +128,6 @@ static void receive_within(sentinel_client *client, int64_t end_ns) {
 
 /* ---- The ring ---------------------------------------------------------------- */
 
-static inline void spin_pause(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
-#endif
-}
-
 /* The daemon says nothing on the socket of a ring; its end is all it can say. */
 static sentinel_status ring_is_alive(sentinel_client *client, int64_t end_ns) {
     uint8_t byte;
@@ -160,7 +152,7 @@ static sentinel_status ring_receive(sentinel_client *client, uint8_t *into, size
             if ((client->options.flags & SENTINEL_CLIENT_BUSY_POLL) == 0) {
                 break;
             }
-            spin_pause();
+            sentinel_ring_pause();
         }
         int64_t now_ns = client_running_ns();
         if ((client->options.flags & SENTINEL_CLIENT_BUSY_POLL) == 0) {
@@ -194,7 +186,7 @@ static sentinel_status ring_send(sentinel_client *client, const uint8_t *bytes, 
             return SENTINEL_OK;
         }
         SENTINEL_TRY(ring_is_alive(client, end_ns));
-        spin_pause();
+        sentinel_ring_pause();
     }
 }
 

@@ -116,8 +116,14 @@ uint8_t *sentinel_ring_claim(sentinel_ring *ring) {
 }
 
 /* The lines of the next slot are the other side's, which has read them: they are
- * asked for while nobody waits. Its first line is what the other side looks at. */
-static void claim_ahead(const sentinel_ring *ring, uint32_t size) {
+ * asked for, to be written, while nobody waits. Its first line is what the other
+ * side looks at. Without the target gcc would ask for them to be read, and each
+ * store would wait again. Where a processor has no PREFETCHW it does nothing. */
+#if defined(__x86_64__)
+__attribute__((target("prfchw")))
+#endif
+static void
+claim_ahead(const sentinel_ring *ring, uint32_t size) {
     const uint8_t *slot = (const uint8_t *)SLOT(ring->out, ring->produced);
     for (uint32_t at = LINE; at < size; at += LINE) {
         __builtin_prefetch(slot + at, 1, 3);

@@ -104,6 +104,15 @@ SENTINEL_MUST_USE sentinel_status sentinel_ring_take(sentinel_ring *ring,
                                                      uint8_t piece[SENTINEL_RING_PIECE_BYTES],
                                                      uint32_t *size);
 
+/* Between two looks at a slot: the other side may be the same core's other half. */
+static inline void sentinel_ring_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 /* Says that this side is about to sleep. Returns: true (1) when it may, false
  * when a piece is there already. */
 int sentinel_ring_doze(sentinel_ring *ring);

@@ -97,7 +97,8 @@ int ring_flush(conn *c) {
     return c->out_size == 0;
 }
 
-void ring_poll(server *s) {
+int ring_poll(server *s) {
+    int took = 0;
     for (uint32_t i = s->ring_count; i-- > 0;) {
         conn *c = s->rings[i];
         if (c->out_size != 0) {
@@ -107,9 +108,10 @@ void ring_poll(server *s) {
             conn_ready(s, c);
         }
         if (!s->is_stopping) {
-            (void)ring_input(s, c);
+            took |= ring_input(s, c);
         }
     }
+    return took;
 }
 
 int ring_doze(server *s) {

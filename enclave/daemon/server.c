@@ -315,7 +315,9 @@ static int serve_round(server *s) {
 static int serve_rings(server *s) {
     int more = 0;
     for (int i = 0; i < (s->is_polling && s->ring_count != 0 ? SERVER_POLLS : 1); i++) {
-        ring_poll(s);
+        if (!ring_poll(s) && s->run_first == NULL) {
+            sentinel_ring_pause();
+        }
         more = serve_round(s);
     }
     return more;

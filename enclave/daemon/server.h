@@ -241,8 +241,8 @@ int ring_bell(conn *c);
 /* Puts what is to be written, as far as there is room. Returns: 1: all of it. */
 int ring_flush(conn *c);
 
-/* Looks at every ring once. */
-void ring_poll(server *s);
+/* Looks at every ring once. Returns: 1: something came. */
+int ring_poll(server *s);
 
 /* Says to every client that this side sleeps, until ring_rise. Returns: -1; 0: no,
  * there is something to do; 1: for a millisecond at most. */
