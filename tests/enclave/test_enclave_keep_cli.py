@@ -177,7 +177,8 @@ def test_it_follows_a_daemon_that_goes_and_comes(
     finally:
         status, told = manager.end()
     assert status == 0
-    events = [one["event"] for one in told]
-    assert events[:3] == ["connected", "kept", "waits"]
-    assert "connected" in events[3:]
+    assert [one["event"] for one in told][:2] == ["connected", "kept"]
+    events = [one["event"] for one in told if one["event"] != "kept"]
+    assert events[:2] == ["connected", "waits"]
+    assert events[-1] == "connected"
     assert all(one["time"] > 0 for one in told)

@@ -190,6 +190,7 @@ def wrong_resume(life: CommandLife) -> None:
     life.refused("began already", "enclave", "key", "generate", "more", "--store", life.store)
 
 
+@pytest.mark.long
 def test_what_is_wrong_is_refused_and_nothing_is_half_started(make: Make) -> None:
     tried: list[str] = []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +11,7 @@ from .. import _enclave_run
 from .._doctor import CPUS, MEMORY_MIB
 from .._enclave_run import CID_LOWEST, Enclave
 from ..errors import StorageError
-from ._shared import Cli, JsonOption
+from ._shared import Cli, JsonOption, until_signal
 
 
 def register(family: typer.Typer) -> None:
@@ -52,12 +50,7 @@ def run(
     if dry_run:
         Cli(Path(), True).emit(enclave.config(), "")
         return
-    ended = threading.Event()
-    before = [
-        (number, signal.signal(number, lambda *_: ended.set()))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    ]
-    try:
+    with until_signal() as ended:
         found = _enclave_run.start(enclave)
         data = {"name": name, "cid": cid, "enclave_id": found.get("EnclaveID"), "state": "running"}
         cli.emit(data, f"{name} runs at CID {cid} ({found.get('EnclaveID')})")
@@ -68,6 +61,3 @@ def run(
                 next_step="start it again; docs/enclave.md says what to look at first",
             )
         _enclave_run.stop(enclave)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -26,7 +24,7 @@ from ..witness import check_url
 from ._connect import Remote, remote
 from ._enclave_keys import KeyIdOption, RegionOption, read_small
 from ._enclave_papers import RootOption
-from ._shared import Cli, JsonOption, PassphraseOption, now_ns
+from ._shared import Cli, JsonOption, PassphraseOption, now_ns, until_signal
 
 LOBBY: Final = "vsock://16:5701"
 LobbyOption = Annotated[str, typer.Option("--lobby", help="Where the enclave's lobby is.")]
@@ -128,7 +126,8 @@ def keep(
     )
     with only_keeper(store):
         if follow:
-            _until_told(follower)
+            with until_signal() as ended:
+                follower.run(ended.wait)
             return
         copied = follower.once()
     cli.emit(
@@ -211,16 +210,3 @@ def _teller(cli: Cli, *, follow: bool) -> Say:
             print(f"{event}: {text}", flush=True)
 
     return say
-
-
-def _until_told(follower: Follower) -> None:
-    ended = threading.Event()
-    before = [
-        (number, signal.signal(number, lambda *_: ended.set()))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    ]
-    try:
-        follower.run(ended.wait)
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

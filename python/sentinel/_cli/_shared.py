@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -150,6 +152,21 @@ class Cli:
 
 def _ask() -> str:
     return getpass.getpass("Passphrase: ")
+
+
+@contextmanager
+def until_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, instead of ending the process."""
+    ended = threading.Event()
+    before = [
+        (number, signal.signal(number, lambda *_: ended.set()))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    ]
+    try:
+        yield ended
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def now_ns() -> int:
