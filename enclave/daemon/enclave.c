@@ -276,6 +276,22 @@ sentinel_status enclave_unseal(const enclave *e, uint8_t *out, size_t capacity,
     return sealed_open(out, capacity, header, e->secret, e->engine_id32, expect, blob, blob_size);
 }
 
+sentinel_status enclave_seal_begin(const enclave *e, sealed_stream *s, const sealed_place *place,
+                                   uint64_t size) {
+    if (e->state != STATE_READY) {
+        return SENTINEL_USAGE_STATE;
+    }
+    return sealed_seal_begin(s, e->secret, e->engine_id32, place, size);
+}
+
+sentinel_status enclave_open_begin(const enclave *e, sealed_stream *s, uint16_t type,
+                                   const sentinel_sealed *header, uint64_t blob_size) {
+    if (e->state != STATE_READY) {
+        return SENTINEL_USAGE_STATE;
+    }
+    return sealed_open_begin(s, e->secret, e->engine_id32, type, header, blob_size);
+}
+
 sentinel_status enclave_key(const enclave *e, uint8_t key32[32], const char *label) {
     if (e->state != STATE_READY) {
         return SENTINEL_USAGE_STATE;

@@ -87,6 +87,13 @@ SENTINEL_MUST_USE sentinel_status enclave_unseal(const enclave *e, uint8_t *out,
                                                  const sealed_expect *expect, const uint8_t *blob,
                                                  size_t blob_size);
 
+/* The same, piece by piece. Returns: USAGE_STATE; as sealed_seal_begin, sealed_open_begin. */
+SENTINEL_MUST_USE sentinel_status enclave_seal_begin(const enclave *e, sealed_stream *s,
+                                                     const sealed_place *place, uint64_t size);
+SENTINEL_MUST_USE sentinel_status enclave_open_begin(const enclave *e, sealed_stream *s,
+                                                     uint16_t type, const sentinel_sealed *header,
+                                                     uint64_t blob_size);
+
 /* A key for one use, from the root (root.h). Returns: OK; USAGE_STATE; CRYPTO_FAILED. */
 SENTINEL_MUST_USE sentinel_status enclave_key(const enclave *e, uint8_t key32[32],
                                               const char *label);

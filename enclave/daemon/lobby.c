@@ -16,6 +16,7 @@
 #include "check.h"
 #include "files.h"
 #include "server.h"
+#include "snapshot.h"
 
 #include <sentinel/policy.h>
 
@@ -57,6 +58,7 @@ struct lobby {
     uint8_t certifier_hash32[32]; /* of the authority's frame that `wrapped` rests on */
     sentinel_wrapped_root wrapped;
     document made;
+    snapshots snaps;
 };
 
 static void give(lobby *l, const void *bytes, size_t size) {
@@ -200,17 +202,6 @@ static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
     return SENTINEL_OK;
 }
 
-/* A new engine makes its folders itself. */
-static sentinel_status folders_make(const lobby *l) {
-    static const char *const names[] = {"log", "bundles", "snapshots", "spool", "texts"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (mkdirat(l->dir_fd, names[i], 0700) != 0) {
-            return SENTINEL_IO_WRITE;
-        }
-    }
-    return SENTINEL_OK;
-}
-
 static sentinel_status do_unwrap(lobby *l, const uint8_t *bytes, size_t size) {
     part p[5];
     if (!parts_read(p, 5, bytes, size) || p[0].size != sizeof l->genesis) {
@@ -225,7 +216,7 @@ static sentinel_status do_unwrap(lobby *l, const uint8_t *bytes, size_t size) {
         enclave_unwrap(l->e, (const void *)p[3].bytes, p[3].size, &papers, p[4].bytes, p[4].size));
     memcpy(&l->genesis, p[0].bytes, sizeof l->genesis);
     l->has_genesis = l->is_restored = 1;
-    SENTINEL_TRY(folders_make(l));
+    SENTINEL_TRY(lobby_folders_make(l->dir_fd));
     return authority_keep(l, &p[1]);
 }
 
@@ -371,10 +362,16 @@ static sentinel_status papers_hold(const lobby *l) {
                                                                   : SENTINEL_POLICY_SIGNATURE;
 }
 
+static sentinel_status do_snapshot(lobby *l, const uint8_t *bytes, size_t size) {
+    return l->is_restored ? snapshots_request(&l->snaps, l->out, bytes, size)
+                          : SENTINEL_USAGE_STATE;
+}
+
 static sentinel_status engine_run(lobby *l) {
     SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, server_wall_ns()));
     SENTINEL_TRY(must_be_bounded(l->engine));
     SENTINEL_TRY(papers_hold(l));
+    SENTINEL_TRY(snapshots_join(&l->snaps, l->dir_fd, l->engine));
     SENTINEL_TRY(keys_give(l));
     if (l->is_rewrapped) {
         memcpy(l->out + l->out_size, &l->wrapped, sizeof l->wrapped);
@@ -389,7 +386,8 @@ static sentinel_status engine_start(lobby *l) {
         sentinel_engine_close(l->engine, server_wall_ns());
         l->engine = NULL;
     }
-    if (status == SENTINEL_OK) { /* The engine has its own. */
+    snapshot_drop(&l->snaps.taker); /* joined, or refused: the host may give another */
+    if (status == SENTINEL_OK) {    /* The engine has its own. */
         sentinel_keyring_free(l->ring);
         l->ring = NULL;
     }
@@ -431,11 +429,12 @@ static sentinel_status do_resume(lobby *l, const uint8_t *bytes, size_t size) {
 typedef sentinel_status lobby_function(lobby *l, const uint8_t *bytes, size_t size);
 
 static lobby_function *const requests[SENTINEL_LOBBY_COUNT] = {
-    [SENTINEL_LOBBY_GENESIS] = do_genesis, [SENTINEL_LOBBY_ATTEST] = do_attest,
-    [SENTINEL_LOBBY_CERTIFY] = do_certify, [SENTINEL_LOBBY_UNWRAP] = do_unwrap,
-    [SENTINEL_LOBBY_KEYS] = do_keys,       [SENTINEL_LOBBY_FILE] = do_file,
-    [SENTINEL_LOBBY_MAKE] = do_make,       [SENTINEL_LOBBY_IMPORT] = do_import,
-    [SENTINEL_LOBBY_CREATE] = do_create,   [SENTINEL_LOBBY_RESUME] = do_resume,
+    [SENTINEL_LOBBY_GENESIS] = do_genesis,   [SENTINEL_LOBBY_ATTEST] = do_attest,
+    [SENTINEL_LOBBY_CERTIFY] = do_certify,   [SENTINEL_LOBBY_UNWRAP] = do_unwrap,
+    [SENTINEL_LOBBY_KEYS] = do_keys,         [SENTINEL_LOBBY_FILE] = do_file,
+    [SENTINEL_LOBBY_MAKE] = do_make,         [SENTINEL_LOBBY_IMPORT] = do_import,
+    [SENTINEL_LOBBY_CREATE] = do_create,     [SENTINEL_LOBBY_RESUME] = do_resume,
+    [SENTINEL_LOBBY_SNAPSHOT] = do_snapshot,
 };
 
 static int take_all(int fd, void *bytes, size_t size) {
@@ -548,7 +547,7 @@ sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint
     }
     l->e = e;
     l->dir = dir;
-    l->dir_fd = -1;
+    l->dir_fd = l->snaps.taker.fd = -1;
     l->options = *options;
     l->options.segment_bytes = SENTINEL_LOBBY_SEGMENT_BYTES;
     memcpy(l->spki, session_spki, session_spki_size);
@@ -559,6 +558,7 @@ sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint
         l->in != NULL && l->out != NULL ? sentinel_keyring_new(&l->ring) : SENTINEL_IO_MEMORY;
     if (status == SENTINEL_OK) {
         status = dir_make(l);
+        l->snaps = (snapshots){.taker = {.e = e, .dir_fd = l->dir_fd, .fd = -1}, .buffer = l->in};
     }
     if (status == SENTINEL_OK) {
         status = clock_set(l);
@@ -571,10 +571,15 @@ sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint
     return SENTINEL_OK;
 }
 
+snapshots *lobby_snapshots(lobby *l) {
+    return &l->snaps;
+}
+
 void lobby_end(lobby *l) {
     if (l == NULL) {
         return;
     }
+    snapshots_end(&l->snaps);
     sentinel_keyring_free(l->ring);
     free(l->authority);
     if (l->dir_fd >= 0) {

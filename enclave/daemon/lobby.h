@@ -30,19 +30,26 @@ typedef struct sentinel_lobby_answer {
 SENTINEL_SIZE(sentinel_lobby_answer, 8);
 
 enum {
-    SENTINEL_LOBBY_GENESIS = 1, /* sentinel_lobby_genesis -> sentinel_genesis */
-    SENTINEL_LOBBY_ATTEST = 2,  /* sentinel_lobby_attest -> the document */
-    SENTINEL_LOBBY_CERTIFY = 3, /* authority, certificate, KMS key -> sentinel_wrapped_root */
-    SENTINEL_LOBBY_UNWRAP = 4,  /* genesis, authority, certificate, wrapped root, KMS's answer */
-    SENTINEL_LOBBY_KEYS = 5,    /* the sealed keys, after UNWRAP */
-    SENTINEL_LOBBY_FILE = 6,    /* name, bytes: of the log or a bundle, after UNWRAP */
-    SENTINEL_LOBBY_MAKE = 7,    /* sentinel_key_info -> the same, complete */
-    SENTINEL_LOBBY_IMPORT = 8,  /* a frame IMPORT -> sentinel_key_info */
-    SENTINEL_LOBBY_CREATE = 9,  /* policy -> the sealed keys; the engine runs */
-    SENTINEL_LOBBY_RESUME = 10, /* nothing -> the sealed keys, and the root if CERTIFY
-        wrapped it anew; the engine runs */
-    SENTINEL_LOBBY_COUNT = 11
+    SENTINEL_LOBBY_GENESIS = 1,   /* sentinel_lobby_genesis -> sentinel_genesis */
+    SENTINEL_LOBBY_ATTEST = 2,    /* sentinel_lobby_attest -> the document */
+    SENTINEL_LOBBY_CERTIFY = 3,   /* authority, certificate, KMS key -> sentinel_wrapped_root */
+    SENTINEL_LOBBY_UNWRAP = 4,    /* genesis, authority, certificate, wrapped root, KMS's answer */
+    SENTINEL_LOBBY_KEYS = 5,      /* the sealed keys, after UNWRAP */
+    SENTINEL_LOBBY_FILE = 6,      /* name, bytes: of the log or a bundle, after UNWRAP */
+    SENTINEL_LOBBY_MAKE = 7,      /* sentinel_key_info -> the same, complete */
+    SENTINEL_LOBBY_IMPORT = 8,    /* a frame IMPORT -> sentinel_key_info */
+    SENTINEL_LOBBY_CREATE = 9,    /* policy -> the sealed keys; the engine runs */
+    SENTINEL_LOBBY_RESUME = 10,   /* nothing -> the sealed keys, and the root if CERTIFY
+          wrapped it anew; the engine runs */
+    SENTINEL_LOBBY_SNAPSHOT = 11, /* sentinel_lobby_snapshot, a piece of a sealed snapshot */
+    SENTINEL_LOBBY_COUNT = 12
 };
+
+typedef struct sentinel_lobby_snapshot {
+    uint64_t offset; /* of the piece, which follows; the one at 0 begins anew */
+    uint64_t total;  /* of the blob */
+} sentinel_lobby_snapshot;
+SENTINEL_SIZE(sentinel_lobby_snapshot, 16);
 
 typedef struct sentinel_lobby_genesis {
     uint8_t environment;
@@ -70,9 +77,12 @@ SENTINEL_MUST_USE sentinel_status lobby_begin(lobby **out, enclave *e, const cha
                                               const sentinel_engine_options *options);
 
 /* The names that the engine itself gives. CLEAR: log/head, log/<number>.log,
- * bundles/<hash>; SEALED: sealed/keys. 0: none of them. */
+ * bundles/<hash>; SEALED: sealed/keys, sealed/<number>.snapshot. 0: none of them. */
 enum { LOBBY_FILE_CLEAR = 1, LOBBY_FILE_SEALED = 2 };
 int lobby_file_name(const char *name);
+
+/* Of an engine that comes back; a new one makes its folders itself. */
+SENTINEL_MUST_USE sentinel_status lobby_folders_make(int dir_fd);
 
 /* Serves streams that come to this listening socket, one behind the other, until
  * the engine runs. Returns: the engine; null: the socket failed. */
@@ -86,6 +96,10 @@ SENTINEL_MUST_USE sentinel_status lobby_frame_check(const void *frame, size_t si
 
 /* A document of the running engine, for a session. Returns: as enclave_attest. */
 SENTINEL_MUST_USE sentinel_status lobby_attest(lobby *l, document *out, const uint8_t nonce32[32]);
+
+/* The snapshots of the engine that runs. */
+typedef struct snapshots snapshots;
+snapshots *lobby_snapshots(lobby *l);
 
 /* Wipes all but the engine and the enclave. Null is allowed. */
 void lobby_end(lobby *l);

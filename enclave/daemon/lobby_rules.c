@@ -1,10 +1,12 @@
-/* What is taken in an enclave alone, and names that files may have. */
+/* What is taken in an enclave alone, names that files may have, and folders. */
 #include "lobby.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "check.h"
 #include "files.h"
+#include "snapshot.h"
 
 #include <sentinel/policy.h>
 
@@ -34,11 +36,24 @@ sentinel_status lobby_frame_check(const void *frame, size_t size) {
 int lobby_file_name(const char *name) {
     uint64_t number;
     if (strncmp(name, "sealed/", 7) == 0) {
-        return strcmp(name + 7, "keys") == 0 ? LOBBY_FILE_SEALED : 0;
+        return strcmp(name + 7, "keys") == 0 ||
+                       files_number_parse(&number, name + 7, SNAPSHOT_SUFFIX)
+                   ? LOBBY_FILE_SEALED
+                   : 0;
     }
     int is_log = strncmp(name, "log/", 4) == 0 &&
                  (strcmp(name + 4, "head") == 0 || files_number_parse(&number, name + 4, ".log"));
     int is_bundle = strncmp(name, "bundles/", 8) == 0 && strlen(name + 8) == 64 &&
                     strspn(name + 8, "0123456789abcdef") == 64;
     return is_log || is_bundle ? LOBBY_FILE_CLEAR : 0;
+}
+
+sentinel_status lobby_folders_make(int dir_fd) {
+    static const char *const names[] = {"log", "bundles", "snapshots", "spool", "texts"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (mkdirat(dir_fd, names[i], 0700) != 0) {
+            return SENTINEL_IO_WRITE;
+        }
+    }
+    return SENTINEL_OK;
 }

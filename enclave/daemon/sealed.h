@@ -11,10 +11,11 @@
 
 #include <sentinel/types.h>
 
+#include "gcm.h"
 #include "root.h"
 
 #define SENTINEL_SEALED_VERSION 1u
-#define SENTINEL_SEALED_BYTES_MAX (UINT32_C(64) << 20) /* of what is sealed */
+#define SENTINEL_SEALED_BYTES_MAX (UINT32_C(1) << 30) /* of what is sealed */
 
 enum {
     SENTINEL_SEALED_KEYS = 1,     /* the keyring */
@@ -33,11 +34,13 @@ typedef struct sentinel_sealed {
     uint64_t head_number;    /* records of the log when it was sealed */
     uint8_t head_hash32[32]; /* of the last of them */
     uint8_t nonce12[12];
-    uint8_t reserved[12];
+    uint8_t reserved[4];
+    uint64_t from_record; /* SNAPSHOT: the log is needed from this record on; else 0 */
 } sentinel_sealed;
 SENTINEL_SIZE(sentinel_sealed, 128);
 SENTINEL_AT(sentinel_sealed, epoch, 48);
 SENTINEL_AT(sentinel_sealed, head_hash32, 72);
+SENTINEL_AT(sentinel_sealed, from_record, 120);
 
 /* Where in the engine's life a blob belongs. */
 typedef struct sealed_place {
@@ -46,6 +49,7 @@ typedef struct sealed_place {
     uint64_t number;
     uint64_t head_number;
     uint8_t head_hash32[32];
+    uint64_t from_record;
 } sealed_place;
 
 /* How much room a blob needs. */
@@ -78,5 +82,38 @@ SENTINEL_MUST_USE sentinel_status sealed_open(uint8_t *out, size_t capacity,
                                               const uint8_t engine_id32[32],
                                               const sealed_expect *expect, const uint8_t *blob,
                                               size_t blob_size);
+
+/* The same blobs, piece by piece: a state may be large, and orders wait meanwhile.
+ * What comes out of an opening is nobody's before sealed_finish says OK. A stream
+ * that has begun ends by sealed_finish or sealed_stop. */
+typedef struct sealed_stream {
+    EVP_CIPHER_CTX *context; /* null: none is open */
+    sentinel_sealed header;
+    uint64_t done; /* bytes of what is sealed */
+    uint8_t is_sealing;
+} sealed_stream;
+
+/* size: of all that will be sealed. The header is then in the stream.
+ * Returns: OK; USAGE_ARGUMENT; CRYPTO_FAILED. */
+SENTINEL_MUST_USE sentinel_status sealed_seal_begin(sealed_stream *s, const root *secret,
+                                                    const uint8_t engine_id32[32],
+                                                    const sealed_place *place, uint64_t size);
+
+/* blob_size: of header, what is sealed, and tag.
+ * Returns: OK; FORMAT_*; ENCLAVE_TYPE; ENCLAVE_FOREIGN; CRYPTO_FAILED. */
+SENTINEL_MUST_USE sentinel_status sealed_open_begin(sealed_stream *s, const root *secret,
+                                                    const uint8_t engine_id32[32], uint16_t type,
+                                                    const sentinel_sealed *header,
+                                                    uint64_t blob_size);
+
+/* out: size bytes; may be `bytes`. Returns: OK; USAGE_ARGUMENT (more than was
+ * announced); CRYPTO_FAILED. */
+SENTINEL_MUST_USE sentinel_status sealed_add(sealed_stream *s, uint8_t *out, const uint8_t *bytes,
+                                             size_t size);
+
+/* Sealing: gives the tag. Opening: judges it. Returns: OK; USAGE_ARGUMENT (less than
+ * was announced); CRYPTO_FAILED; ENCLAVE_SEAL. */
+SENTINEL_MUST_USE sentinel_status sealed_finish(sealed_stream *s, uint8_t tag16[GCM_TAG_BYTES]);
+void sealed_stop(sealed_stream *s);
 
 #endif

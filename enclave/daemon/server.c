@@ -3,6 +3,7 @@
 #include "server.h"
 
 #include "bytes.h"
+#include "snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,8 +162,12 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
     }
     s->log_fd = folder_open(options->dir, "log");
     s->bundles_fd = folder_open(options->dir, "bundles");
-    if (s->lobby != NULL && (s->sealed_fd = folder_open(options->dir, "sealed")) < 0) {
-        return failed(options->dir);
+    if (s->lobby != NULL) {
+        s->sealed_fd = folder_open(options->dir, "sealed");
+        if (s->sealed_fd < 0 || snapshots_run(lobby_snapshots(s->lobby), options->dir) != 0) {
+            return failed(options->dir);
+        }
+        s->tree = lobby_snapshots(s->lobby)->tree;
     }
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -356,6 +361,9 @@ static void tick(server *s, int64_t now) {
         (void)fprintf(stderr, "sentineld: %s: %s\n", sentinel_status_name(status),
                       sentinel_status_text(status));
     }
+    if (s->lobby != NULL) {
+        snapshots_tick(lobby_snapshots(s->lobby), s->engine, server_wall_ns());
+    }
     s->ticked_ns = now;
 }
 
@@ -443,6 +451,9 @@ int server_run(server *s) {
         }
         if (now - s->ticked_ns >= SERVER_TICK_NS) {
             tick(s, now);
+        }
+        if (s->lobby != NULL && snapshot_step(&lobby_snapshots(s->lobby)->maker)) {
+            more = 1;
         }
         if (s->is_stopping && is_done(s, now)) {
             return 0;

@@ -12,10 +12,13 @@ The host carries bytes and keeps them; what counts is verified on both sides. La
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final
 
 from ._enclave_papers import SEALED
@@ -23,12 +26,15 @@ from ._enums import Environment
 from ._service import Request
 from ._status import Status
 from .attestation import Purpose
-from .errors import StorageError, raise_status
+from .errors import AuditError, EnclaveError, SentinelError, StorageError, raise_status
 
 PORT: Final = 5701
 FILE_BYTES: Final = 1 << 20
 KEYS: Final = "sealed/keys"
 """A running engine's sealed keys, as RESUME and CREATE gave them."""
+_SNAPSHOT: Final = re.compile(r"sealed/\d{20}\.snapshot")
+_SEGMENT: Final = re.compile(r"log/(\d{20})\.log")
+_PIECE_BYTES: Final = 8 << 20
 _HEAD: Final = struct.Struct("<II")
 _GENESIS: Final = struct.Struct("<BBB5x256s")
 _ATTEST: Final = struct.Struct("<I4x32s")
@@ -49,6 +55,7 @@ class Ask(IntEnum):
     IMPORT = 8
     CREATE = 9
     RESUME = 10
+    SNAPSHOT = 11
 
 
 def parts(*pieces: bytes) -> bytes:
@@ -123,6 +130,15 @@ class Lobby:
         """Gives a file of the log or a bundle back."""
         self.call(Ask.FILE, parts(name.encode(), data))
 
+    def snapshot(self, sealed: bytes) -> None:
+        """Gives a sealed snapshot back, in pieces."""
+        for at in range(0, len(sealed), _PIECE_BYTES):
+            self.snapshot_piece(sealed[at : at + _PIECE_BYTES], at, len(sealed))
+
+    def snapshot_piece(self, piece: bytes, at: int, total: int) -> None:
+        """Gives a piece of one back; the one at 0 begins anew."""
+        self.call(Ask.SNAPSHOT, struct.pack("<QQ", at, total) + piece)
+
     def make(self, key_info: bytes) -> bytes:
         """Makes a key inside; its public part."""
         return self.call(Ask.MAKE, key_info)
@@ -173,10 +189,41 @@ def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
             return
 
 
-def give_back(lobby: Lobby, files: Iterable[tuple[str, bytes]]) -> None:
-    """Gives an engine's files back, by name, to a lobby whose root is there. Its keys were given
-    before (`Lobby.keys`).
+def give_back(lobby: Lobby, files: Mapping[str, bytes], *, whole: bool = False) -> bool:
+    """Gives an engine's files back, by name, to a lobby whose root is there; its keys were given
+    before (`Lobby.keys`). The newest snapshot that the enclave takes, and the log from where that
+    one needs it; else, or with `whole`, all of the log. Whether something was left out.
     """
-    for name, data in files:
-        if name != KEYS:
-            lobby.file(name, data)
+    start = 0 if whole else _snapshot_back(lobby, files)
+    segments = sorted(name for name in files if _SEGMENT.fullmatch(name))
+    needed = set(segments)
+    for name, after in pairwise(segments):
+        if int(after[4:-4]) <= start:
+            needed.discard(name)
+    for name in sorted(files):
+        if not name.startswith("sealed/") and (name in needed or name not in segments):
+            lobby.file(name, files[name])
+    return len(needed) < len(segments)
+
+
+def _snapshot_back(lobby: Lobby, files: Mapping[str, bytes]) -> int:
+    """From which record on the log is needed."""
+    for name in sorted(filter(_SNAPSHOT.fullmatch, files), reverse=True):
+        with contextlib.suppress(SentinelError):
+            sealed = files[name]
+            lobby.snapshot(sealed)
+            return int(SEALED.unpack(sealed[: SEALED.size])["from_record"])
+    return 0
+
+
+def resume_from(lobby: Lobby, files: Mapping[str, bytes]) -> tuple[bytes, bytes]:
+    """RESUME, with what `give_back` gives; where a snapshot does not fit the log, with all of the
+    log. As `Lobby.resume`.
+    """
+    if not give_back(lobby, files):
+        return lobby.resume()
+    try:
+        return lobby.resume()
+    except (EnclaveError, AuditError):
+        give_back(lobby, files, whole=True)
+        return lobby.resume()

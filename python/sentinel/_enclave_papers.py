@@ -52,7 +52,7 @@ SEALED: Final = Layout(
     "sealed",
     128,
     "magic:8s version:H type:H size:I engine_id32:32s epoch:Q number:Q head_number:Q"
-    " head_hash32:32s nonce12:12s _:12",
+    " head_hash32:32s nonce12:12s _:4 from_record:Q",
 )
 _IMPORT_LABEL: Final = b"sentinel-import-v1"
 _BESIDE: Final = IMPORT.offsets["nonce12"]

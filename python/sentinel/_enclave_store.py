@@ -8,14 +8,14 @@ Nothing of it is secret to the host that should be; docs/enclave.md says what of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ._dial import dial
 from ._enclave_kms import derive_shared_secret
-from ._enclave_lobby import KEYS, Lobby, give_back
+from ._enclave_lobby import KEYS, Lobby, resume_from
 from ._enclave_papers import parse_wrapped_root
 from ._status import Status
 from .attestation import Purpose
@@ -23,11 +23,32 @@ from .config import os_failed, write_file
 from .errors import StorageError, UsageError
 
 PAPERS: Final = ("genesis", "authority", "certificate", "root.wrapped", "keys.sealed")
-FOLDERS: Final = ("log", "bundles")
+FOLDERS: Final = ("log", "bundles", "sealed")
+SNAPSHOTS_KEPT: Final = 2
 HEAD: Final = "log/head"
 SESSION: Final = "session.cose"
 """The document for sessions of the boot that was brought up last."""
 LOBBY_SECONDS: Final = 120.0
+
+
+class _Kept(Mapping[str, bytes]):
+    """Files that are read when they are asked for: a log may be large."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._folder = folder
+        self._names = names
+
+    def __getitem__(self, name: str) -> bytes:
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise os_failed(self._folder / name, error) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +70,22 @@ class Store:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The engine's files, as a lobby takes them. Raises StorageError."""
+        kept = self.kept()
+        for name in kept:
+            yield name, kept[name]
+
+    def kept(self) -> Mapping[str, bytes]:
+        """The same, each read when it is asked for. Raises StorageError."""
+        self.make_folders()
+        names = []
         for folder in FOLDERS:
             try:
                 for path in sorted((self.folder / "files" / folder).iterdir()):
                     if not path.name.startswith("."):
-                        yield f"{folder}/{path.name}", path.read_bytes()
+                        names.append(f"{folder}/{path.name}")
             except OSError as error:
                 raise os_failed(self.folder / "files" / folder, error) from None
+        return _Kept(self.folder / "files", names)
 
     def keep_files(self, files: Iterable[tuple[str, bytes]]) -> int:
         """Keeps what a running engine gave, over what was kept before; how many files.
@@ -107,7 +137,14 @@ class Store:
         except OSError as error:
             raise os_failed(path, error) from None
         write_file(path, data)
+        if folder == "sealed" and not is_keys:
+            self._forget_snapshots()
         return True
+
+    def _forget_snapshots(self) -> None:
+        """The newest are enough: behind each, the log is kept."""
+        for path in sorted((self.folder / "files" / "sealed").iterdir())[:-SNAPSHOTS_KEPT]:
+            path.unlink()
 
 
 def connect_lobby(address: str) -> Lobby:
@@ -151,8 +188,10 @@ def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
     genesis, authority, certificate = (store.paper(name) for name in PAPERS[:3])
     _unless_done(lambda: lobby.unwrap(genesis, authority, certificate, wrapped, answer))
     _unless_done(lambda: lobby.keys(store.paper("keys.sealed")))
+    nonce = os.urandom(32)
+    store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
     try:
-        give_back(lobby, store.files())
+        store.keep("keys.sealed", resume_from(lobby, store.kept())[0])
     except UsageError as error:
         raise UsageError(
             f"the enclave is in the middle of something else: {error.message}",
@@ -160,7 +199,4 @@ def bring_up(lobby: Lobby, store: Store, kms: Any, key_id: str) -> bytes:
             cause="an engine was begun in it, or is being brought up from another store",
             next_step="end the enclave and start it anew, then bring the engine up",
         ) from None
-    nonce = os.urandom(32)
-    store.keep(SESSION, lobby.attest(Purpose.SESSION, nonce))
-    store.keep("keys.sealed", lobby.resume()[0])
     return nonce

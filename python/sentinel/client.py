@@ -53,6 +53,7 @@ from ._service import (
 from ._service_host import FilePiece, HostCalls
 from ._session import Session
 from ._signed import ReceiptHandle, SignedOrder
+from ._status import Status
 from ._stops import target_of
 from .ack import Ack
 from .config import read_passphrase
@@ -311,8 +312,17 @@ class Client(HostCalls):
                 raw = self._connection.call(
                     Request.RECORDS, struct.pack("<QI4x", first, _RECORDS_BYTES)
                 )
-            except AuditError:
-                return
+            except AuditError as error:
+                if error.status == Status.AUDIT_END:
+                    return
+                if error.status == Status.AUDIT_TRUNCATED:
+                    raise AuditError(
+                        f"the daemon has no record {first}",
+                        cause="its enclave came back by a snapshot, with the log's end alone",
+                        next_step="read it from the store of the enclave's host",
+                        status=error.status,
+                    ) from None
+                raise
             at = 0
             while at < len(raw):
                 size = int.from_bytes(raw[at : at + 4], "little")

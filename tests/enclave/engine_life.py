@@ -333,7 +333,7 @@ class Engine:
         answer = derive_shared_secret(self.kms, "key", parse_wrapped_root(self.wrapped), document)
         lobby.unwrap(self.genesis, self.authority, self.certificate, self.wrapped, answer)
         lobby.keys(self.sealed)
-        give_back(lobby, self.files.items())
+        give_back(lobby, self.files)
         return lobby
 
     def resume(self, machine: Machine) -> None:

@@ -3,6 +3,8 @@
  * types, engines, epochs and roots; older ones against what is confirmed. */
 #include "sealed.h"
 
+#include "check.h"
+
 #include <sodium.h>
 
 #include "sentinel_test.h"
@@ -89,7 +91,8 @@ static void test_each_mistake_has_its_status(void) {
     } changes[] = {
         {offsetof(sentinel_sealed, magic), SENTINEL_FORMAT_MAGIC},
         {offsetof(sentinel_sealed, version), SENTINEL_FORMAT_VERSION},
-        {offsetof(sentinel_sealed, reserved) + 11, SENTINEL_FORMAT_RESERVED},
+        {offsetof(sentinel_sealed, reserved) + 3, SENTINEL_FORMAT_RESERVED},
+        {offsetof(sentinel_sealed, from_record), SENTINEL_ENCLAVE_SEAL},
         {offsetof(sentinel_sealed, size), SENTINEL_FORMAT_SIZE},
         {offsetof(sentinel_sealed, engine_id32), SENTINEL_ENCLAVE_FOREIGN},
         {offsetof(sentinel_sealed, epoch), SENTINEL_ENCLAVE_SEAL},
@@ -167,6 +170,72 @@ static void test_what_cannot_be_sealed_is_said(void) {
              SENTINEL_USAGE_ARGUMENT);
 }
 
+/* In pieces of `step` bytes. */
+static sentinel_status open_pieces(const uint8_t *bytes, size_t size, size_t step) {
+    sealed_stream stream;
+    uint8_t tag16[GCM_TAG_BYTES];
+    memcpy(&header, bytes, sizeof header);
+    SENTINEL_TRY(
+        sealed_open_begin(&stream, secret, engine32, SENTINEL_SEALED_SNAPSHOT, &header, size));
+    for (size_t at = 0; at < header.size; at += step) {
+        size_t piece = header.size - at < step ? header.size - at : step;
+        CHECK_OK(sealed_add(&stream, out + at, bytes + sizeof header + at, piece));
+    }
+    CHECK_EQ(sealed_add(&stream, out, bytes, 1), SENTINEL_USAGE_ARGUMENT);
+    memcpy(tag16, bytes + sizeof header + header.size, sizeof tag16);
+    return sealed_finish(&stream, tag16);
+}
+
+static void test_a_blob_in_pieces_is_the_same_blob(void) {
+    sealed_stream stream;
+    begin();
+    for (size_t step = 1; step <= SIZE; step += 7) {
+        memset(out, 0, sizeof out);
+        CHECK_OK(open_pieces(blob, sizeof blob, step));
+        CHECK_BYTES(out, clear, SIZE);
+    }
+    const sealed_place place = place_of(SENTINEL_SEALED_SNAPSHOT, 8);
+    CHECK_OK(sealed_seal_begin(&stream, secret, engine32, &place, SIZE));
+    memcpy(blob, &stream.header, sizeof stream.header);
+    CHECK_OK(sealed_add(&stream, blob + sizeof stream.header, clear, 33));
+    CHECK_OK(sealed_add(&stream, blob + sizeof stream.header + 33, clear + 33, SIZE - 33));
+    CHECK_OK(sealed_finish(&stream, blob + sizeof stream.header + SIZE));
+    CHECK_OK(open_blob(blob, sizeof blob));
+    CHECK_BYTES(out, clear, SIZE);
+    CHECK_EQ(header.number, 8);
+}
+
+static void test_pieces_of_another_blob_are_refused(void) {
+    sealed_stream stream;
+    uint8_t tag16[GCM_TAG_BYTES] = {0};
+    begin();
+    for (size_t at = 0; at < sizeof blob; at++) {
+        blob[at] ^= 1;
+        if (at < 12 || at > 15) { /* the size has its own refusal, below */
+            CHECK(open_pieces(blob, sizeof blob, 16) != SENTINEL_OK);
+        }
+        blob[at] ^= 1;
+    }
+    memcpy(&header, blob, sizeof header);
+    CHECK_EQ(sealed_open_begin(&stream, secret, engine32, SENTINEL_SEALED_SNAPSHOT, &header,
+                               sizeof blob - 1),
+             SENTINEL_FORMAT_SIZE);
+    CHECK_EQ(
+        sealed_open_begin(&stream, secret, engine32, SENTINEL_SEALED_KEYS, &header, sizeof blob),
+        SENTINEL_ENCLAVE_TYPE);
+    CHECK_EQ(
+        sealed_open_begin(&stream, secret, other32, SENTINEL_SEALED_SNAPSHOT, &header, sizeof blob),
+        SENTINEL_ENCLAVE_FOREIGN);
+    CHECK_OK(sealed_open_begin(&stream, secret, engine32, SENTINEL_SEALED_SNAPSHOT, &header,
+                               sizeof blob));
+    CHECK_OK(sealed_add(&stream, out, blob + sizeof header, SIZE - 1));
+    CHECK_EQ(sealed_finish(&stream, tag16), SENTINEL_USAGE_ARGUMENT);     /* less than announced */
+    CHECK_EQ(sealed_add(&stream, out, blob, 1), SENTINEL_USAGE_ARGUMENT); /* it has ended */
+    sealed_stop(&stream);
+    const sealed_place place = place_of(SENTINEL_SEALED_SNAPSHOT, 0);
+    CHECK_EQ(sealed_seal_begin(&stream, secret, engine32, &place, SIZE), SENTINEL_USAGE_ARGUMENT);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_a_blob_comes_back_with_its_place);
@@ -175,6 +244,8 @@ int main(int argc, char **argv) {
     RUN(test_swapped_blobs_are_refused);
     RUN(test_older_blobs_and_other_histories_are_refused);
     RUN(test_what_cannot_be_sealed_is_said);
+    RUN(test_a_blob_in_pieces_is_the_same_blob);
+    RUN(test_pieces_of_another_blob_are_refused);
     root_free(secret);
     return test_end();
 }

@@ -76,6 +76,32 @@ static sentinel_status take_sealed(const uint8_t *bytes, size_t size) {
     return sealed_open(out, sizeof out, &header, secret, genesis.random32, &expect, bytes, size);
 }
 
+/* A snapshot comes in pieces; the first byte says how long they are. */
+static sentinel_status take_pieces(const uint8_t *bytes, size_t size) {
+    static uint8_t out[PARTS_MAX];
+    sentinel_sealed header;
+    sealed_stream stream;
+    uint8_t tag16[GCM_TAG_BYTES];
+    size_t step = size != 0 ? (size_t)bytes[0] + 1 : 1;
+    if (size < sizeof header) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(&header, bytes, sizeof header);
+    sentinel_status status = sealed_open_begin(&stream, secret, genesis.random32,
+                                               SENTINEL_SEALED_SNAPSHOT, &header, size);
+    for (size_t at = sizeof header; status == SENTINEL_OK && at < size - sizeof tag16;) {
+        size_t left = size - sizeof tag16 - at, piece = left < step ? left : step;
+        status = sealed_add(&stream, out, bytes + at, piece);
+        at += piece;
+    }
+    if (status == SENTINEL_OK) {
+        memcpy(tag16, bytes + size - sizeof tag16, sizeof tag16);
+        status = sealed_finish(&stream, tag16);
+    }
+    sealed_stop(&stream);
+    return status;
+}
+
 static sentinel_status take_import(const uint8_t *bytes, size_t size) {
     sentinel_import in;
     const sentinel_authority nobody = {.key_count = 0};
@@ -107,7 +133,8 @@ static sentinel_status take_document(const uint8_t *bytes, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static sentinel_status (*const takes[])(const uint8_t *, size_t) = {
-        take_answer, take_papers, take_wrapped, take_sealed, take_import, take_document};
+        take_answer, take_papers,   take_wrapped, take_sealed,
+        take_import, take_document, take_pieces};
     if (key == NULL) {
         set_up();
     }
