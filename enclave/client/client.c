@@ -382,6 +382,36 @@ sentinel_status sentinel_client_attest(sentinel_client *client, const uint8_t **
     return sentinel_client_call(client, document, size, SENTINEL_REQUEST_ATTEST, nonce32, 32);
 }
 
+sentinel_status sentinel_client_keys(sentinel_client *client, const uint8_t **rows, size_t *size) {
+    return sentinel_client_call(client, rows, size, SENTINEL_REQUEST_KEYS, NULL, 0);
+}
+
+sentinel_status sentinel_client_file(sentinel_client *client, const uint8_t **bytes, size_t *size,
+                                     uint64_t *total, const char *name, uint64_t offset,
+                                     uint32_t bytes_max) {
+    sentinel_file_wanted wanted = {.offset = offset, .bytes_max = bytes_max};
+    size_t name_size = strlen(name);
+    *bytes = NULL;
+    *size = 0;
+    *total = 0;
+    if (name_size >= sizeof wanted.name) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    memcpy(wanted.name, name, name_size);
+    SENTINEL_TRY(
+        sentinel_client_call(client, bytes, size, SENTINEL_REQUEST_FILE, &wanted, sizeof wanted));
+    if (name_size == 0) {
+        return SENTINEL_OK;
+    }
+    if (*size < sizeof *total) {
+        return SENTINEL_FORMAT_SIZE;
+    }
+    memcpy(total, *bytes, sizeof *total);
+    *bytes += sizeof *total;
+    *size -= sizeof *total;
+    return SENTINEL_OK;
+}
+
 sentinel_status sentinel_client_head(sentinel_client *client, sentinel_head *head,
                                      uint8_t signature64[64]) {
     struct {

@@ -119,6 +119,17 @@ SENTINEL_MUST_USE sentinel_status sentinel_client_attest(sentinel_client *client
                                                          const uint8_t **document, size_t *size,
                                                          const uint8_t nonce32[32]);
 
+/* Rows of sentinel_key_info: what may be known of the engine's keys. */
+SENTINEL_MUST_USE sentinel_status sentinel_client_keys(sentinel_client *client,
+                                                       const uint8_t **rows, size_t *size);
+/* Bytes of one of the engine's files from an offset, at most 1 MiB, and how long
+ * the file is; an empty name: the names of all, a line each, and total 0. Returns:
+ * what the daemon says; USAGE_ARGUMENT (the name is too long). */
+SENTINEL_MUST_USE sentinel_status sentinel_client_file(sentinel_client *client,
+                                                       const uint8_t **bytes, size_t *size,
+                                                       uint64_t *total, const char *name,
+                                                       uint64_t offset, uint32_t bytes_max);
+
 SENTINEL_MUST_USE sentinel_status sentinel_client_head(sentinel_client *client, sentinel_head *head,
                                                        uint8_t signature64[64]);
 SENTINEL_MUST_USE sentinel_status sentinel_client_ask(sentinel_client *client, sentinel_ask *ask,
