@@ -29,14 +29,14 @@ from test_enclave_store import signing, stored
 from sentinel import _enclave_follow, _enclave_keeper
 from sentinel._cli._enclave_store import LOBBY
 from sentinel._enclave_follow import Follower, Revival, only_keeper
-from sentinel._enclave_keeper import Copier, Keeper, frames_end, head_count
+from sentinel._enclave_keeper import Copied, Copier, Keeper, frames_end, head_count
 from sentinel._enclave_lobby import KEYS, Lobby, kept_files
 from sentinel._enclave_store import Store
 from sentinel._service import Request, WitnessFlag
 from sentinel._status import Status
 from sentinel.attestation import Expectation, TrustRoot, parse_binding, verify
 from sentinel.client import Client
-from sentinel.errors import EngineLocked, SentinelError, StorageError, exception_of
+from sentinel.errors import EngineLocked, PolicyDenied, SentinelError, StorageError, exception_of
 from sentinel.witness import Server, WitnessError
 
 __all__ = ["_program"]
@@ -216,7 +216,16 @@ def test_an_engine_goes_on_as_long_as_its_keeper_looks(
         engine.client(machine, ALICE) as people,
         engine.client(machine, AGENT) as maker,
     ):
-        keeper = Keeper(session, store, url, teller(told))
+
+        class Busy(Keeper):
+            """Between a look and the question there is another record."""
+
+            def _round(self) -> tuple[Copied, bool]:
+                with contextlib.suppress(PolicyDenied):
+                    message(maker, "meanwhile")
+                return super()._round()
+
+        keeper = Busy(session, store, url, teller(told))
         with pytest.raises(WitnessError):
             people.lease(3600 * 10**9 // 2)  # held: nobody confirmed it
         assert WitnessFlag.HELD in people.status().witness
