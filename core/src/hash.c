@@ -105,8 +105,8 @@ void hash_final(hash_sha256 *hash, uint8_t digest32[32]) {
     bytes_wipe(hash, sizeof *hash);
 }
 
-void hash_sha512(uint8_t digest64[64], const uint8_t a32[32], const uint8_t b32[32],
-                 const void *bytes, size_t size) {
+void hash_sha512(uint8_t digest64[64], const uint8_t *lead, size_t lead_size, const void *bytes,
+                 size_t size) {
     static const uint64_t first[8] = {UINT64_C(0x6a09e667f3bcc908), UINT64_C(0xbb67ae8584caa73b),
                                       UINT64_C(0x3c6ef372fe94f82b), UINT64_C(0xa54ff53a5f1d36f1),
                                       UINT64_C(0x510e527fade682d1), UINT64_C(0x9b05688c2b3e6c1f),
@@ -115,14 +115,16 @@ void hash_sha512(uint8_t digest64[64], const uint8_t a32[32], const uint8_t b32[
     SHA512_CTX context;
     uint8_t part[BLOCKS * BLOCK]; /* blocks in one row are hashed faster than one by one */
     const uint8_t *next = bytes;
-    const size_t all = size + 64;
+    const size_t all = lead_size + size;
     memcpy(context.h, first, sizeof first);
     context.Nl = 0;
     context.Nh = 0;
     context.num = 0;
-    memcpy(part, a32, 32);
-    memcpy(part + 32, b32, 32);
-    size_t filled = 64;
+    size_t filled = lead_size;
+    memcpy(part, lead, 32);
+    if (lead_size == 64) {
+        memcpy(part + 32, lead + 32, 32);
+    }
     while (size >= sizeof part - filled - COUNT_BYTES) { /* the padding would not fit */
         const size_t room = sizeof part - filled;
         const size_t taken = size < room ? size : room;

@@ -76,8 +76,9 @@ void hash_beside(hash_chain *chain, const uint8_t blocks[2 * 64], uint8_t digest
 /* The bytes of a chain's words. */
 void hash_words32(uint8_t digest32[32], const uint32_t h[8]);
 
-/* SHA-512 of what Ed25519 hashes: two parts of 32 bytes, and a message. */
-void hash_sha512(uint8_t digest64[64], const uint8_t a32[32], const uint8_t b32[32],
-                 const void *bytes, size_t size);
+/* SHA-512 of what Ed25519 hashes: 32 or 64 bytes, and a message. Of both something
+ * may stay on the stack. */
+void hash_sha512(uint8_t digest64[64], const uint8_t *lead, size_t lead_size, const void *bytes,
+                 size_t size);
 
 #endif

@@ -26,6 +26,12 @@ typedef struct sign_mac {
     hash_chain outer;
 } sign_mac;
 
+/* An Ed25519 key, expanded from its seed (RFC 8032 section 5.1.5). */
+typedef struct sign_ed25519_key {
+    uint8_t scalar32[32]; /* modulo the order */
+    uint8_t prefix32[32]; /* what a nonce is hashed from, beside the message */
+} sign_ed25519_key;
+
 /* Nonces made ahead of time (sign_nonces.h). */
 typedef struct sign_pool sign_pool;
 
@@ -44,7 +50,7 @@ typedef struct sign_slot {
     uint32_t passphrase_size;
     char passphrase[SENTINEL_API_PASSPHRASE_BYTES_MAX]; /* unused bytes are zero */
     uint8_t secret[SENTINEL_SECRET_BYTES_MAX];          /* as imported; unused bytes are zero */
-    uint8_t ed25519[64];       /* seed || public key, as libsodium signs with it */
+    sign_ed25519_key ed25519;
     secp256k1_keypair keypair; /* BIP340 */
     union {
         sign_mac mac;           /* HMAC_SHA256: the key */

@@ -4,21 +4,13 @@
  * Kept is r/a instead of r, for s = (r/a + H) a: a sum that need not be reduced
  * before it is multiplied saves one of three reductions on the way of an order. */
 #include "sign_nonces.h"
+#include "wide.h"
 
 int sign_nonces_ed25519_prepare(sign_pool *pool, const sign_slot *slot) {
-    uint8_t hash64[64];
-    uint8_t wide64[64] = {0};
-    (void)crypto_hash_sha512(hash64, slot->secret, 32); /* RFC 8032 section 5.1.5 */
-    hash64[0] &= 248;
-    hash64[31] &= 127;
-    hash64[31] |= 64;
-    memcpy(wide64, hash64, 32);
-    crypto_core_ed25519_scalar_reduce(pool->scalar32, wide64);
+    memcpy(pool->scalar32, slot->ed25519.scalar32, 32);
     int has_inverse = crypto_core_ed25519_scalar_invert(pool->inverse32, pool->scalar32) == 0;
     SIGN_DECLASSIFY(&has_inverse, sizeof has_inverse); /* 0 for a = 0 mod L alone: no key */
     memcpy(pool->public32, slot->info.public_key, 32);
-    bytes_wipe(hash64, sizeof hash64);
-    bytes_wipe(wide64, sizeof wide64);
     return has_inverse;
 }
 
@@ -40,15 +32,32 @@ int sign_nonces_ed25519_fill(sign_pool *pool, sign_nonce *const made[], uint32_t
     return filled;
 }
 
+/* Both are below 2^253. Words, where sodium_add goes byte by byte. */
+static void add(uint8_t sum32[32], const uint8_t other32[32]) {
+    uint64_t sum[4], other[4];
+    uint64_t carry = 0;
+    memcpy(sum, sum32, sizeof sum);
+    memcpy(other, other32, sizeof other);
+    for (unsigned i = 0; i < 4; i++) {
+        const wide_u128 word = (wide_u128)sum[i] + other[i] + carry;
+        sum[i] = (uint64_t)word;
+        carry = (uint64_t)(word >> 64);
+    }
+    memcpy(sum32, sum, sizeof sum);
+    bytes_wipe(sum, sizeof sum);
+    bytes_wipe(other, sizeof other);
+}
+
 int sign_ed25519_with(uint8_t sig64[64], const sign_pool *pool, const sign_nonce *nonce,
                       const uint8_t *bytes, size_t size) {
     uint8_t hash64[64];
     uint8_t sum32[32];
     memcpy(sig64, nonce->shown32, 32);
     SIGN_DECLASSIFY(sig64, 32);
-    hash_sha512(hash64, sig64, pool->public32, bytes, size);
+    memcpy(sig64 + 32, pool->public32, 32);
+    hash_sha512(hash64, sig64, 64, bytes, size);
     crypto_core_ed25519_scalar_reduce(sum32, hash64);
-    sodium_add(sum32, nonce->scalar32, sizeof sum32); /* both are below 2^253 */
+    add(sum32, nonce->scalar32);
     crypto_core_ed25519_scalar_mul(sig64 + 32, sum32, pool->scalar32);
     bytes_wipe(sum32, sizeof sum32);
     return 1;

@@ -54,7 +54,7 @@ static void hide(sentinel_keyring *ring) {
     for (uint32_t i = 0; i < ring->count; i++) {
         sign_slot *slot = &ring->slots[i];
         (void)VALGRIND_MAKE_MEM_UNDEFINED(slot->secret, slot->secret_size);
-        (void)VALGRIND_MAKE_MEM_UNDEFINED(slot->ed25519, 32); /* the rest is the public key */
+        (void)VALGRIND_MAKE_MEM_UNDEFINED(&slot->ed25519, sizeof slot->ed25519);
         (void)VALGRIND_MAKE_MEM_UNDEFINED(slot->keypair.data, 32);
         (void)VALGRIND_MAKE_MEM_UNDEFINED(slot->mac.inner.h, sizeof slot->mac.inner.h);
         (void)VALGRIND_MAKE_MEM_UNDEFINED(slot->mac.outer.h, sizeof slot->mac.outer.h);

@@ -4,7 +4,8 @@
  * in another and then stands still; its parent computes every nonce from the
  * signatures and the child's key, and reads all that the child can write
  * (/proc/PID/mem) for any eight bytes of any form in which a library holds it.
- * What is left on purpose must be seen. */
+ * What is left on purpose must be seen. Once more with an Ed25519 key that has no
+ * pool: its nonces are hashed from its prefix, which is a key as well. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,7 +20,8 @@ enum { NOTHING = 0, NONCE_ON_STACK = 1, INVERSE_ON_HEAP = 2, DRAFT_IN_POOL = 3, 
 
 /* What child and parent share. */
 typedef struct shared {
-    int done; /* 1: all is signed */
+    int done;             /* 1: all is signed */
+    int is_deterministic; /* there is no pool */
     sentinel_signature signatures[NONCES];
     uint8_t public_key[32];
     uint8_t digests[NONCES][32];
@@ -50,6 +52,15 @@ static void *fill_and_stay(void *data) {
     return NULL;
 }
 
+static void stand_still(shared *common, const sentinel_keyring *ring) {
+    common->ring = (uintptr_t)ring;
+    common->pool = (uintptr_t)ring->slots[0].pool;
+    memcpy(common->secret, ring->slots[0].secret, 32);
+    __atomic_store_n(&common->done, 1, __ATOMIC_RELEASE); /* nothing is called any more */
+    for (;;) {
+    }
+}
+
 /* Leaves 32 bytes behind, where a function that forgot to erase would. */
 __attribute__((noinline)) static void leave_on_stack(const uint8_t bytes32[32]) {
     volatile uint8_t deep[4096];
@@ -57,6 +68,18 @@ __attribute__((noinline)) static void leave_on_stack(const uint8_t bytes32[32]) 
         deep[64 + i] = bytes32[i];
     }
     seen = deep[64];
+}
+
+static void child_signs_without_pool(shared *common, sentinel_keyring *ring, int plant) {
+    for (int i = 0; i < NONCES; i++) {
+        if (sentinel_sign(ring, &common->signatures[i], 1, common->digests[i], 32) != SENTINEL_OK) {
+            _exit(6);
+        }
+    }
+    if (plant == KEY_ON_STACK) {
+        leave_on_stack(ring->slots[0].ed25519.prefix32);
+    }
+    stand_still(common, ring);
 }
 
 static void child_runs(shared *common, int algorithm, int plant) {
@@ -71,6 +94,9 @@ static void child_runs(shared *common, int algorithm, int plant) {
     }
     sodium_stackzero(1 << 15); /* making a key may leave it here: another matter */
     memcpy(common->public_key, info.public_key, 32);
+    if (common->is_deterministic) {
+        child_signs_without_pool(common, ring, plant);
+    }
     it.ring = ring;
     if (sentinel_nonces_start(ring, 1, NONCES) != SENTINEL_OK ||
         pthread_create(&thread, NULL, fill_and_stay, &it) != 0) {
@@ -102,12 +128,7 @@ static void child_runs(shared *common, int algorithm, int plant) {
     if (plant == KEY_ON_STACK) {
         leave_on_stack(pool->scalar32);
     }
-    common->ring = (uintptr_t)ring;
-    common->pool = (uintptr_t)pool;
-    memcpy(common->secret, ring->slots[0].secret, 32);
-    __atomic_store_n(&common->done, 1, __ATOMIC_RELEASE); /* nothing is called any more */
-    for (;;) {
-    }
+    stand_still(common, ring);
 }
 
 /* ---- what is searched for ---------------------------------------------------- */
@@ -281,6 +302,9 @@ static void search_for_ed25519(const sentinel_signature *signature, const uint8_
     CHECK_BYTES(point, signature->bytes, 32); /* it is the nonce */
     search_for_bytes(r);
     search_for_digits(r);
+    uint8_t product[32]; /* H a, which s gives r for */
+    crypto_core_ed25519_scalar_sub(product, signature->bytes + 32, r);
+    search_for_bytes(product);
     uint8_t over[32], sum[32]; /* r/a, which is kept, and r/a + H */
     CHECK_EQ(crypto_core_ed25519_scalar_invert(over, key32), 0);
     crypto_core_ed25519_scalar_mul(over, over, r);
@@ -368,12 +392,29 @@ static void search_for_nonces(const shared *common, int algorithm) {
     CHECK(pattern_count >= NONCES * 15);
 }
 
+/* What Ed25519 hashes its nonces from: as it is kept, and as SHA-512's first four
+ * words with their constants (FIPS 180-4 section 4.2.3), which are laid out ahead. */
+static void search_for_prefix(const uint8_t secret32[32]) {
+    static const uint64_t constants[4] = {
+        UINT64_C(0x428a2f98d728ae22), UINT64_C(0x7137449123ef65cd), UINT64_C(0xb5c0fbcfec4d3b2f),
+        UINT64_C(0xe9b5dba58189dbbc)};
+    uint8_t hash[64];
+    crypto_hash_sha512(hash, secret32, 32);
+    search_for_bytes(hash + 32);
+    for (int i = 0; i < 4; i++) {
+        uint64_t word;
+        memcpy(&word, hash + 32 + 8 * i, sizeof word);
+        search_for_word(__builtin_bswap64(word) + constants[i]);
+    }
+}
+
 static void search_for_key(const shared *common, int algorithm) {
     uint8_t scalar32[32];
     scalar_of(scalar32, common->secret, algorithm);
     search_for_bytes(common->secret);
     search_for_bytes(scalar32);
     if (algorithm == ED25519) {
+        search_for_prefix(common->secret);
         CHECK_EQ(crypto_core_ed25519_scalar_invert(scalar32, scalar32), 0);
     } else {
         CHECK(secp256k1_ec_seckey_negate(curve(), scalar32));
@@ -387,12 +428,13 @@ typedef struct places {
     int of_key;
 } places;
 
-static places places_after_signing(int algorithm, int plant) {
+static places places_after_signing(int algorithm, int is_deterministic, int plant) {
     places found;
     shared *common =
         mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(common != MAP_FAILED);
     randombytes_buf(common->digests, sizeof common->digests);
+    common->is_deterministic = is_deterministic;
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -420,7 +462,7 @@ static places places_after_signing(int algorithm, int plant) {
 static void a_used_nonce_is_nowhere_in_memory(void) {
     for (int algorithm = ED25519; algorithm <= BIP340; algorithm++) {
         for (int times = 0; times < 20; times++) {
-            const places found = places_after_signing(algorithm, NOTHING);
+            const places found = places_after_signing(algorithm, 0, NOTHING);
             CHECK_EQ(found.of_nonces, 0);
             CHECK_EQ(found.of_key, 0);
         }
@@ -430,11 +472,20 @@ static void a_used_nonce_is_nowhere_in_memory(void) {
 static void one_that_is_left_anywhere_is_seen(void) {
     for (int algorithm = ED25519; algorithm <= BIP340; algorithm++) {
         for (int plant = NONCE_ON_STACK; plant <= KEY_ON_STACK; plant++) {
-            const places found = places_after_signing(algorithm, plant);
+            const places found = places_after_signing(algorithm, 0, plant);
             CHECK((plant == KEY_ON_STACK ? found.of_key : found.of_nonces) > 0);
             CHECK_EQ(plant == KEY_ON_STACK ? found.of_nonces : found.of_key, 0);
         }
     }
+}
+
+static void nor_is_one_that_was_hashed_from_key_and_message(void) {
+    for (int times = 0; times < 20; times++) {
+        const places found = places_after_signing(ED25519, 1, NOTHING);
+        CHECK_EQ(found.of_nonces, 0);
+        CHECK_EQ(found.of_key, 0);
+    }
+    CHECK(places_after_signing(ED25519, 1, KEY_ON_STACK).of_key > 0);
 }
 
 int main(int argc, char **argv) {
@@ -445,6 +496,7 @@ int main(int argc, char **argv) {
     context = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
     RUN(a_used_nonce_is_nowhere_in_memory);
     RUN(one_that_is_left_anywhere_is_seen);
+    RUN(nor_is_one_that_was_hashed_from_key_and_message);
     secp256k1_context_destroy(context);
     return test_end();
 }
