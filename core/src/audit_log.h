@@ -59,7 +59,7 @@ SENTINEL_MUST_USE sentinel_status log_start(sentinel_log_reader *reader, int dir
 /* Takes a head page apart. */
 void log_head_parse(log_head *head, const uint8_t *page);
 
-/* The digest that makes a slot intact. */
+/* What makes a slot intact: docs/4-audit.md. */
 void log_head_check(uint8_t check16[16], const sentinel_log_head *slot);
 
 /* Returns: OK; IO_OPEN (errno ENOENT: none), IO_READ; AUDIT_CORRUPT (size). */

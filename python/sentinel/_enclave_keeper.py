@@ -14,13 +14,13 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _layout
 from ._enclave_lobby import wanted_file
 from ._enclave_store import HEAD, Store
 from ._frame import FrameKind, unsafe_parse_frame
+from ._record import head_check
 from ._service import Request, WitnessFlag
 from ._status import Status
 from .errors import SentinelError, StorageError
@@ -51,7 +51,7 @@ def head_count(page: bytes) -> int:
     intact = []
     for at in _SLOTS:
         slot = page[at : at + _SLOT.size]
-        if len(slot) == _SLOT.size and sha256(slot[:48]).digest()[:16] == slot[48:]:
+        if len(slot) == _SLOT.size and head_check(slot) == slot[48:]:
             count, _, _, generation, _, _ = _SLOT.unpack(slot)
             intact.append((generation, count))
     if not intact:

@@ -10,7 +10,6 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from ._record import (
     RECORD_BYTES_MAX,
     BodyCorrupt,
     Record,
+    head_check,
     parse_record,
     record_hash,
 )
@@ -161,7 +161,7 @@ class Walk:
             if not any(raw) or len(raw) != _HEAD.size:
                 continue
             count, _synced, _epoch, generation, last_hash, check = _HEAD.unpack(raw)
-            if sha256(raw[:48]).digest()[:16] == check:
+            if head_check(raw) == check:
                 slots.append(_HeadSlot(count, generation, last_hash))
             elif not self.writer_alive:
                 self._add("torn", path, "a slot of the head is not intact", offset=offset)

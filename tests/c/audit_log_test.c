@@ -1,6 +1,7 @@
 /* The log. Goal: what was appended is found again, and a log whose parts are
  * missing is not taken for whole. Method: real files in a directory of its
  * own; segments and heads go missing, the disk fills. */
+#include "audit_log.h"
 #include "audit_log_world.h"
 
 #include <signal.h>
@@ -241,6 +242,26 @@ static void test_a_reader_beside_a_writer_sees_only_whole_records(void) {
 }
 
 /* ---- Heads and segments ------------------------------------------------------ */
+
+/* The digest was worked out in Python, from the words of docs/4-audit.md. */
+static void test_every_bit_of_a_slot_is_checked(void) {
+    static const uint8_t expected16[16] = {0xa2, 0x95, 0x70, 0xd4, 0x6b, 0x14, 0x56, 0x4d,
+                                           0x12, 0x78, 0xee, 0x46, 0x6b, 0xaf, 0xdd, 0xd4};
+    sentinel_log_head slot;
+    uint8_t *bytes = (uint8_t *)&slot;
+    uint8_t check16[16];
+    for (size_t i = 0; i < sizeof slot; i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    log_head_check(check16, &slot);
+    CHECK_BYTES(check16, expected16, 16);
+    for (size_t bit = 0; bit < 8 * offsetof(sentinel_log_head, check16); bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        log_head_check(check16, &slot);
+        CHECK(memcmp(check16, expected16, 8) != 0 && memcmp(check16 + 8, expected16 + 8, 8) != 0);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
 
 static void test_one_intact_slot_of_the_head_is_enough(void) {
     for (size_t slot = 0; slot < 2; slot++) {
@@ -506,6 +527,7 @@ static void run_all(void) {
     RUN(test_arguments_out_of_range_are_refused);
     RUN(test_a_record_that_is_not_the_next_latches);
     RUN(test_a_reader_beside_a_writer_sees_only_whole_records);
+    RUN(test_every_bit_of_a_slot_is_checked);
     RUN(test_one_intact_slot_of_the_head_is_enough);
     RUN(test_a_stray_byte_beside_the_slots_goes_when_the_log_is_opened);
     RUN(test_no_intact_slot_is_corruption);

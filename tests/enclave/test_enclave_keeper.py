@@ -16,7 +16,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from sentinel._enclave_follow import Follower, Revival, only_keeper
 from sentinel._enclave_keeper import Copied, Copier, Keeper, frames_end, head_count
 from sentinel._enclave_lobby import KEYS, Lobby, kept_files
 from sentinel._enclave_store import Store
+from sentinel._record import head_check
 from sentinel._service import Request, WitnessFlag
 from sentinel._status import Status
 from sentinel.attestation import Expectation, TrustRoot, parse_binding, verify
@@ -65,7 +65,7 @@ class FakeLog:
     def _head(self) -> None:
         self.generation += 1
         slot = struct.pack("<QQQQ16s", self.count, 0, 1, self.generation, bytes(16))
-        slot += sha256(slot).digest()[:16]
+        slot += head_check(slot)
         page = self.files.setdefault("log/head", bytearray(4096))
         at = self.generation % 2 * 2048
         page[at : at + 64] = slot

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from sentinel._record import head_check
+
 SEGMENT = "log/00000000000000000000.log"
 
 
@@ -57,7 +59,7 @@ def forge(directory: Path, number: int, change: Callable[[bytearray], None]) -> 
     page = bytearray((directory / "log/head").read_bytes())
     for slot in (0, 2048):
         page[slot + 32 : slot + 48] = prev[:16]
-        page[slot + 48 : slot + 64] = sha256(page[slot : slot + 48]).digest()[:16]
+        page[slot + 48 : slot + 64] = head_check(page[slot : slot + 48])
     (directory / "log/head").write_bytes(page)
     for path in (directory / "snapshots").iterdir():
         path.unlink()

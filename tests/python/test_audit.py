@@ -23,6 +23,7 @@ from forger import SEGMENT, forge, frames
 from sentinel import Message, _core
 from sentinel._enums import Environment
 from sentinel._record import (
+    head_check,
     parse_record,
     tree_root,
 )
@@ -309,7 +310,7 @@ def let_head_lag(directory: Path) -> None:
     for slot in (0, 2048):
         page[slot : slot + 8] = (len(frames(data)) - 1).to_bytes(8, "little")
         page[slot + 32 : slot + 48] = data[at + 8 + 24 : at + 8 + 40]  # the hash before
-        page[slot + 48 : slot + 64] = sha256(page[slot : slot + 48]).digest()[:16]
+        page[slot + 48 : slot + 64] = head_check(page[slot : slot + 48])
     (directory / "log/head").write_bytes(page)
 
 

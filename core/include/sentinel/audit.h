@@ -328,7 +328,7 @@ typedef struct sentinel_log_head {
     uint64_t epoch;
     uint64_t generation; /* the slot with the higher one, if intact, counts */
     uint8_t last_hash16[16]; /* first half of the last record's hash */
-    uint8_t check16[16]; /* first half of SHA-256 of the 48 bytes before: one block */
+    uint8_t check16[16]; /* of the 48 bytes before */
 } sentinel_log_head;
 SENTINEL_SIZE(sentinel_log_head, 64); /* a line of the cache, written in one go */
 
