@@ -17,18 +17,28 @@ static hash_message header_message(const sentinel_record_header *header) {
     return (hash_message){.part = {&leaf, header}, .size = {sizeof leaf, sizeof *header}};
 }
 
+/* Field by field: a whole one would be copied from where it was just stored in
+ * pieces, and waited for. */
+static inline void message_set(hash_message *message, const void *lead, size_t lead_size,
+                               const void *bytes, size_t size) {
+    message->part[0] = lead;
+    message->part[1] = bytes;
+    message->size[0] = lead_size;
+    message->size[1] = size;
+    message->chain = NULL;
+    message->before = 0;
+    message->is_open = 0;
+    message->after = 0;
+    message->to = NULL;
+}
+
 /* What the header commits to: each part behind its salt. */
-static void messages_of(hash_message messages[SENTINEL_RECORD_PARTS],
-                        const sentinel_record_header *header, const void *subject,
-                        const sentinel_result *results, const sentinel_outcome_part *outcome,
-                        const uint8_t *salts) {
-    const size_t result_bytes = header->result_count * sizeof *results;
-    messages[0] = (hash_message){.part = {salts, subject},
-                                 .size = {SENTINEL_SALT_BYTES, header->subject_size}};
-    messages[1] = (hash_message){.part = {salts + SENTINEL_SALT_BYTES, results},
-                                 .size = {SENTINEL_SALT_BYTES, result_bytes}};
-    messages[2] = (hash_message){.part = {salts + 2 * SENTINEL_SALT_BYTES, outcome},
-                                 .size = {SENTINEL_SALT_BYTES, header->outcome_size}};
+static inline void message_of_part(hash_message *message, const sentinel_record_header *header,
+                                   unsigned part, const void *bytes, const uint8_t *salts) {
+    const size_t sizes[SENTINEL_RECORD_PARTS] = {
+        header->subject_size, header->result_count * sizeof(sentinel_result), header->outcome_size};
+    message_set(message, salts + (size_t)part * SENTINEL_SALT_BYTES, SENTINEL_SALT_BYTES, bytes,
+                sizes[part]);
 }
 
 static size_t record_bytes(const sentinel_record_header *header) {
@@ -138,8 +148,9 @@ sentinel_status record_open(sentinel_record *record, hash_message messages[RECOR
     record->outcome = header->outcome_size != 0 ? (const sentinel_outcome_part *)next : NULL;
     record->salts = next + header->outcome_size;
     messages[0] = header_message(header);
-    messages_of(messages + 1, header, record->subject, record->results, record->outcome,
-                record->salts);
+    message_of_part(messages + 1, header, 0, record->subject, record->salts);
+    message_of_part(messages + 2, header, 1, record->results, record->salts);
+    message_of_part(messages + 3, header, 2, record->outcome, record->salts);
     return SENTINEL_OK;
 }
 
@@ -205,40 +216,42 @@ SENTINEL_ASSERT_LAYOUT(BEGIN_BYTES <= LEAF_BYTES + offsetof(sentinel_record_head
 
 static void hash_all(record_tail *tail, record_draft *draft, const sentinel_record_parts *parts,
                      const record_late *late) {
+    enum { SUBJECT, RESULTS, OUTCOME };
     sentinel_record_header *header = &draft->header;
     const uint8_t *bytes = &draft->leaf;
-    uint8_t digests[5][32];
-    hash_message messages[5], of_parts[SENTINEL_RECORD_PARTS];
-    size_t count = 3, payload = 0, signature = 0;
+    hash_message messages[7];
+    hash_message *next = messages;
+    uint32_t digested = 0;
     draft->leaf = 0;
     tail->chain = hash_first;
-    messages_of(of_parts, header, parts->subject, parts->results, parts->outcome, parts->salts);
-    messages[0] = of_parts[1]; /* the longest first, so that both lanes end at once */
-    messages[1] = of_parts[0];
-    messages[2] = (hash_message){
-        .part = {NULL, bytes}, .size = {0, BEGIN_BYTES}, .chain = &tail->chain, .is_open = 1};
+    /* In such an order that both lanes end at once where an order is recorded: the
+     * outcome waits for two digests, the middle for two commitments. */
+    message_of_part(next, header, RESULTS, parts->results, parts->salts);
+    next++->to = header->commitments[RESULTS];
     if (late != NULL && late->payload.size[1] != 0) {
-        messages[payload = count++] = late->payload;
+        digested |= 1u << (next - messages);
+        message_set(next, NULL, 0, late->payload.part[1], late->payload.size[1]);
+        next++->to = late->outcome->payload_digest32;
     }
     if (late != NULL && late->signature.size[1] != 0) {
-        messages[signature = count++] = late->signature;
+        digested |= 1u << (next - messages);
+        message_set(next, NULL, 0, late->signature.part[1], late->signature.size[1]);
+        next++->to = late->outcome->signature_digest32;
     }
-    hash_many(digests, messages, count);
-    memcpy(header->commitments[0], digests[1], 32);
-    memcpy(header->commitments[1], digests[0], 32);
-    if (payload != 0) {
-        memcpy(late->outcome->payload_digest32, digests[payload], 32);
-    }
-    if (signature != 0) {
-        memcpy(late->outcome->signature_digest32, digests[signature], 32);
-    }
-    messages[0] = of_parts[2];
-    messages[1] = (hash_message){.part = {NULL, bytes + BEGIN_BYTES},
-                                 .size = {0, MIDDLE_BYTES},
-                                 .chain = &tail->chain,
-                                 .is_open = 1};
-    hash_many(digests, messages, 2);
-    memcpy(header->commitments[2], digests[0], 32);
+    message_of_part(next, header, SUBJECT, parts->subject, parts->salts);
+    next++->to = header->commitments[SUBJECT];
+    message_set(next, NULL, 0, bytes, BEGIN_BYTES);
+    next->chain = &tail->chain;
+    next++->is_open = 1;
+    const uint32_t before_middle = ((1u << (next - messages)) - 1) & ~digested;
+    message_of_part(next, header, OUTCOME, parts->outcome, parts->salts);
+    next->after = digested;
+    next++->to = header->commitments[OUTCOME];
+    message_set(next, NULL, 0, bytes + BEGIN_BYTES, MIDDLE_BYTES);
+    next->after = before_middle;
+    next->chain = &tail->chain;
+    next++->is_open = 1;
+    hash_many(NULL, messages, (size_t)(next - messages));
     const size_t rest = TAIL_BYTES, size = sizeof tail->blocks;
     memcpy(tail->blocks, bytes + BEGIN_BYTES + MIDDLE_BYTES, rest);
     memset(tail->blocks + rest, 0, size - rest);

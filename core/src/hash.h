@@ -58,14 +58,16 @@ typedef struct hash_message {
     hash_chain *chain; /* that it goes on with; null: it begins */
     uint64_t before;   /* bytes of that chain, whole blocks */
     int is_open;       /* 1: only whole blocks, which go into the chain; there is no digest */
+    uint32_t after;    /* bits: those before it in the call that it is made of, or goes on from */
+    uint8_t *to;       /* where the digest goes; null: to its place among the digests */
 } hash_message;
 
 void hash_one(uint8_t digest32[32], const hash_message *message);
 
 /* The digests of several messages, in less time than one behind the other where the
  * processor can (hash_two.c): two are on their way at once, and where one ends the
- * next begins. An open message is not in one call with what its chain goes on with. Not for
- * secrets: words of them may stay on the stack. */
+ * next begins, or both wait where it is said to be made of what has not ended. Not
+ * for secrets: words of them may stay on the stack. */
 void hash_many(uint8_t (*digests)[32], const hash_message *messages, size_t count);
 
 /* Two blocks into a chain, and beside them the digests of two messages of one

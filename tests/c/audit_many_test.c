@@ -157,6 +157,56 @@ static void test_a_message_in_two_goes_is_hashed_as_in_one(void) {
     }
 }
 
+/* Each message is made of digests of some before it, which go to where it lies; and
+ * one goes on with a chain that another one of the same call leaves. */
+static void test_what_is_made_of_others_waits_for_them(void) {
+    enum { MESSAGES = 10, LONGEST = 2200, BLOCK = 64, LAST = MESSAGES - 1 };
+    static uint8_t bytes[MESSAGES][LONGEST], same[MESSAGES][LONGEST];
+    for (unsigned round = 0; round < 2000; round++) {
+        uint8_t got[MESSAGES][32], expected[32];
+        hash_message messages[MESSAGES];
+        hash_chain begins = hash_first;
+        const unsigned begun = randombytes_uniform(LAST);
+        randombytes_buf(bytes, sizeof bytes);
+        for (unsigned i = 0; i < MESSAGES; i++) {
+            const size_t most = randombytes_uniform(4) != 0 ? 300 : LONGEST - 32;
+            size_t size = 32 + randombytes_uniform((uint32_t)most);
+            size -= i == begun ? size % BLOCK : 0;
+            messages[i] = (hash_message){.part = {NULL, bytes[i]}, .size = {0, size}};
+        }
+        messages[begun].chain = &begins;
+        messages[begun].is_open = 1;
+        messages[LAST].chain = &begins;
+        messages[LAST].before = messages[begun].size[1];
+        messages[LAST].after = 1u << begun;
+        for (unsigned i = 0; i < LAST; i++) {
+            const unsigned for_whom = i + 1 + randombytes_uniform(LAST - i);
+            if (i != begun && for_whom != LAST && messages[for_whom].after == 0 &&
+                messages[for_whom].size[1] >= 32) {
+                messages[i].to = bytes[for_whom];
+                messages[for_whom].after = 1u << i;
+            }
+        }
+        memcpy(same, bytes, sizeof bytes);
+        hash_many(got, messages, MESSAGES);
+        for (unsigned i = 0; i < LAST; i++) {
+            crypto_hash_sha256(expected, same[i], messages[i].size[1]);
+            if (messages[i].to != NULL) {
+                memcpy(same[(messages[i].to - bytes[0]) / LONGEST], expected, 32);
+                CHECK_BYTES(messages[i].to, expected, 32);
+            } else if (i != begun) {
+                CHECK_BYTES(got[i], expected, 32);
+            }
+        }
+        static uint8_t whole[2 * LONGEST];
+        const size_t first = messages[begun].size[1], rest = messages[LAST].size[1];
+        memcpy(whole, same[begun], first);
+        memcpy(whole + first, same[LAST], rest);
+        crypto_hash_sha256(expected, whole, first + rest);
+        CHECK_BYTES(got[LAST], expected, 32);
+    }
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(test_many_records_are_checked_as_each_alone);
@@ -164,5 +214,6 @@ int main(int argc, char **argv) {
     RUN(test_a_tree_grows_by_many_as_by_each);
     RUN(test_any_mix_of_lengths_is_hashed_as_each);
     RUN(test_a_message_in_two_goes_is_hashed_as_in_one);
+    RUN(test_what_is_made_of_others_waits_for_them);
     return test_end();
 }
