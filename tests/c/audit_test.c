@@ -217,7 +217,7 @@ static void test_subjects_of_one_size_have_no_other(void) {
         uint16_t type;
         size_t size;
     } rows[] = {
-        {SENTINEL_RECORD_START, 32},   {SENTINEL_RECORD_BUNDLE, 56},
+        {SENTINEL_RECORD_START, 64},   {SENTINEL_RECORD_BUNDLE, 56},
         {SENTINEL_RECORD_SUMMARY, 40}, {SENTINEL_RECORD_SNAPSHOT, 48},
         {SENTINEL_RECORD_REFUSED, 48}, {SENTINEL_RECORD_HALT, 8},
     };
