@@ -231,6 +231,7 @@ class Session:
     @classmethod
     def open(cls, path: Path, hello: Hello, seed: bytes | None) -> Session:
         """Raises Closed; AssertionError with the status in WELCOME."""
+        library()  # made before the daemon waits for a handshake
         sock = dial(path)
         try:
             welcome, tls, key = greet(sock, hello.pack(), seed)
