@@ -21,7 +21,7 @@ fi
 options="--without-default-features --without-default-devices --with-devices-x86_64=sentinel
     --enable-tcg --enable-gnutls --enable-libcbor --enable-vhost-user --enable-fdt=system
     --disable-docs --disable-tools --disable-guest-agent --disable-werror
-    --disable-install-blobs"
+    --disable-install-blobs --disable-debug-info"
 key=$(echo "$qemu_version $options" | cat - "$here/devices.mak" | sha256sum | cut -c1-16)
 program=$cache/qemu-$key/qemu-system-x86_64
 if [ -x "$program" ]; then
