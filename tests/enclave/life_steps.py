@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -95,7 +96,10 @@ def _halt_and_restart(engine: Engine, machine: Machine, boot: Callable[[], Machi
     with engine.client(machine, ALICE) as people:
         engine.confirmed(people, lambda: people.halt("a test of the halt"))
     assert halted(engine, machine) == "kill_switch"
-    engine.keep(machine)
+    until = time.monotonic() + 60
+    while not any(name.endswith(".snapshot") for name in engine.files):  # halted: it is sealed
+        assert time.monotonic() < until, "no snapshot"
+        engine.keep(machine)
     machine.end()
 
     machine = boot()
