@@ -70,7 +70,7 @@ POWERS: Final = {
     KEEPER: {Power.KEEPER},
 }
 AGENTS: Final = {who: stable_id("node", f"firm/{NAMES[who]}") for who in (MAKER, TAKER)}
-RECORDS, SPEND = 7, 4000
+RECORDS, SPEND = 7, 1500
 """Of a grant: small, so that a schedule often meets its end."""
 MICRO: Final = 10**6
 

@@ -506,11 +506,10 @@ class Schedule:
             if told is None or told.status != 0:
                 break
             assert int.from_bytes(told.payload[:8], "little") == len(told.payload) - 8
-            if name.startswith("sealed/"):  # RESUME and CREATE gave it, too
-                if told.payload[8:] not in machine.hosted.sealed:
-                    self.problems.append(f"{name} is not what RESUME gave")
-            else:
+            if not name.startswith("sealed/"):
                 kept[name] = told.payload[8:]
+            elif name == "sealed/keys" and told.payload[8:] not in machine.hosted.sealed:
+                self.problems.append("the sealed keys are not those that RESUME gave")
         else:
             machine.hosted.files.append(kept)
             self.tally["copies"] += 1
