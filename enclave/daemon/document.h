@@ -18,7 +18,8 @@ enum {
     SENTINEL_DOCUMENT_SESSION = 2, /* for those who connect */
     SENTINEL_DOCUMENT_IMPORT = 3,  /* for those who seal a key to this enclave */
     SENTINEL_DOCUMENT_GENESIS = 4, /* for operators, who sign a certificate */
-    SENTINEL_DOCUMENT_PURPOSE_COUNT = 5
+    SENTINEL_DOCUMENT_LOG = 5,     /* named by a CLOCK record, and so by receipts */
+    SENTINEL_DOCUMENT_PURPOSE_COUNT = 6
 };
 
 /* user_data of a document. Hashes are SHA-256, over the DER SubjectPublicKeyInfo

@@ -132,18 +132,28 @@ static sentinel_status state_facts(const enclave *e, sentinel_user_data *data,
     return SENTINEL_OK;
 }
 
-sentinel_status enclave_attest(enclave *e, document *out, uint32_t purpose,
-                               const enclave_facts *facts, const uint8_t nonce32[32]) {
+static sentinel_status statement(enclave *e, document *out, uint32_t purpose,
+                                 const enclave_facts *facts, const uint8_t nonce32[32]) {
     sentinel_user_data data = {.version = SENTINEL_USER_DATA_VERSION, .purpose = purpose};
-    if (purpose == 0 || purpose >= SENTINEL_DOCUMENT_PURPOSE_COUNT) {
-        return SENTINEL_USAGE_ARGUMENT;
-    }
     if (e->key == NULL) { /* an earlier attempt to make one failed */
         SENTINEL_TRY(renew_key(e));
     }
     SENTINEL_TRY(state_facts(e, &data, facts));
     hash_bytes(data.import_key_hash32, e->spki, e->spki_size);
-    SENTINEL_TRY(document_make(out, &e->module, &data, nonce32, e->spki, e->spki_size));
+    return document_make(out, &e->module, &data, nonce32, e->spki, e->spki_size);
+}
+
+/* No frame may name it, so it takes no place among those that are kept. */
+sentinel_status enclave_time(enclave *e, document *out, const enclave_facts *facts) {
+    return statement(e, out, SENTINEL_DOCUMENT_LOG, facts, facts->head_hash32);
+}
+
+sentinel_status enclave_attest(enclave *e, document *out, uint32_t purpose,
+                               const enclave_facts *facts, const uint8_t nonce32[32]) {
+    if (purpose == 0 || purpose >= SENTINEL_DOCUMENT_LOG) {
+        return SENTINEL_USAGE_ARGUMENT;
+    }
+    SENTINEL_TRY(statement(e, out, purpose, facts, nonce32));
     kept_document *kept = &e->kept[e->kept_next++ % ENCLAVE_DOCUMENTS_KEPT];
     memcpy(kept->digest32, out->digest32, 32);
     kept->purpose = purpose;

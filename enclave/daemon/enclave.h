@@ -56,6 +56,12 @@ SENTINEL_MUST_USE sentinel_status enclave_attest(enclave *e, document *out, uint
                                                  const enclave_facts *facts,
                                                  const uint8_t nonce32[32]);
 
+/* A document for the purpose LOG, whose nonce is the head's hash: for its time, and
+ * for those who read the log. Nobody asks for one from outside.
+ * Returns: OK; ENCLAVE_MODULE. */
+SENTINEL_MUST_USE sentinel_status enclave_time(enclave *e, document *out,
+                                               const enclave_facts *facts);
+
 /* Makes the root of a new engine. Returns: OK; USAGE_STATE (there is one). */
 SENTINEL_MUST_USE sentinel_status enclave_genesis(enclave *e, const sentinel_genesis *genesis);
 

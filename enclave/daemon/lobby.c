@@ -9,30 +9,26 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "check.h"
 #include "files.h"
+#include "key_notes.h"
+#include "lobby_stream.h"
+#include "module_clock.h"
 #include "server.h"
 #include "snapshot.h"
 
 #include <sentinel/policy.h>
 
-#define PARTS_MAX 5u
 #define RECEIPT_KEY 1u
 #define FIRST_VENUE_KEY 2u
-#define CLOCK_OFF_NS INT64_C(500000000)
+#define COMPARED_AT_START 3 /* times, where the module is slow */
 #define KEYS_BYTES_MAX \
     (SENTINEL_KEYFILE_HEADER_BYTES + SENTINEL_KEYRING_KEYS_MAX * SENTINEL_KEYFILE_ROW_BYTES + 16)
 #define KEYS_OPSLIMIT 1 /* the passphrase is 256 random bits: there is nothing to slow down */
 #define KEYS_MEMLIMIT 8192
-
-typedef struct part {
-    const uint8_t *bytes;
-    size_t size;
-} part;
 
 struct lobby {
     enclave *e;
@@ -59,31 +55,14 @@ struct lobby {
     sentinel_wrapped_root wrapped;
     document made;
     snapshots snaps;
+    clock_watch watch;
+    uint64_t keys_head; /* records of the log when they were sealed */
+    key_notes notes;
 };
 
 static void give(lobby *l, const void *bytes, size_t size) {
     memcpy(l->out, bytes, size);
     l->out_size = size;
-}
-
-/* Takes a payload apart. Returns: 1 when it is just these parts. */
-static int parts_read(part *parts, size_t count, const uint8_t *bytes, size_t size) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t head[2];
-        if (size < sizeof head) {
-            return 0;
-        }
-        memcpy(head, bytes, sizeof head);
-        size_t padded = (size_t)bytes_round_up(head[0], 8);
-        if (head[1] != 0 || padded > size - sizeof head ||
-            !bytes_are_zero(bytes + sizeof head + head[0], padded - head[0])) {
-            return 0;
-        }
-        parts[i] = (part){bytes + sizeof head, head[0]};
-        bytes += sizeof head + padded;
-        size -= sizeof head + padded;
-    }
-    return size == 0;
 }
 
 /* ---- The root --------------------------------------------------------------------- */
@@ -141,6 +120,11 @@ static enclave_facts facts_now(const lobby *l) {
     return facts;
 }
 
+static sentinel_status clock_set(lobby *l) {
+    const enclave_facts facts = facts_now(l);
+    return module_clock_set(l->e, &facts, &l->made);
+}
+
 static sentinel_status do_attest(lobby *l, const uint8_t *bytes, size_t size) {
     sentinel_lobby_attest asked;
     if (size != sizeof asked) {
@@ -157,7 +141,7 @@ static sentinel_status do_attest(lobby *l, const uint8_t *bytes, size_t size) {
 }
 
 /* Keeps the authority's frame for imports and for the engine's beginning. */
-static sentinel_status authority_keep(lobby *l, const part *frame) {
+static sentinel_status authority_keep(lobby *l, const lobby_part *frame) {
     uint8_t *kept = calloc(1, (size_t)bytes_round_up(frame->size, 8));
     if (kept == NULL) {
         return SENTINEL_IO_MEMORY;
@@ -172,7 +156,7 @@ static sentinel_status authority_keep(lobby *l, const part *frame) {
 /* An engine's root, wrapped once more. Whether these operators still may say so is
  * known when the log is read; the host gets it then. */
 static sentinel_status rewrap_keep(lobby *l, const sentinel_wrapped_root *wrapped,
-                                   const part *authority) {
+                                   const lobby_part *authority) {
     sentinel_frame frame;
     SENTINEL_TRY(
         sentinel_frame_parse(&frame, authority->bytes, authority->size, SENTINEL_FRAME_AUTHORITY));
@@ -183,9 +167,9 @@ static sentinel_status rewrap_keep(lobby *l, const sentinel_wrapped_root *wrappe
 }
 
 static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
-    part p[3];
+    lobby_part p[3];
     sentinel_wrapped_root wrapped;
-    if (!parts_read(p, 3, bytes, size)) {
+    if (!lobby_parts(p, 3, bytes, size)) {
         return SENTINEL_FORMAT_SIZE;
     }
     if (!l->has_genesis) {
@@ -203,8 +187,8 @@ static sentinel_status do_certify(lobby *l, const uint8_t *bytes, size_t size) {
 }
 
 static sentinel_status do_unwrap(lobby *l, const uint8_t *bytes, size_t size) {
-    part p[5];
-    if (!parts_read(p, 5, bytes, size) || p[0].size != sizeof l->genesis) {
+    lobby_part p[5];
+    if (!lobby_parts(p, 5, bytes, size) || p[0].size != sizeof l->genesis) {
         return SENTINEL_FORMAT_SIZE;
     }
     if (l->has_genesis) {
@@ -245,6 +229,7 @@ static sentinel_status do_keys(lobby *l, const uint8_t *bytes, size_t size) {
     sentinel_status status = sentinel_keyring_unseal(l->ring, file, header.size, l->passphrase, 64);
     bytes_wipe(file, sizeof file);
     l->keys_number = header.number;
+    l->keys_head = header.head_number;
     l->options.keys_grow = 1; /* Any host has older ones: the log says which are the newest. */
     return status;
 }
@@ -254,6 +239,16 @@ static sentinel_status do_keys(lobby *l, const uint8_t *bytes, size_t size) {
 static sentinel_status keys_may_come(const lobby *l) {
     return enclave_is_ready(l->e) && sentinel_keyring_count(l->ring) != 0 ? SENTINEL_OK
                                                                           : SENTINEL_USAGE_STATE;
+}
+
+/* A key that no record can tell of is not kept. */
+static sentinel_status note_key(lobby *l, uint8_t origin, const sentinel_key_info *info,
+                                const void *frame, size_t size) {
+    sentinel_status status = key_notes_add(&l->notes, origin, info, frame, size);
+    if (status != SENTINEL_OK) {
+        SENTINEL_TRY(sentinel_keyring_remove(l->ring, info->id));
+    }
+    return status;
 }
 
 static sentinel_status do_make(lobby *l, const uint8_t *bytes, size_t size) {
@@ -269,7 +264,7 @@ static sentinel_status do_make(lobby *l, const uint8_t *bytes, size_t size) {
     }
     SENTINEL_TRY(sentinel_keyring_generate(l->ring, &info));
     give(l, &info, sizeof info);
-    return SENTINEL_OK;
+    return note_key(l, SENTINEL_KEY_MADE, &info, NULL, 0);
 }
 
 static sentinel_status do_import(lobby *l, const uint8_t *bytes, size_t size) {
@@ -282,19 +277,19 @@ static sentinel_status do_import(lobby *l, const uint8_t *bytes, size_t size) {
                                 frame.payload_size, server_wall_ns()));
     l->has_imports = 1;
     give(l, &info, sizeof info);
-    return SENTINEL_OK;
+    return note_key(l, SENTINEL_KEY_IMPORTED, &info, bytes, size);
 }
 
 /* ---- Files -------------------------------------------------------------------------- */
 
 /* The engine judges the bytes when it opens: chain, hashes and signatures. */
 static sentinel_status do_file(lobby *l, const uint8_t *bytes, size_t size) {
-    part p[2];
+    lobby_part p[2];
     char name[SENTINEL_LOBBY_NAME_BYTES_MAX + 1] = {0};
     if (!l->is_restored) {
         return SENTINEL_USAGE_STATE;
     }
-    if (!parts_read(p, 2, bytes, size) || p[0].size > SENTINEL_LOBBY_NAME_BYTES_MAX) {
+    if (!lobby_parts(p, 2, bytes, size) || p[0].size > SENTINEL_LOBBY_NAME_BYTES_MAX) {
         return SENTINEL_FORMAT_SIZE;
     }
     memcpy(name, p[0].bytes, p[0].size);
@@ -367,10 +362,42 @@ static sentinel_status do_snapshot(lobby *l, const uint8_t *bytes, size_t size) 
                           : SENTINEL_USAGE_STATE;
 }
 
+sentinel_status lobby_compare(lobby *l, int is_kept) {
+    const enclave_facts facts = facts_now(l);
+    return module_clock_compare(&l->watch, l->engine, l->e, &facts, &l->made,
+                                is_kept ? l->dir_fd : -1);
+}
+
+clock_watch *lobby_watch(lobby *l) {
+    return &l->watch;
+}
+
+static sentinel_status clock_begin(lobby *l) {
+    sentinel_status status = SENTINEL_ENCLAVE_MODULE;
+    for (int i = 0; status == SENTINEL_ENCLAVE_MODULE && i < COMPARED_AT_START; i++) {
+        status = lobby_compare(l, 1);
+    }
+    return status;
+}
+
+/* Before their sealed form leaves. Where the log that came back is older than the
+ * sealed keys, what told of some of them may be what it lacks. */
+static sentinel_status keys_record(lobby *l, uint64_t count) {
+    if (count <= l->keys_head) { /* the last of them is the START */
+        SENTINEL_TRY(key_notes_find(&l->notes, l->ring));
+    }
+    return key_notes_record(&l->notes, l->engine, server_wall_ns());
+}
+
 static sentinel_status engine_run(lobby *l) {
+    SENTINEL_TRY(clock_set(l)); /* the host may have let it wait for days */
     SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, server_wall_ns()));
+    const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
+    uint64_t count = state->record_count;
+    SENTINEL_TRY(clock_begin(l));
     SENTINEL_TRY(must_be_bounded(l->engine));
     SENTINEL_TRY(papers_hold(l));
+    SENTINEL_TRY(keys_record(l, count));
     SENTINEL_TRY(snapshots_join(&l->snaps, l->dir_fd, l->engine));
     SENTINEL_TRY(keys_give(l));
     if (l->is_rewrapped) {
@@ -395,8 +422,8 @@ static sentinel_status engine_start(lobby *l) {
 }
 
 static sentinel_status do_create(lobby *l, const uint8_t *bytes, size_t size) {
-    part policy;
-    if (!parts_read(&policy, 1, bytes, size)) {
+    lobby_part policy;
+    if (!lobby_parts(&policy, 1, bytes, size)) {
         return SENTINEL_FORMAT_SIZE;
     }
     if (l->is_restored || !enclave_is_ready(l->e)) {
@@ -437,42 +464,12 @@ static lobby_function *const requests[SENTINEL_LOBBY_COUNT] = {
     [SENTINEL_LOBBY_SNAPSHOT] = do_snapshot,
 };
 
-static int take_all(int fd, void *bytes, size_t size) {
-    uint8_t *at = bytes;
-    while (size != 0) {
-        ssize_t got = recv(fd, at, size, 0);
-        if (got <= 0 && !(got < 0 && errno == EINTR)) {
-            return 0;
-        }
-        if (got > 0) {
-            at += got;
-            size -= (size_t)got;
-        }
-    }
-    return 1;
-}
-
-static int send_all(int fd, const void *bytes, size_t size) {
-    const uint8_t *at = bytes;
-    while (size != 0) {
-        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
-        if (sent <= 0 && !(sent < 0 && errno == EINTR)) {
-            return 0;
-        }
-        if (sent > 0) {
-            at += sent;
-            size -= (size_t)sent;
-        }
-    }
-    return 1;
-}
-
 /* One request. Returns: 1; 0: the stream is over. */
 static int serve_one(lobby *l, int fd) {
     sentinel_lobby_request request;
-    if (!take_all(fd, &request, sizeof request) || request.kind == 0 ||
+    if (!lobby_take_all(fd, &request, sizeof request) || request.kind == 0 ||
         request.kind >= SENTINEL_LOBBY_COUNT || request.size > SENTINEL_LOBBY_BYTES_MAX ||
-        !take_all(fd, l->in, request.size)) {
+        !lobby_take_all(fd, l->in, request.size)) {
         return 0;
     }
     l->out_size = 0;
@@ -483,7 +480,7 @@ static int serve_one(lobby *l, int fd) {
         (void)fprintf(stderr, "sentineld: lobby %u: %s\n", request.kind,
                       sentinel_status_name(status));
     }
-    return send_all(fd, &answer, sizeof answer) && send_all(fd, l->out, answer.size);
+    return lobby_send_all(fd, &answer, sizeof answer) && lobby_send_all(fd, l->out, answer.size);
 }
 
 sentinel_engine *lobby_serve(lobby *l, int listen_fd) {
@@ -508,26 +505,6 @@ sentinel_status lobby_attest(lobby *l, document *out, const uint8_t nonce32[32])
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------- */
-
-/* An enclave's clock is what its hypervisor says; so is the document's time, and
- * that one is signed. Where they differ, the document's counts. */
-static sentinel_status clock_set(lobby *l) {
-    static const uint8_t nonce32[32] = {0};
-    const enclave_facts facts = {.genesis = NULL};
-    SENTINEL_TRY(enclave_attest(l->e, &l->made, SENTINEL_DOCUMENT_SESSION, &facts, nonce32));
-    int64_t off_ns = (int64_t)l->made.time_ms * 1000000 - server_wall_ns();
-    if (off_ns > -CLOCK_OFF_NS && off_ns < CLOCK_OFF_NS) {
-        return SENTINEL_OK;
-    }
-    const struct timespec to = {.tv_sec = (time_t)(l->made.time_ms / 1000),
-                                .tv_nsec = (long)(l->made.time_ms % 1000) * 1000000};
-    if (clock_settime(CLOCK_REALTIME, &to) != 0) {
-        return SENTINEL_IO_OPEN;
-    }
-    (void)fprintf(stderr, "sentineld: the clock was %lld ms off, and is set by the module's\n",
-                  (long long)(off_ns / 1000000));
-    return SENTINEL_OK;
-}
 
 static sentinel_status dir_make(lobby *l) {
     if (mkdir(l->dir, 0700) != 0) {
@@ -561,6 +538,9 @@ sentinel_status lobby_begin(lobby **out, enclave *e, const char *dir, const uint
         l->snaps = (snapshots){.taker = {.e = e, .dir_fd = l->dir_fd, .fd = -1}, .buffer = l->in};
     }
     if (status == SENTINEL_OK) {
+        clock_name(l->watch.name);
+        l->watch.every_ns = CLOCK_EVERY_NS;
+        l->watch.holds_ns = CLOCK_HOLDS_NS;
         status = clock_set(l);
     }
     if (status != SENTINEL_OK) {
@@ -581,6 +561,7 @@ void lobby_end(lobby *l) {
     }
     snapshots_end(&l->snaps);
     sentinel_keyring_free(l->ring);
+    key_notes_free(&l->notes);
     free(l->authority);
     if (l->dir_fd >= 0) {
         (void)close(l->dir_fd);

@@ -8,6 +8,7 @@
 
 #include <sentinel/engine.h>
 
+#include "clock.h"
 #include "enclave.h"
 
 #define SENTINEL_LOBBY_PORT 5701u
@@ -100,6 +101,13 @@ SENTINEL_MUST_USE sentinel_status lobby_attest(lobby *l, document *out, const ui
 /* The snapshots of the engine that runs. */
 typedef struct snapshots snapshots;
 snapshots *lobby_snapshots(lobby *l);
+
+/* Compares the running engine's clock with the module's: module_clock.h. is_kept: the
+ * document, too. Returns: as module_clock_compare. */
+SENTINEL_MUST_USE sentinel_status lobby_compare(lobby *l, int is_kept);
+
+/* What was said of the clock last. */
+clock_watch *lobby_watch(lobby *l);
 
 /* Wipes all but the engine and the enclave. Null is allowed. */
 void lobby_end(lobby *l);

@@ -243,7 +243,12 @@ static int engine_begin(sentinel_engine **engine, arguments *a) {
 static int enclave_begin(sentinel_engine **engine, lobby **room, const arguments *a,
                          const uint8_t public_key32[32]) {
     uint8_t spki[TLS_SPKI_BYTES];
+    char name[CLOCK_NAME_BYTES];
     enclave *e;
+    clock_name(name);
+    if (!clock_name_is_good(name)) {
+        return complain("the kernel's clock source is none to go by", name);
+    }
     tls_spki(spki, public_key32);
     sentinel_status status = enclave_open(&e);
     if (status == SENTINEL_OK) {

@@ -37,8 +37,10 @@ int64_t server_running_ns(void) {
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+static int64_t corrected_ns; /* one thread */
+
 int64_t server_wall_ns(void) {
-    return clock_ns(CLOCK_REALTIME);
+    return clock_ns(CLOCK_REALTIME) + corrected_ns;
 }
 
 static int failed(const char *what) {
@@ -184,6 +186,7 @@ int server_begin(server *s, const server_options *options, sentinel_engine *engi
     }
     s->scanned_ns = s->ticked_ns = server_running_ns();
     s->has_processors = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    s->until_ns = s->lobby != NULL ? lobby_watch(s->lobby)->until_ns : INT64_MAX;
     return 0;
 }
 
@@ -268,11 +271,33 @@ static void answer_settle(server *s, conn *c, const conn_request *request,
     conn_pop(s, c);
 }
 
+/* Compares the clock, where it is time to; what nothing holds for halts. */
+static void watch_clock(server *s, int64_t now) {
+    clock_watch *w = lobby_watch(s->lobby);
+    corrected_ns += clock_step(w, now);
+    if (clock_is_due(w, now)) {
+        sentinel_status status = lobby_compare(s->lobby, 0);
+        if (status != SENTINEL_OK) {
+            (void)fprintf(stderr, "sentineld: the clock was not compared: %s\n",
+                          sentinel_status_name(status));
+        }
+    }
+    int64_t wall = server_wall_ns();
+    if (wall > w->until_ns) {
+        sentinel_gate_halt(s->context, SENTINEL_ENCLAVE_CLOCK, wall);
+    }
+    s->until_ns = w->until_ns;
+}
+
 /* One request of one session. Returns: 1: it was answered; 0: it must wait. */
 static int serve_one(server *s, conn *c) {
     const conn_request *request = &c->requests[c->first];
     serve_answer answer = {.status = SENTINEL_OK};
     s->now_ns = server_wall_ns();
+    if (s->now_ns > s->until_ns) { /* nothing is judged by a clock that nobody compared */
+        watch_clock(s, server_running_ns());
+        s->now_ns = server_wall_ns();
+    }
     if (!session_holds(s, c, s->now_ns)) {
         conn_close(s, c);
         return 1;
@@ -356,6 +381,9 @@ static void scan(server *s, int64_t now) {
 }
 
 static void tick(server *s, int64_t now) {
+    if (s->lobby != NULL) {
+        watch_clock(s, now);
+    }
     sentinel_status status = sentinel_engine_spool(s->engine, server_wall_ns());
     if (status != SENTINEL_OK) {
         (void)fprintf(stderr, "sentineld: %s: %s\n", sentinel_status_name(status),

@@ -153,6 +153,7 @@ typedef struct server {
     int64_t attested_ns;                    /* when the last document was made; 0: none yet */
     int64_t scanned_ns, ticked_ns, stop_ns; /* by the clock that only runs */
     patience patience;
+    int64_t until_ns; /* how long the clock's last comparison holds */
     conn *run_first, *run_last;
     conn *conns;
     outcome_store *outcomes;

@@ -206,6 +206,10 @@ STATUS: Final[Mapping[str, Advice]] = MappingProxyType(
             "the security module is busy or defective, or another version answered",
             "terminate the enclave and start it again",
         ),
+        "ENCLAVE_CLOCK": Advice(
+            "the enclave's clock ran off, jumped, or its module answered no more",
+            "start the enclave again, which sets its clock; then resume the firm (k of n)",
+        ),
         "ENCLAVE_SEAL": Advice(
             "the host altered the blob, or it was sealed before the engine's root was made anew",
             "give the enclave the blob that it handed out last",

@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     SESSION = 2
     IMPORT = 3
     GENESIS = 4
+    LOG = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

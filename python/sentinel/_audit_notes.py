@@ -33,18 +33,28 @@ class Notes:
         self.signatures = 0
         self._clock: ClockNote | None = None
         self._early = False  # orders of this epoch that came before any comparison
+        self._halted = False  # since then: the engine halts where nothing holds any more
 
     def epoch(self) -> None:
         """A new epoch: nothing was compared in it yet."""
         self._clock, self._early = None, False
 
-    def orders(self, now_ns: int) -> Iterator[Problem]:
-        """What is wrong with orders up to this time, by the comparison before them."""
+    def halt(self) -> None:
+        """The engine halted itself."""
+        self._halted = True
+
+    def orders(self, now_ns: int, *, taken: bool) -> Iterator[Problem]:
+        """What is wrong with orders up to this time, by the comparison before them.
+
+        `taken`: one of them was not refused.
+        """
         if self._clock is None:
             self._early = True
             return
         if self._clock.result is ClockResult.GOOD:
             if now_ns > self._clock.until_ns:
+                if self._halted and not taken:
+                    return
                 yield "clock", f"it is later than record {self._clock.record} holds for"
             elif self._clock.source is ClockSource.NSM or self._clock.bound_ns:
                 self.bound_ns = max(self.bound_ns, self._clock.bound_at(now_ns))
@@ -62,7 +72,7 @@ class Notes:
             yield "clock" if record.type is RecordType.CLOCK else "key", error.message
 
     def _clock_problems(self, note: ClockNote) -> Iterator[Problem]:
-        before, self._clock = self._clock, note
+        before, self._clock, self._halted = self._clock, note, False
         self.clocks[note.result.name.lower()] += 1
         if note.result is ClockResult.GOOD and note.until_ns <= note.now_ns:
             yield "clock", "it holds for no time at all"

@@ -116,7 +116,10 @@ class _Verifier:
         elif record.type is RecordType.START:
             self.notes.epoch()
         elif record.type is RecordType.ORDER:
-            problems += self.notes.orders(record.now_ns)
+            taken = record.verdict is not Verdict.DENIED
+            problems += self.notes.orders(record.now_ns, taken=taken)
+        elif record.type is RecordType.HALT:
+            self.notes.halt()
         try:
             self._subject(record)
         except SentinelError as error:
@@ -307,7 +310,7 @@ def _verify(
 
     def skip(data: bytes, at: int) -> tuple[int, int, bytes]:
         assert isinstance(scan, _core.OrderScan)
-        before = len(scan)
+        before, denied = len(scan), scan.verdict_counts()[Verdict.DENIED]
         at, verifier.now_ns = scan.run(
             data,
             at,
@@ -320,7 +323,8 @@ def _verify(
             progress(len(scan), walk.head.count if walk.head is not None else None)
         if len(scan) > before:
             # Their times only grow: the last one's is the one that counts.
-            for kind, text in verifier.notes.orders(verifier.now_ns):
+            taken = scan.verdict_counts()[Verdict.DENIED] - denied != len(scan) - before
+            for kind, text in verifier.notes.orders(verifier.now_ns, taken=taken):
                 report.findings.append(Finding(kind, "log", text, len(scan) - 1))
         return at, len(scan) - before, scan[len(scan) - 1]
 

@@ -79,6 +79,7 @@ class Status(IntEnum):
     ENCLAVE_DOCUMENT = 0x0909
     ENCLAVE_KMS_KEY = 0x090A
     ENCLAVE_IMPORT = 0x090B
+    ENCLAVE_CLOCK = 0x090C
 
 
 class Reason(IntEnum):
@@ -226,6 +227,7 @@ STATUS_TEXT: Final[Mapping[int, str]] = MappingProxyType(
         0x0909: "the frame names a document that this enclave did not give in this boot",
         0x090A: "the KMS key is not the one that the engine's certificate names",
         0x090B: "a sealed key does not open, or is not the one that was announced",
+        0x090C: "the clock is farther off the security module's than was stated, or not compared",
     }
 )
 REASON_CODE: Final[Mapping[int, str]] = MappingProxyType(

@@ -117,7 +117,7 @@ class Machine(Protocol):
 class FakeMachine:
     """The daemon's own code in a process, with a fake security module."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         folder.mkdir()
         self.folder, self.pcrs = folder, PCRS
         program = TOP / "build" / "daemon" / "release" / "fake_sentineld"
@@ -125,6 +125,7 @@ class FakeMachine:
         self._process = subprocess.Popen(
             [program, folder / "engine", folder / "lobby", folder / "sessions"],
             stderr=self.console,
+            env=os.environ | {name: str(value) for name, value in settings.items()},
         )
 
     def lobby(self) -> socket.socket:
@@ -147,8 +148,9 @@ class Machines:
         self.folder = folder
         self.made: list[FakeMachine] = []
 
-    def boot(self) -> FakeMachine:
-        self.made.append(FakeMachine(self.folder / f"b{len(self.made)}"))
+    def boot(self, **settings: object) -> FakeMachine:
+        """`settings`: those of fake_sentineld.c."""
+        self.made.append(FakeMachine(self.folder / f"b{len(self.made)}", **settings))
         return self.made[-1]
 
 

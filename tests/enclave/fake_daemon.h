@@ -46,6 +46,11 @@ static int fake_daemon(const char *dir, int lobby_fd, const char *sessions_path,
         lobby_begin(&s.lobby, e, dir, spki, sizeof spki, &options) != SENTINEL_OK) {
         return 1;
     }
+    const char *every = getenv("FAKE_EVERY_MS");
+    if (every != NULL) {
+        lobby_watch(s.lobby)->every_ns = atoll(every) * 1000000;
+        lobby_watch(s.lobby)->holds_ns = atoll(every) * 10000000;
+    }
     sentinel_engine *engine = lobby_serve(s.lobby, lobby_fd);
     (void)close(lobby_fd);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);

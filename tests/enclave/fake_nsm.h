@@ -19,10 +19,11 @@ typedef struct fake_nsm {
     uint8_t pcrs[NSM_PCRS_MAX][NSM_PCR_BYTES];
     uint8_t locked[NSM_PCRS_MAX];
     uint64_t time_ms;
-    unsigned asked;      /* requests so far */
-    const char *refusal; /* answers with this error alone */
-    int zero_random;     /* randomness that is none: the host's friend */
-    const uint8_t *raw;  /* answers with these bytes alone */
+    uint64_t (*clock_ms)(void); /* asked instead, where it is set */
+    unsigned asked;             /* requests so far */
+    const char *refusal;        /* answers with this error alone */
+    int zero_random;            /* randomness that is none: the host's friend */
+    const uint8_t *raw;         /* answers with these bytes alone */
     size_t raw_size;
     sentinel_status broken; /* the carrier itself fails */
 } fake_nsm;
@@ -56,7 +57,7 @@ static size_t fake_nsm_payload(const fake_nsm *fake, uint8_t *bytes, size_t capa
     cbor_put_text(&to, "digest");
     cbor_put_text(&to, "SHA384");
     cbor_put_text(&to, "timestamp");
-    cbor_put(&to, CBOR_UINT, fake->time_ms);
+    cbor_put(&to, CBOR_UINT, fake->clock_ms != NULL ? fake->clock_ms() : fake->time_ms);
     cbor_put_text(&to, "pcrs");
     cbor_put(&to, CBOR_MAP, locked);
     for (unsigned i = 0; i < NSM_PCRS_MAX; i++) {

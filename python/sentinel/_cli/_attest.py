@@ -211,7 +211,7 @@ def expect(
     ] = 1,
     purposes: Annotated[
         list[str] | None,
-        typer.Option("--purpose", help="boot, session, import or genesis; repeat it."),
+        typer.Option("--purpose", help="boot, session, import, genesis or log; repeat it."),
     ] = None,
     any_engine: Annotated[
         bool, typer.Option("--any-engine", help="Judge the image alone, not user_data.")
