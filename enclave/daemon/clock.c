@@ -25,11 +25,10 @@ void clock_name(char name[CLOCK_NAME_BYTES]) {
     }
 }
 
-/* The first three count what the processor counts, at a rate that the hypervisor
- * names or the kernel measured. The last is all that an emulator has: the kernel's own
- * ticks. Of any other nothing is known. */
+/* They count what the processor counts, at a rate that the hypervisor names or the
+ * kernel measured. All others are stand-ins; the kernel's own ticks get lost. */
 int clock_name_is_good(const char *name) {
-    static const char *const good[] = {"kvm-clock", "tsc", "arch_sys_counter", "refined-jiffies"};
+    static const char *const good[] = {"kvm-clock", "tsc", "tsc-early", "arch_sys_counter"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         if (strcmp(name, good[i]) == 0) {
             return 1;

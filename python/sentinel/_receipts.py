@@ -9,6 +9,7 @@ from typing import Any
 
 from . import _core
 from ._enums import Purpose
+from ._receipt_enclave import EnclaveProof, named_document
 from ._record import Record, RecordType
 from .audit import find_record, read_log
 from .config import Installed
@@ -26,6 +27,7 @@ class ReceiptMaker:
         self._leaves: list[bytes] = []
         self._policies: dict[bytes, bytes] = {}
         self._epoch = 0
+        self._named: dict[int, Record] = {}  # what names the enclave's document, by epoch
         self._lock = threading.Lock()
 
     def make(self, number: int, sign: Callable[[Head], bytes]) -> dict[str, Any]:
@@ -47,7 +49,18 @@ class ReceiptMaker:
             unsigned = make_head(self._engine_id, self._epoch, self._leaves)
             head = make_head(self._engine_id, self._epoch, self._leaves, sign(unsigned))
             policy = self._policies.get(record.policy_hash)
-            return build_receipt(record.raw, policy, self._genesis, head, self._leaves)
+            enclave = self._enclave(record)
+            return build_receipt(record.raw, policy, self._genesis, head, self._leaves, enclave)
+
+    def _enclave(self, record: Record) -> EnclaveProof | None:
+        named = self._named.get(record.epoch)
+        if named is None or named.number > record.number:
+            return None
+        try:
+            raw = (self._directory / "bundles" / named_document(named).hex()).read_bytes()
+        except FileNotFoundError:
+            return EnclaveProof(named, None)
+        return EnclaveProof(named, raw)
 
     def _read(self) -> None:
         for record in read_log(self._directory, len(self._leaves)):
@@ -59,6 +72,8 @@ class ReceiptMaker:
         """Which record took which policy; of two that took the same the first."""
         if record.type is RecordType.BUNDLE and record.subject[:2] == b"\2\0":
             self._policies.setdefault(record.subject[24:56], record.raw)
+        elif named_document(record):
+            self._named.setdefault(record.epoch, record)
 
 
 def receipt_key(ring: _core.Keyring) -> int:

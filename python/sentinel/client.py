@@ -37,6 +37,7 @@ from ._layout import FedMark
 from ._order import DecimalText, Order, decimal_of
 from ._own_key import OwnKey
 from ._people import Person, SigningKeys, person_id
+from ._receipt_enclave import EnclaveProof, named_document
 from ._record import Record, RecordType, parse_record
 from ._service import (
     AnswerLost,
@@ -348,7 +349,7 @@ class Client(HostCalls):
         head = self.head()
         leaves: list[bytes] = []
         policies: dict[bytes, bytes] = {}
-        genesis, wanted = b"", None
+        genesis, wanted, named = b"", None, None
         for record in self.records():
             if len(leaves) == head.count:
                 break
@@ -359,12 +360,19 @@ class Client(HostCalls):
                 policies.setdefault(record.subject[24:56], record.raw)
             if record.number == number:
                 wanted = record
+            elif wanted is None and named_document(record):
+                named = record
         if wanted is None:
             raise AuditError(f"there is no record {number}; the log has {len(leaves)}")
         if wanted.type is not RecordType.ORDER:
             raise UsageError(f"record {number} is about no order: receipts are of orders")
         policy = policies.get(wanted.policy_hash)
-        return build_receipt(wanted.raw, policy, genesis, head, leaves)
+        enclave = self._enclave(named) if named and named.epoch == wanted.epoch else None
+        return build_receipt(wanted.raw, policy, genesis, head, leaves, enclave)
+
+    def _enclave(self, named: Record) -> EnclaveProof:
+        name = f"bundles/{named_document(named).hex()}"
+        return EnclaveProof(named, self.file(name))
 
     def attestation(self, nonce: bytes) -> bytes:
         """The attestation document for a nonce of 32 bytes, unverified (`sentinel.attestation`).

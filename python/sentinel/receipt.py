@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from ._enums import Action, Environment, Rule, label
 from ._frame import Genesis, parse_genesis, verify_ed25519
+from ._receipt_enclave import EnclaveProof, check_named, readable, taken_apart
 from ._record import (
     Record,
     RecordType,
@@ -114,6 +115,7 @@ class VerifiedReceipt:
     genesis: Genesis
     head: Head
     policy_version: int | None
+    enclave: EnclaveProof | None = None
 
 
 def iso_time(time_ns: int) -> str:
@@ -142,7 +144,9 @@ def describe_results(record: Record) -> list[dict[str, Any]]:
     return rows
 
 
-def _readable(record: Record, genesis: Genesis, policy_version: int | None) -> dict[str, Any]:
+def _readable(
+    record: Record, genesis: Genesis, policy_version: int | None, enclave: EnclaveProof | None
+) -> dict[str, Any]:
     """Everything that a person reads in a receipt, rendered from what is proven."""
     action = struct.unpack_from("<H", record.subject, 2)[0] if len(record.subject) >= 4 else 0
     signed = any(record.signature_digest)
@@ -164,7 +168,7 @@ def _readable(record: Record, genesis: Genesis, policy_version: int | None) -> d
         "policy_hash": record.policy_hash.hex(),
         "constraints_evaluated": describe_results(record),
         "timestamp": iso_time(record.now_ns),
-        "enclave_attestation": None,
+        "enclave_attestation": readable(enclave),
     }
 
 
@@ -174,11 +178,12 @@ def build_receipt(
     genesis: bytes,
     head: Head,
     leaves: Sequence[bytes],
+    enclave: EnclaveProof | None = None,
 ) -> dict[str, Any]:
     """The receipt of one order's record.
 
     `policy_record` is the BUNDLE record of the policy that judged it (None when there was none);
-    `leaves` are the hashes of the records that `head` covers.
+    `leaves` are the hashes of the records that `head` covers; `enclave` is of the same epoch.
     """
     parsed = parse_record(record)
     root = parse_genesis(genesis)
@@ -190,7 +195,7 @@ def build_receipt(
             "record": _b64(policy_record),
             "path": [step.hex() for step in tree_path(leaves, taken.number)],
         }
-    receipt = _readable(parsed, root, version)
+    receipt = _readable(parsed, root, version, enclave)
     receipt["proof"] = {
         "record": _b64(record),
         "path": [step.hex() for step in tree_path(leaves, parsed.number)],
@@ -204,6 +209,12 @@ def build_receipt(
             "signature": head.signature.hex(),
         },
     }
+    if enclave is not None:
+        receipt["proof"]["enclave"] = {
+            "record": _b64(enclave.record.raw),
+            "path": [step.hex() for step in tree_path(leaves, enclave.record.number)],
+            "document": _b64(enclave.document) if enclave.document is not None else None,
+        }
     return receipt
 
 
@@ -239,7 +250,9 @@ def verify_receipt(
 
 
 def _verify(data: dict[str, Any], expectation: Expectation) -> VerifiedReceipt:
-    proof = _exactly(data["proof"], {"record", "path", "policy", "genesis", "head"}, "proof")
+    names = {"record", "path", "policy", "genesis", "head"}
+    within = isinstance(data["proof"], dict) and "enclave" in data["proof"]
+    proof = _exactly(data["proof"], names | ({"enclave"} if within else set()), "proof")
     genesis = parse_genesis(_unb64(proof["genesis"]))
     if Expectation.of_genesis(genesis) != expectation:
         raise VerificationFailed(
@@ -260,15 +273,27 @@ def _verify(data: dict[str, Any], expectation: Expectation) -> VerifiedReceipt:
         version = _bundle_version(taken, record)
     elif any(record.policy_hash):
         raise VerificationFailed("the record of the policy is missing")
-    readable = _readable(record, genesis, version)
+    enclave = _enclave(proof["enclave"], record, head) if within else None
+    expected = _readable(record, genesis, version, enclave)
     shown = {key: value for key, value in data.items() if key != "proof"}
-    if set(shown) != set(readable):
+    if set(shown) != set(expected):
         raise VerificationFailed("the receipt has other fields than a receipt has")
-    for name, value in readable.items():
+    for name, value in expected.items():
         # As text, so that 1, 1.0 and true are three things.
         if json.dumps(shown[name]) != json.dumps(value):
             raise VerificationFailed(f"{name!r} says something else than the record does")
-    return VerifiedReceipt(record, genesis, head, version)
+    return VerifiedReceipt(record, genesis, head, version, enclave)
+
+
+def _enclave(data: Any, record: Record, head: Head) -> EnclaveProof:
+    """The record that names the enclave's document, under the head; the document is its own."""
+    part = taken_apart(data)
+    named = parse_record(_unb64(part["record"]))
+    _verify_path(named, part["path"], head)
+    document = _unb64(part["document"]) if part["document"] is not None else None
+    found = EnclaveProof(named, document)
+    check_named(found, record)
+    return found
 
 
 def _verify_head(data: Any, genesis: Genesis) -> Head:

@@ -6,25 +6,35 @@ many times a second; the auditor's half is that of `zcp audit verify`, on what t
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from engine_life import ALICE, BOB, MADE, Engine, FakeMachine, Machines
-from fake_nitro import sign_emulated
+from engine_life import AGENT, ALICE, BOB, MADE, ROOT, Engine, FakeMachine, Machines
+from fake_nitro import FakeRoot, sign_emulated
 from key_life import TOP
-from life_steps import signs
+from life_steps import message, signs
+from typer.testing import CliRunner
 
 from sentinel import _layout, audit
+from sentinel._cli import app
 from sentinel._enclave_papers import KEY_INFO
 from sentinel._enums import Algorithm, Command, Purpose
-from sentinel._frame import FrameKind
+from sentinel._frame import FrameKind, parse_genesis
 from sentinel._notes import ClockNote, ClockResult, ClockSource, KeyOrigin, parse_clock
+from sentinel._receipt_enclave import verify_enclave
 from sentinel._record import Record, RecordType
+from sentinel.attestation import AttestationRefused, EngineExpectation, Expectation, TrustRoot
 from sentinel.attestation import Purpose as For
-from sentinel.errors import EngineHalted, SentinelError
+from sentinel.errors import EngineHalted, SentinelError, VerificationFailed
 from sentinel.policy import stable_id
+from sentinel.receipt import Expectation as ReceiptExpectation
+from sentinel.receipt import verify_receipt
 
 EVERY_MS = 200
 MAGIC = b"SENT"
@@ -243,3 +253,84 @@ def resume(engine: Engine, machine: FakeMachine) -> None:
         part = _layout.command(Command.RESUME, stable_id("node", "firm"), "go on", engine.terms())
         people.hand_in(engine.signed(FrameKind.COMMAND, part, ALICE, BOB))
         engine.grant(people)
+
+
+def told(receipt: dict[str, Any], document: bytes | None) -> dict[str, Any]:
+    """The receipt with another document."""
+    raw = base64.b64encode(document).decode() if document is not None else None
+    enclave = {**receipt["proof"]["enclave"], "document": raw}
+    return {**receipt, "proof": {**receipt["proof"], "enclave": enclave}}
+
+
+def test_a_receipt_is_of_the_enclave_that_the_log_names(
+    engine: Engine, machines: Machines, skew: Skew, tmp_path: Path
+) -> None:
+    machine = begin(engine, machines, skew)
+    with engine.client(machine, AGENT) as maker:
+        signed = message(maker)
+    with engine.client(machine, ALICE) as people:
+        receipt = people.receipt(signed.handle)
+    expected = ReceiptExpectation.of_genesis(parse_genesis(engine.genesis))
+    known = EngineExpectation(engine.engine_id, 1, (engine.public[ROOT],), frozenset({For.SESSION}))
+    image = Expectation(machine.pcrs, known)
+    root = TrustRoot.of_pem(engine.hypervisor.pem)
+
+    def attested(data: dict[str, Any], image: Expectation = image, **words: Any) -> Any:
+        proven = verify_receipt(data, expected)
+        return verify_enclave(proven.enclave, proven.genesis, image, **{"root": root} | words)
+
+    raw = base64.b64decode(receipt["proof"]["enclave"]["document"])
+    with pytest.raises(AttestationRefused, match="field_size"):
+        attested(receipt)  # an emulator's, and this stand-in's
+    good = told(receipt, sign_emulated(raw, engine.hypervisor))
+    found = attested(good)
+    assert found.digest.hex() == good["enclave_attestation"]["document"]
+    assert found.binding.epoch == good["epoch"]
+    with pytest.raises(AttestationRefused, match="root"):
+        attested(good, root=TrustRoot.of_pem(FakeRoot.make().pem))
+    other = Expectation({**machine.pcrs, 0: bytes(range(48))}, known)
+    with pytest.raises(AttestationRefused, match="PCR0"):
+        attested(good, other)
+    # Another document of the same enclave, one that is left out, and no word of an enclave.
+    with engine.client(machine, ALICE) as people:
+        session = sign_emulated(people.attestation(os.urandom(32)), engine.hypervisor)
+    with pytest.raises(VerificationFailed, match="not the one that the log names"):
+        attested(told(receipt, session))
+    bare = told(receipt, None)
+    with pytest.raises(VerificationFailed, match="did not come"):
+        attested(bare)
+    assert attested(bare, document=sign_emulated(raw, engine.hypervisor)).digest == found.digest
+    with pytest.raises(VerificationFailed, match="not the one that the log names"):
+        attested(bare, document=session)
+    proof = {name: part for name, part in receipt["proof"].items() if name != "enclave"}
+    with pytest.raises(VerificationFailed, match="enclave_attestation"):
+        attested({**receipt, "proof": proof})
+    silent = {**receipt, "proof": proof, "enclave_attestation": None}
+    assert verify_receipt(silent, expected).enclave is None
+    with pytest.raises(VerificationFailed, match="says nothing of one"):
+        attested(silent)
+    _by_the_command(tmp_path, good, expected, image, engine)
+
+
+def _by_the_command(
+    folder: Path,
+    receipt: dict[str, Any],
+    expected: ReceiptExpectation,
+    image: Expectation,
+    engine: Engine,
+) -> None:
+    files = {
+        "receipt.json": json.dumps(receipt),
+        "expectation.json": expected.to_json(),
+        "enclave.json": image.to_json(),
+        "root.pem": engine.hypervisor.pem.decode(),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    command = ["verify", str(folder / "receipt.json"), "--expect", str(folder / "expectation.json")]
+    enclave = ["--enclave", str(folder / "enclave.json"), "--root", str(folder / "root.pem")]
+    done = CliRunner().invoke(app, [*command, *enclave])
+    assert done.exit_code == 0, done.output
+    assert image.pcrs[0].hex() in done.output
+    done = CliRunner().invoke(app, command)
+    assert "was not judged" in done.output
