@@ -171,7 +171,7 @@ def changed(place: int, value: int) -> bytes:
         (changed(0, 2), "user_data_layout"),
         (changed(3, 1), "user_data_layout"),
         (changed(4, 0), "user_data_layout"),
-        (changed(4, 5), "user_data_layout"),
+        (changed(4, 6), "user_data_layout"),
         (changed(7, 1), "user_data_layout"),
         *((changed(place, 1), "user_data_layout") for place in range(248, 256)),
         (binding(purpose=Purpose.BOOT, engine_id=bytes(32)).pack(), "engine"),
