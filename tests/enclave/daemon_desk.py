@@ -24,6 +24,7 @@ from sentinel.order import from_json
 from sentinel.policy import compile_policy, stable_id
 
 PASSPHRASE: Final = b"correct horse"
+KEY_FILE_PASSPHRASE: Final = b"of the key files"
 SECOND: Final = 10**9
 HOUR: Final = 3600 * SECOND
 ROOT, POLICY_KEY, OPERATOR, FEEDER, KEEPER = range(1, 6)
@@ -38,6 +39,15 @@ AGENT_KEYS: Final = 100
 HMAC_SECRET: Final = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
 API_KEY: Final = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 AGENTS: Final = ("maker", "taker")
+LIMIT_ORDER: Final = {
+    "action": "place",
+    "instrument": "BTCUSDT",
+    "side": "buy",
+    "type": "limit",
+    "time_in_force": "gtc",
+    "quantity": "0.01",
+    "price": "65000.10",
+}
 
 POLICY: Final = """\
 version: 1
@@ -206,6 +216,15 @@ class Desk:
     def session(self, name: str, **words: Any) -> Session:
         return Session.open(self.socket, self.hello(name, **words), seed_of(name))
 
+    def key_files(self, *names: str) -> None:
+        """NAME.key of each, as a person keeps it, and what opens them all in `passphrase`."""
+        (self.top / "passphrase").write_bytes(KEY_FILE_PASSPHRASE)
+        for name in names:
+            ring = _core.Keyring()
+            ring.import_(1, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
+            sealed = ring.seal(KEY_FILE_PASSPHRASE, opslimit=1, memlimit=8192)
+            (self.top / f"{name}.key").write_bytes(sealed)
+
     # ---- frames ------------------------------------------------------------------------------
 
     def terms(self, kind: str) -> FrameTerms:
@@ -257,16 +276,7 @@ class Desk:
 
     def place(self, name: str, action_id: int, **fields: str) -> bytes:
         """A limit order."""
-        order = {
-            "action": "place",
-            "instrument": "BTCUSDT",
-            "side": "buy",
-            "type": "limit",
-            "time_in_force": "gtc",
-            "quantity": "0.01",
-            "price": "65000.10",
-        }
-        made = from_json(order | fields, resolve=stable_id)
+        made = from_json(LIMIT_ORDER | fields, resolve=stable_id)
         return made.pack(agent=self.node(name), action_id=action_id)
 
 

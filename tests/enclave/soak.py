@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from daemon_desk import AGENT_KEYS, OPERATOR, POLICY_KEY, Desk, make_desk, node_of
+from daemon_desk import AGENT_KEYS, LIMIT_ORDER, OPERATOR, POLICY_KEY, Desk, make_desk, node_of
 from daemon_desk import FEEDER as FEEDER_KEY
 from raw_client import Ask, library, seed_of
 from soak_judge import Sample, Seen, Told, verdict
@@ -64,18 +64,9 @@ lease: 5min
 clock: {{tolerance: 10s}}
 """
 MESSAGE: Final = {"action": "message", "text": "soak"}
-PLACE: Final = {
-    "action": "place",
-    "instrument": "BTCUSDT",
-    "side": "buy",
-    "type": "limit",
-    "time_in_force": "gtc",
-    "quantity": "0.01",
-    "price": "65000.10",
-}
-MIDDLE: Final = PLACE | {"quantity": "0.146"}  # 9,490 USD: allowed under the first cap alone
-LARGE: Final = PLACE | {"quantity": "1"}  # above both
-KINDS: Final[tuple[Mapping[str, str], ...]] = (PLACE, MESSAGE, MIDDLE, LARGE)
+MIDDLE: Final = LIMIT_ORDER | {"quantity": "0.146"}  # allowed under the first cap alone
+LARGE: Final = LIMIT_ORDER | {"quantity": "1"}  # above both
+KINDS: Final[tuple[Mapping[str, str], ...]] = (LIMIT_ORDER, MESSAGE, MIDDLE, LARGE)
 WEIGHTS: Final = (60, 20, 10, 10)
 
 BEAT_SECONDS: Final = 3.0

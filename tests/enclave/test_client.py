@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from daemon_desk import AGENT_KEYS, OPERATOR, Desk, make_desk, node_of
+from daemon_desk import AGENT_KEYS, LIMIT_ORDER, OPERATOR, Desk, make_desk, node_of
 from raw_client import seed_of
 
 from sentinel import Message, PolicyDenied, _core
@@ -38,15 +38,6 @@ from sentinel.receipt import Expectation, verify_receipt
 
 BOTH = pytest.mark.parametrize("scheme", ["unix", "shm"])
 ROWS = {"policy": 2, "operator": OPERATOR, "feeder": 4}
-ORDER = {
-    "action": "place",
-    "instrument": "BTCUSDT",
-    "side": "buy",
-    "type": "limit",
-    "time_in_force": "gtc",
-    "quantity": "0.01",
-    "price": "65000.10",
-}
 
 
 def keys_of(name: str) -> SigningKeys:
@@ -104,7 +95,7 @@ def test_an_agent_signs_and_gets_what_a_signer_gives(shared: Desk, scheme: str) 
         assert signed.handle.engine_id == shared.created.engine_id
         again = session.sign(Message(text="hello"))
         assert again.action_id == signed.action_id + 1
-        placed = session.sign(ORDER)
+        placed = session.sign(LIMIT_ORDER)
         assert placed.request is not None
         assert placed.request.url.startswith("https://testnet.binance.vision/")
         assert placed.account
@@ -115,7 +106,7 @@ def test_an_agent_signs_and_gets_what_a_signer_gives(shared: Desk, scheme: str) 
 def test_a_refusal_names_the_constraint_in_the_policys_words(shared: Desk, scheme: str) -> None:
     with connect(shared, "maker", scheme) as client:
         with pytest.raises(PolicyDenied) as caught:
-            client.session().sign(ORDER | {"quantity": "1"})
+            client.session().sign(LIMIT_ORDER | {"quantity": "1"})
         assert caught.value.reason == "value_cap"
         (failed,) = caught.value.failed
         assert failed.node == "firm"

@@ -14,15 +14,12 @@ from typing import Any
 
 import pytest
 from daemon_desk import Desk, make_desk
-from raw_client import seed_of
 
-from sentinel import _core
 from sentinel._cli import main
 from sentinel._drafts import Draft
-from sentinel._enums import Algorithm, Command, Purpose
+from sentinel._enums import Command
 from sentinel._frame import FrameKind, unsafe_parse_frame
 
-PASSPHRASE = b"of the key files"
 ROWS = {"maker": 100, "operator": 3, "feeder": 4, "policy": 2}
 Run = Callable[..., tuple[int, Any]]
 
@@ -30,12 +27,7 @@ Run = Callable[..., tuple[int, Any]]
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made = make_desk(tmp_path_factory.mktemp("desk"))
-    (made.top / "passphrase").write_bytes(PASSPHRASE)
-    for name in ROWS:
-        ring = _core.Keyring()
-        ring.import_(1, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
-        sealed = ring.seal(PASSPHRASE, opslimit=1, memlimit=8192)
-        (made.top / f"{name}.key").write_bytes(sealed)
+    made.key_files(*ROWS)
     made.start()
     yield made
     made.stop(signal.SIGKILL)

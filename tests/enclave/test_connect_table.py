@@ -14,28 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_desk import Desk, make_desk
-from raw_client import seed_of
+from daemon_desk import KEY_FILE_PASSPHRASE, LIMIT_ORDER, Desk, make_desk
 from typer.main import get_command
 
-from sentinel import _core
 from sentinel._cli import app, main
 from sentinel._cli._offline import OFFLINE, WORKS_ANYWAY, commands, why_offline
-from sentinel._enums import Algorithm, Purpose
 from sentinel.config import Installed
 from sentinel.receipt import verify_receipt
 
-PASSPHRASE = b"of the key files"
 ROWS = {"maker": 100, "taker": 101, "operator": 3, "feeder": 4, "policy": 2, "root": 0}
-PLACE = {
-    "action": "place",
-    "instrument": "BTCUSDT",
-    "side": "buy",
-    "type": "limit",
-    "time_in_force": "gtc",
-    "quantity": "0.01",
-    "price": "65000.10",
-}
 PEOPLE_DECIDE = "oversight: {approve: [message], approvers: 1, within: 1h}\n"
 
 
@@ -63,7 +50,7 @@ class Far:
         return str(path)
 
     def order(self) -> str:
-        return self.file("order.json", json.dumps(PLACE))
+        return self.file("order.json", json.dumps(LIMIT_ORDER))
 
     def placed(self) -> Any:
         """A signed order."""
@@ -104,12 +91,7 @@ class Far:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made = make_desk(tmp_path_factory.mktemp("desk"), policy_more=PEOPLE_DECIDE)
-    (made.top / "passphrase").write_bytes(PASSPHRASE)
-    for name in ROWS:
-        ring = _core.Keyring()
-        ring.import_(1, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
-        sealed = ring.seal(PASSPHRASE, opslimit=1, memlimit=8192)
-        (made.top / f"{name}.key").write_bytes(sealed)
+    made.key_files(*ROWS)
     made.start()
     yield made
     made.stop(signal.SIGKILL)
@@ -406,7 +388,12 @@ def test_what_was_copied_is_not_copied_again(far: Far, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Client, "file", file)
     made = Mirror()
-    words: Any = {"role": "command", "key_id": 3, "pin": far.desk.pin, "passphrase": PASSPHRASE}
+    words: Any = {
+        "role": "command",
+        "key_id": 3,
+        "pin": far.desk.pin,
+        "passphrase": KEY_FILE_PASSPHRASE,
+    }
     where = f"unix://{far.desk.socket}"
     with Client.connect(where, key=far.desk.top / "operator.key", **words) as client:
         made.fill(client)

@@ -20,25 +20,16 @@ from typing import Any
 
 import pytest
 from daemon_desk import KEEPER, OPERATOR, Desk, make_desk
-from raw_client import seed_of
 
-from sentinel import _core
 from sentinel._cli import main
-from sentinel._enums import Algorithm, Purpose
 
-PASSPHRASE = b"of the key files"
 ROWS = {"keeper": KEEPER, "operator": OPERATOR, "feeder": 4, "nobody": 99}
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made = make_desk(tmp_path_factory.mktemp("d"))
-    (made.top / "passphrase").write_bytes(PASSPHRASE)
-    for name in ROWS:
-        ring = _core.Keyring()
-        ring.import_(1, Purpose.AUTHORITY, Algorithm.ED25519, seed_of(name))
-        sealed = ring.seal(PASSPHRASE, opslimit=1, memlimit=8192)
-        (made.top / f"{name}.key").write_bytes(sealed)
+    made.key_files(*ROWS)
     made.start()
     yield made
     if made.process is not None:
