@@ -28,6 +28,7 @@ struct sentinel_client {
     int fd;                          /* -1: not connected */
     uint8_t *alive;                  /* a page that is wiped in a child of ours */
     int64_t receive_ns;              /* SO_RCVTIMEO of fd */
+    uint8_t may_wait;                /* 1: this call has waited for nothing yet */
     channel_side to, from;
     sentinel_ring ring;
     uint64_t next_id;     /* of a request */

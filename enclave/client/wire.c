@@ -42,6 +42,7 @@ static sentinel_status failed(sentinel_client *client, sentinel_status status, i
 
 sentinel_status client_poll(sentinel_client *client, short events, int64_t end_ns) {
     struct pollfd wanted = {.fd = client->fd, .events = events};
+    client->may_wait = 0;
     for (;;) {
         int64_t left = end_ns - client_running_ns();
         if (left <= 0) {
@@ -76,10 +77,12 @@ sentinel_status client_write(sentinel_client *client, const void *bytes, size_t 
 }
 
 /* What is there, at least one byte. The first wait of a call is the receive
- * itself, which is one call of the system less than asking before. */
+ * itself, which is one call of the system less than asking before; what comes in
+ * drops may not wait anew for each. */
 static sentinel_status socket_receive(sentinel_client *client, void *into, size_t room,
                                       size_t *size, int64_t end_ns) {
-    int flags = client->receive_ns != 0 ? 0 : MSG_DONTWAIT;
+    int flags = client->receive_ns != 0 && client->may_wait ? 0 : MSG_DONTWAIT;
+    client->may_wait = 0;
     for (;;) {
         ssize_t got = recv(client->fd, into, room, flags);
         if (got > 0) {
@@ -113,6 +116,7 @@ sentinel_status client_read(sentinel_client *client, void *bytes, size_t size, i
 static void receive_within(sentinel_client *client, int64_t end_ns) {
     int64_t left = end_ns - client->now_ns;
     int64_t wanted = client->options.timeout_ns;
+    client->may_wait = 1;
     if (left < wanted - wanted / 16) {
         client->receive_ns = 0; /* Some of it is used up: ask the clock each time. */
         return;

@@ -7,9 +7,13 @@ PROTOCOL.md, section 5.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,8 +67,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made.stop(signal.SIGKILL)
 
 
-def words(desk: Desk, calls: str, mode: str, scheme: str, who: str = "maker") -> list[str]:
-    where = f"{scheme}://{desk.socket}"
+def words(
+    desk: Desk, calls: str, mode: str, scheme: str, who: str = "maker", at: Path | None = None
+) -> list[str]:
+    where = f"{scheme}://{at or desk.socket}"
     row, agent = (OPERATOR, 0) if who == "operator" else (AGENT_KEYS, node_of(who))
     return [calls, mode, where, str(desk.pin), seed_of(who).hex(), str(row), str(agent)]
 
@@ -88,9 +94,11 @@ def test_a_retry_gives_the_same_bytes_or_a_duplicate(desk: Desk, calls: str) -> 
     assert run(*words(desk, calls, "retry", "unix")) == "done\n"
 
 
-def talk(desk: Desk, calls: str, mode: str, scheme: str) -> subprocess.Popen[str]:
+def talk(
+    desk: Desk, calls: str, mode: str, scheme: str, at: Path | None = None
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        words(desk, calls, mode, scheme),
+        words(desk, calls, mode, scheme, at=at),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -142,6 +150,70 @@ def test_a_deadline_ends_a_call(tmp_path: Path, calls: str) -> None:
     ends(process)
     desk.stop()
     desk.verify()
+
+
+class Drops:
+    """Between client and daemon; once `slow` is set, answers come byte by byte, each in time."""
+
+    def __init__(self, daemon: Path, at: Path) -> None:
+        self.slow = threading.Event()
+        self.daemon = daemon
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(at))
+        self.listener.listen()
+        self.sockets = [self.listener]
+        self.threads = [threading.Thread(target=self.accept)]
+        self.threads[0].start()
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):  # until close
+            while True:
+                client, _ = self.listener.accept()
+                daemon = socket.socket(socket.AF_UNIX)
+                self.sockets += [client, daemon]
+                daemon.connect(str(self.daemon))
+                for way in ((client, daemon, False), (daemon, client, True)):
+                    self.threads.append(threading.Thread(target=self.carry, args=way))
+                    self.threads[-1].start()
+
+    def carry(self, source: socket.socket, into: socket.socket, is_answer: bool) -> None:
+        with contextlib.suppress(OSError):  # the other end is gone
+            while some := source.recv(65536):
+                while some:
+                    size = 1 if is_answer and self.slow.is_set() else len(some)
+                    into.sendall(some[:size])
+                    some = some[size:]
+                    time.sleep(0.1 if size == 1 else 0)
+        self.end(source, into)
+
+    @staticmethod
+    def end(*sockets: socket.socket) -> None:
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.end(*self.sockets)
+        for thread in self.threads:
+            thread.join()
+        for each in self.sockets:
+            each.close()
+
+
+def test_a_deadline_ends_a_call_whose_answer_comes_in_drops(tmp_path: Path, calls: str) -> None:
+    desk = make_desk(tmp_path)
+    desk.start()
+    drops = Drops(desk.socket, tmp_path / "drops")
+    process = talk(desk, calls, "deadline", "unix", tmp_path / "drops")
+    answer(process, "stop")
+    drops.slow.set()
+    go_on(process)
+    answer(process, "go on")
+    drops.slow.clear()
+    go_on(process)
+    ends(process)
+    drops.close()
+    desk.stop()
 
 
 def test_the_example_signs(prefix: Path, desk: Desk, tmp_path: Path) -> None:
