@@ -23,7 +23,8 @@
     ((SENTINEL_CHANNEL_BYTES_MAX / CHANNEL_LARGE_ROOM + 1) * (size_t)CHANNEL_FRAME_BYTES_MAX)
 #define SERVER_HELDS 2u /* rooms for what goes in pieces, of all sessions */
 #define SERVER_CURSOR_BYTES (SENTINEL_RECORD_BYTES_MAX + ((size_t)256 << 10))
-#define SERVER_IN_BYTES ((size_t)64 * (SENTINEL_SMALL_BYTES + CHANNEL_AROUND_BYTES))
+/* Of a LARGE frame the most that is no whole one, and the piece of a ring that ends it. */
+#define SERVER_IN_BYTES ((size_t)CHANNEL_FRAME_BYTES_MAX + SENTINEL_RING_PIECE_BYTES)
 #define SERVER_NOTES_MAX (2 * SENTINEL_SESSION_QUEUE_MAX)
 #define SERVER_SCAN_NS INT64_C(250000000) /* how exact the limits of time are */
 #define SERVER_TICK_NS INT64_C(1000000000)
