@@ -179,6 +179,20 @@ static void test_every_changed_byte_ends_the_channel(void) {
     }
 }
 
+static void test_nothing_of_a_forged_frame_is_given_out(void) {
+    for (uint16_t class_ = SENTINEL_CLASS_SMALL; class_ < SENTINEL_CLASS_COUNT; class_++) {
+        const sentinel_message *message = NULL;
+        begin(1);
+        size_t bytes = seal(class_, 400);
+        frame[bytes - 1] ^= 1;
+        CHECK_EQ(channel_open(&in, &message, frame, bytes), SENTINEL_CRYPTO_VERIFY);
+        CHECK(message == NULL);
+        for (size_t at = sizeof(sentinel_seal); at < bytes - SENTINEL_TAG_GCM_BYTES; at++) {
+            CHECK_EQ(frame[at], 0);
+        }
+    }
+}
+
 static void test_a_frame_is_neither_replayed_nor_left_out_nor_swapped(void) {
     const sentinel_message *message;
     begin(1);
@@ -465,6 +479,7 @@ int main(int argc, char **argv) {
     RUN(test_frames_are_those_of_any_aes_256_gcm);
     RUN(test_a_key_stream_is_used_once);
     RUN(test_every_changed_byte_ends_the_channel);
+    RUN(test_nothing_of_a_forged_frame_is_given_out);
     RUN(test_a_frame_is_neither_replayed_nor_left_out_nor_swapped);
     RUN(test_another_class_or_size_or_key_is_refused);
     RUN(test_reserved_bytes_of_a_seal_and_behind_a_payload_are_zero);

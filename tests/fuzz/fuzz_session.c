@@ -77,7 +77,7 @@ static void take(input *from, void *out, size_t size) {
 static void send_frame(channel_side *to, input *from, const conn *c, uint8_t step) {
     static uint8_t payload[SENTINEL_LARGE_BYTES];
     sentinel_message message;
-    uint16_t class_ = (uint16_t)(1 + (step >> 4) % 3);
+    uint16_t class_ = (uint16_t)(1 + (step >> 4) % (SENTINEL_CLASS_COUNT - 1));
     size_t bytes = channel_frame_bytes(class_);
     take(from, &message, sizeof message);
     if ((step & 4) != 0) {
