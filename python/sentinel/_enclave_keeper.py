@@ -97,16 +97,17 @@ class Copier:
         self._written = 0
 
     def copy(self) -> Copied:
-        """One pass. The head is read first and kept last, so that a pass which is cut short leaves
-        an older copy, and never a head that counts records which are not there.
+        """One pass. The head is read first, before the names, and kept last, so that a pass which
+        is cut short leaves an older copy, and never a head that counts records which are not there:
+        also not those of a segment that began meanwhile.
 
         Raises StorageError, and what the daemon refuses with.
         """
+        head = self._whole(HEAD)
         names = self._ask(Request.FILE, wanted_file()).decode().split()
         segments = sorted(name for name in names if _SEGMENT.fullmatch(name))
         self._written = 0
         self._store.make_folders()
-        head = self._whole(HEAD)
         for name in segments:
             self._segment(name, is_last=name == segments[-1])
         for name in names:

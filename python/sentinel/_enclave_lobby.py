@@ -32,6 +32,7 @@ PORT: Final = 5701
 FILE_BYTES: Final = 1 << 20
 KEYS: Final = "sealed/keys"
 """A running engine's sealed keys, as RESUME and CREATE gave them."""
+_HEAD_NAME: Final = "log/head"
 _SNAPSHOT: Final = re.compile(r"sealed/\d{20}\.snapshot")
 _SEGMENT: Final = re.compile(r"log/(\d{20})\.log")
 _PIECE_BYTES: Final = 8 << 20
@@ -174,8 +175,10 @@ def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]
 
     `ask`: `Client.connection.call` of a session with the role "command" or "keeper".
     """
+    yield _HEAD_NAME, b"".join(_pieces(ask, _HEAD_NAME))
     for name in ask(Request.FILE, wanted_file()).decode().split():
-        yield name, b"".join(_pieces(ask, name))
+        if name != _HEAD_NAME:
+            yield name, b"".join(_pieces(ask, name))
 
 
 def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:

@@ -139,6 +139,33 @@ def test_wherever_a_copy_is_cut_its_head_counts_only_what_is_there(
     assert dict(store.files()) == {name: bytes(data) for name, data in log.files.items()}
 
 
+def test_a_segment_that_begins_meanwhile_is_not_in_the_head_that_is_kept(tmp_path: Path) -> None:
+    """Whatever the engine writes between two questions of a copy."""
+    for busy in range(8):
+        log, store = FakeLog(), Store(tmp_path / str(busy))
+        log.append(8)
+        asked = [0]
+
+        def ask(
+            kind: int, payload: bytes, log: FakeLog = log, asked: list[int] = asked, at: int = busy
+        ) -> bytes:
+            answer = log.ask(kind, payload)
+            if asked[0] == at:
+                for _ in range(20):  # more than a segment
+                    log.append(480)
+            asked[0] += 1
+            return answer
+
+        copied = Copier(ask, store).copy()
+        assert copied.records <= records_in(store)
+        given = dict(kept_files(ask))
+        before, log.files = log.files, {name: bytearray(data) for name, data in given.items()}
+        assert Copier(log.ask, Store(tmp_path / f"{busy} again")).copy().records <= records_in(
+            Store(tmp_path / f"{busy} again")
+        )
+        log.files = before
+
+
 def test_only_what_was_added_is_asked_for(tmp_path: Path) -> None:
     log, store = FakeLog(), Store(tmp_path)
     log.files["bundles/" + "0" * 64] = bytearray(100)

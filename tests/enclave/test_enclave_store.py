@@ -11,6 +11,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_life import ALICE, KEEPER, ROOT, Engine, FakeMachine, Machines
@@ -21,11 +22,13 @@ from sentinel import _enclave_store
 from sentinel._attestation_binding import parse_binding
 from sentinel._cli import _enclave_store as command
 from sentinel._cli import main
-from sentinel._enclave_lobby import Lobby, kept_files
+from sentinel._cli._mirror import Mirror
+from sentinel._enclave_lobby import KEYS, Lobby, kept_files
 from sentinel._enclave_store import PAPERS, Store, bring_up, connect_lobby
 from sentinel._enums import Environment
 from sentinel.attestation import Expectation, Purpose, TrustRoot, verify
-from sentinel.errors import EnclaveError, SentinelError, StorageError, UsageError
+from sentinel.audit import restore
+from sentinel.errors import AuditError, EnclaveError, SentinelError, StorageError, UsageError
 
 __all__ = ["_program"]
 
@@ -40,6 +43,46 @@ def stored(engine: Engine, machine: FakeMachine, folder: Path) -> Store:
     with engine.client(machine, KEEPER) as keeper:
         assert store.keep_files(kept_files(keeper.connection.call)) >= 3
     return store
+
+
+def test_who_commands_reads_a_copy_of_an_enclaves_log(engine: Engine, machines: Machines) -> None:
+    """Sealed blobs are named beside it, and are for the host alone."""
+    machine = running(engine, machines)
+    made = Mirror()
+    with engine.client(machine, ALICE) as people:
+        assert KEYS in people.files()
+        made.fill(people)
+        assert restore(made.directory).state().record_count == people.status().records
+    made.close()
+
+
+class Liar:
+    """A daemon that names files of its own choice."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def files(self) -> list[str]:
+        return list(self.names)
+
+    def file(self, name: str) -> bytes:
+        return name.encode()
+
+
+def test_a_copy_holds_what_a_log_has_and_nothing_else(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    made = Mirror()
+    names = (str(victim), f"log/../../{victim.name}", "log/ahead.new", "log/torn-1", "sealed/keys")
+    liar: Any = Liar("log/head", *names, f"log/{0:020}.log")
+    with pytest.raises(SentinelError):  # it is no log
+        made.fill(liar)
+    kept = [path for path in made.directory.rglob("*") if path.is_file()]
+    assert {path.name for path in kept} == {"head", f"{0:020}.log"}
+    part: Any = Liar("log/head", f"log/{7:020}.log")
+    with pytest.raises(AuditError, match="beginning of its log"):
+        made.fill(part)
+    assert not victim.exists()
+    made.close()
 
 
 def signing(engine: Engine, lobby: Lobby) -> Lobby:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,12 +13,17 @@ from .. import _core
 from .._service import Request
 from ..audit import find_record
 from ..config import NamedKey
-from ..errors import SentinelError, VerificationFailed
+from ..errors import AuditError, SentinelError, VerificationFailed
 
 if TYPE_CHECKING:
     from ..client import Client
 
 _HEAD: Final = "log/head"
+_NAME: Final = re.compile(r"log/\d{20}\.log|bundles/[0-9a-f]{64}")
+"""What is copied: no torn end, no segment that is being made, no sealed blob; and a daemon's word
+names nothing outside of the folder.
+"""
+_FIRST: Final = f"log/{0:020}.log"
 _kept: list[Mirror] = []
 
 
@@ -32,14 +38,21 @@ class Mirror:
             (self.directory / name).mkdir()
 
     def fill(self, client: Client) -> None:
-        """Copies what is new: the head is read first and kept last. Raises SentinelError."""
-        names = client.files()
+        """Copies what is new: the head is read first, before the names, and kept last, so that it
+        counts no record of a segment that came later. Raises SentinelError.
+        """
         head = client.file(_HEAD)
-        segments = sorted(name for name in names if name.startswith("log/") and name != _HEAD)
+        names = [name for name in client.files() if _NAME.fullmatch(name)]
+        segments = sorted(name for name in names if name.startswith("log/"))
+        if _FIRST not in segments:
+            raise AuditError(
+                "the daemon does not have the beginning of its log",
+                cause="its enclave came back by a snapshot, with the log's end alone",
+                next_step="read it from the store of the enclave's host",
+            )
         for name in names:
-            if name == _HEAD or self._is_whole(name):
-                continue
-            (self.directory / name).write_bytes(client.file(name))
+            if not self._is_whole(name):
+                (self.directory / name).write_bytes(client.file(name))
         (self.directory / _HEAD).write_bytes(head)
         self._open_segment = segments[-1] if segments else ""
         genesis = self.directory / "genesis"
