@@ -79,9 +79,7 @@ static size_t piece_size(const conn *c, uint32_t wanted, uint64_t left, size_t h
     return (size_t)(left < most ? left : most);
 }
 
-/* An answer must have its buffer before anything changes for it. Returns: 1; 0:
- * not yet. */
-static int buffer_take(server *s, conn *c, size_t size) {
+int pieces_buffer(server *s, conn *c, size_t size) {
     if (size > CHANNEL_LARGE_ROOM && c->wide_out == NULL) {
         c->wide_out = server_wide_take(s, c->key, 0);
         return c->wide_out != NULL;
@@ -128,8 +126,9 @@ int serve_bundle(server *s, conn *c, const conn_request *request, serve_answer *
         return say(answer, SENTINEL_USAGE_STATE);
     }
     size_t size = piece_size(c, wanted.bytes_max, UINT64_MAX, sizeof piece);
-    if (!buffer_take(s, c, sizeof piece + size)) {
-        return 0;
+    /* Who is to halt needs it: it never waits for another session of its key. */
+    if (!pieces_buffer(s, c, sizeof piece + size)) {
+        size = CHANNEL_LARGE_ROOM - sizeof piece;
     }
     bytes_to_hex(name, piece.hash32, 32);
     name[64] = 0;
@@ -210,7 +209,7 @@ int serve_state(server *s, conn *c, const conn_request *request, serve_answer *a
     if ((wanted.flags & ~(uint32_t)SENTINEL_STATE_BOOKS) != 0) {
         return say(answer, SENTINEL_FORMAT_RESERVED);
     }
-    if (!buffer_take(s, c, sizeof total + piece_size(c, wanted.bytes_max, UINT64_MAX, 0))) {
+    if (!pieces_buffer(s, c, sizeof total + piece_size(c, wanted.bytes_max, UINT64_MAX, 0))) {
         return 0;
     }
     const uint8_t *from = state_from(s, c, &wanted, &total, answer);

@@ -308,7 +308,6 @@ static int serve_records(server *s, conn *c, const conn_request *request, serve_
     sentinel_records_wanted wanted;
     sentinel_record record;
     size_t size = 0;
-    (void)c;
     if (request->size != sizeof wanted) {
         return say(answer, SENTINEL_FORMAT_SIZE);
     }
@@ -317,6 +316,9 @@ static int serve_records(server *s, conn *c, const conn_request *request, serve_
         return say(answer, SENTINEL_FORMAT_RESERVED);
     }
     uint32_t most = wanted.bytes_max < RECORDS_BYTES_MAX ? wanted.bytes_max : RECORDS_BYTES_MAX;
+    if (!pieces_buffer(s, c, most)) { /* fewer, and none is read in vain */
+        most = CHANNEL_LARGE_ROOM;
+    }
     uint64_t number = wanted.first;
     sentinel_status status = SENTINEL_AUDIT_END;
     while (number < sentinel_gate_state(s->context)->record_count) {
@@ -461,7 +463,6 @@ static int folder_of(const server *s, const char *name) {
 
 static int serve_file(server *s, conn *c, const conn_request *request, serve_answer *answer) {
     sentinel_file_wanted wanted;
-    (void)c;
     if (request->size != sizeof wanted) {
         return say(answer, SENTINEL_FORMAT_SIZE);
     }
@@ -480,6 +481,9 @@ static int serve_file(server *s, conn *c, const conn_request *request, serve_ans
     }
     uint64_t total;
     size_t size = wanted.bytes_max < FILE_BYTES_MAX ? wanted.bytes_max : FILE_BYTES_MAX;
+    if (!pieces_buffer(s, c, sizeof total + size)) {
+        return 0;
+    }
     sentinel_status status =
         pieces_file(&total, &size, s->scratch + sizeof total, folder_of(s, wanted.name),
                     strchr(wanted.name, '/') + 1, wanted.offset);

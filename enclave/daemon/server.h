@@ -292,6 +292,10 @@ int serve_bundle(server *s, conn *c, const conn_request *request, serve_answer *
 int serve_state(server *s, conn *c, const conn_request *request, serve_answer *answer);
 int serve_put(server *s, conn *c, const conn_request *request, serve_answer *answer);
 
+/* An answer of so many bytes must have its buffer before anything is read or changed
+ * for it: what must wait is asked again in each round. Returns: 1; 0: not yet. */
+int pieces_buffer(server *s, conn *c, size_t size);
+
 /* The frame that the session put whole, until pieces_end. Null: there is none. */
 const uint8_t *pieces_put(server *s, const conn *c, size_t *size);
 

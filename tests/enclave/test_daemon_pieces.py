@@ -234,6 +234,44 @@ def test_pieces_that_do_not_follow_are_thrown_away(desk: Desk) -> None:
         assert ask(1 << 63, 0, b"x") == Status.FORMAT_LIMIT
 
 
+# ---- Answers that nobody takes -----------------------------------------------------------------
+
+
+def first_segment(desk: Desk) -> bytes:
+    name = min(path.name for path in (desk.directory / "log").glob("*.log"))
+    return struct.pack("<QI4x96s", 0, 1 << 20, f"log/{name}".encode())
+
+
+def test_a_session_that_takes_no_answer_keeps_no_bundle_from_another(desk: Desk) -> None:
+    """Its key's one buffer is taken; whoever halts with the same key needs bundles."""
+    with desk.session("operator") as holder, desk.session("operator") as session:
+        holder.send(holder.message(Ask.FILE, first_segment(desk)))
+        time.sleep(0.2)
+        session.sock.settimeout(5)
+        assert session.ask(Ask.BUNDLE, bundle(size=1 << 20)).status == 0
+        assert session.ask(Ask.RECORDS, struct.pack("<QI4x", 0, 1 << 20)).status == 0
+        assert len(holder.receive().payload) == 8 + (1 << 20)
+
+
+def test_what_waits_for_a_buffer_costs_nobody_a_turn(desk: Desk) -> None:
+    """A mebibyte that is read anew in each round for each of them is what orders waited for."""
+    holders = [desk.session("operator") for _ in range(16)]
+    try:
+        with desk.session("maker") as maker:
+            for holder in holders:
+                holder.send(holder.message(Ask.FILE, first_segment(desk)))
+            time.sleep(0.2)
+            took = []
+            for _ in range(40):
+                begun = time.monotonic()
+                sign(desk, maker)
+                took.append(time.monotonic() - begun)
+        assert sorted(took)[20] < 0.01
+    finally:
+        for holder in holders:
+            holder.close()
+
+
 # ---- Whole, by the client ----------------------------------------------------------------------
 
 
