@@ -9,18 +9,18 @@ from .errors import UsageError
 
 
 def dial(
-    address: str, seconds: float, *, paths: tuple[str, ...], what: str, give: str
+    address: str, seconds: float, *, paths: tuple[str, ...], what: str, give: str, port: int
 ) -> socket.socket:
     """A connected socket to `vsock://CID:PORT`, or to a path after one of the schemes `paths`.
 
-    `what` and `give` name in the error what was asked for, and a good one. Raises UsageError,
-    OSError.
+    `port`: where the address leaves it out. `what` and `give` name in the error what was asked
+    for, and a good one. Raises UsageError, OSError.
     """
     scheme, _, place = address.partition("://")
-    cid, _, port = place.partition(":")
+    cid, colon, given = place.partition(":")
     target: Any = place
-    if scheme == "vsock" and cid.isdigit() and port.isdigit():
-        family, target = socket.AF_VSOCK, (int(cid), int(port))
+    if scheme == "vsock" and cid.isdigit() and (given.isdigit() or not colon):
+        family, target = socket.AF_VSOCK, (int(cid), int(given) if colon else port)
     elif scheme in paths and place:
         family = socket.AF_UNIX
     else:

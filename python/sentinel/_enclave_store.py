@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ._dial import dial
 from ._enclave_kms import derive_shared_secret
-from ._enclave_lobby import KEYS, Lobby, resume_from
+from ._enclave_lobby import KEYS, PORT, Lobby, resume_from
 from ._enclave_papers import parse_wrapped_root
 from ._status import Status
 from .attestation import Purpose
@@ -155,6 +155,7 @@ def connect_lobby(address: str) -> Lobby:
             paths=("unix",),
             what="address of a lobby",
             give="give vsock://16:5701",
+            port=PORT,
         )
     except OSError as error:
         raise StorageError(

@@ -33,6 +33,8 @@ from .errors import (
 )
 from .policy import Policy, decode_policy
 
+_VSOCK_PORT: Final = 5700
+
 
 class Role(IntEnum):
     """What a session is for; its key must have a power of it."""
@@ -375,6 +377,7 @@ def ask_document(address: str, nonce: bytes, *, deadline: float = 5.0) -> bytes:
             paths=("unix", "shm"),
             what="address",
             give="unix://PATH or vsock://CID:PORT",
+            port=_VSOCK_PORT,
         ) as stream:
             stream.sendall(b"DOCUMENT" + nonce)
             with stream.makefile("rb") as reader:

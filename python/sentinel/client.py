@@ -58,7 +58,7 @@ from ._status import Status
 from ._stops import target_of
 from .ack import Ack
 from .config import read_passphrase
-from .errors import AuditError, UsageError, VerificationFailed
+from .errors import AuditError, PolicyInvalid, UsageError, VerificationFailed
 from .policy import Policy, compile_policy, stable_id
 from .receipt import Head, build_receipt
 from .witness import WitnessError
@@ -468,15 +468,25 @@ class Client(HostCalls):
         severity: int = 0,
         until_ns: int = 0,
     ) -> int:
-        last = self._service.state()[0].sequences[_SEQUENCE_COMMAND]
         now = time.time_ns()
-        part = _layout.command(
-            *(verb, on[1], reason, self._service.terms(max(now, last + 1), now)),
-            scope=on[0],
-            severity=severity,
-            until_ns=until_ns,
-        )
-        return self.take(self._service.sign(FrameKind.COMMAND, Power.OPERATOR, part))
+
+        def taken(sequence: int) -> int:
+            part = _layout.command(
+                *(verb, on[1], reason, self._service.terms(sequence, now)),
+                scope=on[0],
+                severity=severity,
+                until_ns=until_ns,
+            )
+            return self.take(self._service.sign(FrameKind.COMMAND, Power.OPERATOR, part))
+
+        if verb is Command.HALT:  # It waits for no state, which needs a room that others may have.
+            try:
+                return taken(now)
+            except PolicyInvalid as error:
+                if error.status != Status.POLICY_SEQUENCE:
+                    raise
+        last = self._service.state()[0].sequences[_SEQUENCE_COMMAND]
+        return taken(max(now, last + 1))
 
     def load_policy(
         self,

@@ -21,19 +21,23 @@ import pytest
 from daemon_desk import AGENT_KEYS, LIMIT_ORDER, OPERATOR, Desk, make_desk, node_of
 from raw_client import seed_of
 
-from sentinel import Message, PolicyDenied, _core
-from sentinel._enums import Algorithm, Command, Purpose
-from sentinel._frame import Genesis, parse_genesis
+from sentinel import Message, PolicyDenied, _core, _layout
+from sentinel._enclave_store import connect_lobby
+from sentinel._enums import Algorithm, Command, Power, Purpose
+from sentinel._frame import FrameKind, Genesis, parse_genesis
 from sentinel._people import SigningKeys
+from sentinel._service import Service
 from sentinel.ack import Ack
-from sentinel.client import AnswerLost, Client, ServiceUnreachable
+from sentinel.client import AnswerLost, Client, ServiceUnreachable, ask_document
 from sentinel.errors import (
     KeyFileError,
     PolicyInvalid,
     SentinelError,
+    StorageError,
     UsageError,
     VerificationFailed,
 )
+from sentinel.policy import stable_id
 from sentinel.receipt import Expectation, verify_receipt
 
 BOTH = pytest.mark.parametrize("scheme", ["unix", "shm"])
@@ -296,6 +300,56 @@ def test_another_version_is_said(tmp_path: Path) -> None:
     with listener, pytest.raises(VerificationFailed, match="another version"):
         Client.connect(f"unix://{path}", agent=1, key_id=1, peer=True)
     thread.join()
+
+
+def test_a_halt_waits_for_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state may need one that two others have; a halt does not, unless a sequence is ahead."""
+    desk = make_desk(tmp_path)
+    desk.start()
+    asked: list[int] = []
+    real = Service.state
+
+    def state(service: Service) -> Any:
+        asked.append(1)
+        return real(service)
+
+    monkeypatch.setattr(Service, "state", state)
+    with connect(desk, "operator") as operator:
+        operator.halt("a test", scope="firm/maker")
+        assert asked == []
+        ahead = _layout.command(
+            *(Command.RESUME, stable_id("node", "firm/maker"), "ahead"),
+            operator.installed.terms(time.time_ns() + 4 * 10**9, time.time_ns()),
+        )
+        operator.take(operator.installed.sign(FrameKind.COMMAND, Power.OPERATOR, ahead))
+        record = operator.halt("again", scope="firm/maker")
+        assert asked == [1]
+        assert next(iter(operator.records(record))).number == record
+    desk.stop()
+
+
+def test_an_address_may_leave_the_port_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the C client takes it (docs/service.md)."""
+    seen: list[Any] = []
+
+    class Nobody(socket.socket):
+        def connect(self, address: Any) -> None:
+            seen.append(address)
+            raise ConnectionRefusedError
+
+    def made(family: int, kind: int) -> socket.socket:
+        return Nobody(socket.AF_UNIX, kind)
+
+    monkeypatch.setattr("sentinel._dial.socket.socket", made)
+    for address in ("vsock://16", "vsock://16:5700"):
+        with pytest.raises(ServiceUnreachable):
+            ask_document(address, bytes(32))
+    with pytest.raises(StorageError):
+        connect_lobby("vsock://16")
+    for address in ("vsock://16:", "vsock://:1", "vsock://x"):
+        with pytest.raises(UsageError):
+            ask_document(address, bytes(32))
+    assert seen == [(16, 5700), (16, 5700), (16, 5701)]
 
 
 def test_agents_cannot_command_and_operators_cannot_sign(shared: Desk) -> None:
