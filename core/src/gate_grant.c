@@ -120,15 +120,18 @@ static int has_head(const sentinel_context *context, uint64_t count, const uint8
     return has;
 }
 
-/* The part of earlier grants of which this log has nothing: from its end, as
- * the first start after the last confirmed epoch found it, to their ends. */
+/* The part of earlier grants that may have been signed and is not proven: from the
+ * head that was confirmed last to their ends. What the log has behind that head counts
+ * for nothing here: it has no signature, so whoever keeps the log can put something
+ * else in the place of what was signed. Where it ends before, from there. */
 static void count_unproven(const sentinel_state *state, const sentinel_grant *grant,
                            sentinel_witness *made) {
     const sentinel_grant_state *kept = &state->grant;
-    if (kept->epoch == state->epoch || grant->known_record_end <= kept->start_record) {
+    uint64_t from = kept->start_record < kept->count ? kept->start_record : kept->count;
+    if (kept->epoch == state->epoch || grant->known_record_end <= from) {
         return;
     }
-    made->counted_orders = grant->known_record_end - kept->start_record;
+    made->counted_orders = grant->known_record_end - from;
     if (grant->known_spend_end > kept->spent) {
         made->counted_spend = grant->known_spend_end - kept->spent;
     }

@@ -268,15 +268,14 @@ static void test_what_may_be_hidden_is_counted(void) {
     gate_scene *s = &scene;
     begin(8, INT64_C(400000000));
     scene_policy_rows(s);
-    add_window(&s->build, 70, 0, SENTINEL_RULE_RATE_LIMIT, 9, 60 * SECOND_NS);
+    add_window(&s->build, 70, 0, SENTINEL_RULE_RATE_LIMIT, 11, 60 * SECOND_NS);
     add_window(&s->build, 71, 0, SENTINEL_RULE_ROLLING_CAP, INT64_C(450000000), 60 * SECOND_NS);
     CHECK_OK(scene_load(s));
     CHECK_OK(witness_round(s, &witness, 0));
     sentinel_order order = scene_place(s);
     check_allowed(s, &order);
-    uint64_t end = sentinel_gate_state(s->context)->record_count;
-    uint64_t hidden = granted()->record_end - end;
-    CHECK_EQ(hidden, 6);
+    uint64_t hidden = granted()->record_end - granted()->count;
+    CHECK_EQ(hidden, 8);       /* what the log has behind the confirmed head could be another's */
     s->now += 120 * SECOND_NS; /* what is in the log no longer counts */
     CHECK_OK(sentinel_gate_start(s->context, 0, s->now));
     CHECK_OK(witness_round(s, &witness, 0));
@@ -285,7 +284,7 @@ static void test_what_may_be_hidden_is_counted(void) {
     last_record(&record, bytes, sizeof bytes, 0);
     const sentinel_witness *made = (const sentinel_witness *)record.subject;
     CHECK_EQ(made->outcome, SENTINEL_WITNESS_GRANTED);
-    CHECK_EQ(made->counted_orders, 6);
+    CHECK_EQ(made->counted_orders, 8);
     CHECK_EQ(made->counted_spend, INT64_C(350000000));
     /* 350 of 450 USD are taken: two more orders of 50 fit, a third does not. */
     for (int i = 0; i < 2; i++) {
@@ -297,9 +296,32 @@ static void test_what_may_be_hidden_is_counted(void) {
     sentinel_order message = scene_order(s, SENTINEL_ACTION_MESSAGE);
     message.message.text_size = 4;
     memcpy(message.message.text, "test", 4);
-    check_allowed(s, &message); /* the 9th event */
+    check_allowed(s, &message); /* the 11th event */
     message.message.header.action_id = ++s->id;
     check_denied(s, &message, SENTINEL_REASON_RATE_LIMIT);
+    scene_end(s);
+}
+
+/* A host that hides what was signed, and fills its place with records that have no
+ * signature. */
+static void test_what_fills_a_grant_hides_nothing(void) {
+    gate_scene *s = &scene;
+    begin(8, INT64_C(400000000));
+    CHECK_OK(witness_round(s, &witness, 0));
+    const sentinel_clock filler = {.source = SENTINEL_CLOCK_NSM, .result = SENTINEL_CLOCK_GOOD};
+    while (sentinel_gate_state(s->context)->record_count < granted()->record_end) {
+        CHECK_OK(sentinel_gate_note(s->context, NULL, SENTINEL_RECORD_CLOCK, &filler, sizeof filler,
+                                    s->now));
+    }
+    CHECK_OK(sentinel_gate_start(s->context, 0, s->now));
+    CHECK_OK(witness_round(s, &witness, 0));
+    static _Alignas(8) uint8_t bytes[SENTINEL_RECORD_BYTES_MAX];
+    sentinel_record record;
+    last_record(&record, bytes, sizeof bytes, 0);
+    const sentinel_witness *made = (const sentinel_witness *)record.subject;
+    CHECK_EQ(made->outcome, SENTINEL_WITNESS_GRANTED);
+    CHECK_EQ(made->counted_orders, 8);
+    CHECK_EQ(made->counted_spend, INT64_C(400000000));
     scene_end(s);
 }
 
@@ -326,6 +348,7 @@ int main(void) {
     RUN(test_a_log_that_ends_at_the_confirmed_head_is_whole);
     RUN(test_an_engine_whose_epoch_was_taken_signs_no_more);
     RUN(test_what_may_be_hidden_is_counted);
+    RUN(test_what_fills_a_grant_hides_nothing);
     RUN(test_a_grant_given_back_counts_for_nothing);
     return test_end();
 }

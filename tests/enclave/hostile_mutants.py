@@ -39,7 +39,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "what may be hidden is not charged": (
         "core/src/gate_grant.c",
-        "made->counted_orders = grant->known_record_end - kept->start_record;",
+        "made->counted_orders = grant->known_record_end - from;",
         "made->counted_orders = 0;",
     ),
     "no lease is needed": (
