@@ -413,12 +413,14 @@ static sentinel_status engine_start(lobby *l) {
         sentinel_engine_close(l->engine, server_wall_ns());
         l->engine = NULL;
     }
-    snapshot_drop(&l->snaps.taker); /* joined, or refused: the host may give another */
-    if (status == SENTINEL_OK) {    /* The engine has its own. */
-        sentinel_keyring_free(l->ring);
-        l->ring = NULL;
+    if (status != SENTINEL_OK) { /* The host may give others. */
+        snapshots_forget(&l->snaps, l->dir_fd);
+        return status;
     }
-    return status;
+    snapshot_drop(&l->snaps.taker); /* The engine has its own, and its own keys. */
+    sentinel_keyring_free(l->ring);
+    l->ring = NULL;
+    return SENTINEL_OK;
 }
 
 static sentinel_status do_create(lobby *l, const uint8_t *bytes, size_t size) {

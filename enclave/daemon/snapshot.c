@@ -410,6 +410,22 @@ sentinel_status snapshots_join(snapshots *s, int dir_fd, sentinel_engine *engine
     return status;
 }
 
+void snapshots_forget(snapshots *s, int dir_fd) {
+    char name[FILES_NAME_BYTES];
+    uint64_t number;
+    snapshot_drop(&s->taker);
+    int fd = openat(dir_fd, "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    while (fd >= 0 && files_highest(&number, fd, "", UINT64_MAX) == SENTINEL_OK) {
+        files_number_name(name, number, "");
+        if (unlinkat(fd, name, 0) != 0) {
+            break;
+        }
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 int snapshots_run(snapshots *s, const char *dir) {
     return snapshot_maker_begin(&s->maker, s->taker.e, dir, &s->tree, s->buffer);
 }

@@ -96,6 +96,10 @@ SENTINEL_MUST_USE sentinel_status snapshots_request(snapshots *s, uint8_t *out,
 /* Joins what was given to the engine that opened. Returns: as snapshot_walk. */
 SENTINEL_MUST_USE sentinel_status snapshots_join(snapshots *s, int dir_fd, sentinel_engine *engine);
 
+/* Forgets what was given, and what an engine that was refused left of its own: it would
+ * be ahead of the log that the host gives next. */
+void snapshots_forget(snapshots *s, int dir_fd);
+
 /* Begins to make them. Returns: 0 or -1. */
 int snapshots_run(snapshots *s, const char *dir);
 

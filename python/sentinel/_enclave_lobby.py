@@ -195,28 +195,28 @@ def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
 def give_back(lobby: Lobby, files: Mapping[str, bytes], *, whole: bool = False) -> bool:
     """Gives an engine's files back, by name, to a lobby whose root is there; its keys were given
     before (`Lobby.keys`). The newest snapshot that the enclave takes, and the log from where that
-    one needs it; else, or with `whole`, all of the log. Whether something was left out.
+    one needs it; else, or with `whole`, all of the log. Whether a snapshot was taken.
     """
-    start = 0 if whole else _snapshot_back(lobby, files)
+    start = None if whole else _snapshot_back(lobby, files)
     segments = sorted(name for name in files if _SEGMENT.fullmatch(name))
     needed = set(segments)
     for name, after in pairwise(segments):
-        if int(after[4:-4]) <= start:
+        if start is not None and int(after[4:-4]) <= start:
             needed.discard(name)
     for name in sorted(files):
         if not name.startswith("sealed/") and (name in needed or name not in segments):
             lobby.file(name, files[name])
-    return len(needed) < len(segments)
+    return start is not None
 
 
-def _snapshot_back(lobby: Lobby, files: Mapping[str, bytes]) -> int:
-    """From which record on the log is needed."""
+def _snapshot_back(lobby: Lobby, files: Mapping[str, bytes]) -> int | None:
+    """From which record on the log is needed; None: no snapshot was taken."""
     for name in sorted(filter(_SNAPSHOT.fullmatch, files), reverse=True):
         with contextlib.suppress(SentinelError):
             sealed = files[name]
             lobby.snapshot(sealed)
             return int(SEALED.unpack(sealed[: SEALED.size])["from_record"])
-    return 0
+    return None
 
 
 def resume_from(lobby: Lobby, files: Mapping[str, bytes]) -> tuple[bytes, bytes]:
