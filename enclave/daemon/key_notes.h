@@ -19,8 +19,15 @@ SENTINEL_MUST_USE sentinel_status key_notes_add(key_notes *notes, uint8_t origin
                                                 const sentinel_key_info *info, const void *frame,
                                                 size_t size);
 
-/* Those of the ring that no note is about, but for what signs receipts, as FOUND. */
-SENTINEL_MUST_USE sentinel_status key_notes_find(key_notes *notes, const sentinel_keyring *ring);
+/* Those of the ring that no note is about, from this place on, but for what signs
+ * receipts, as FOUND. */
+SENTINEL_MUST_USE sentinel_status key_notes_find(key_notes *notes, const sentinel_keyring *ring,
+                                                 uint32_t from);
+
+/* 1: the log in this folder has so many records, of which the last has this hash. A host
+ * can write records, but none that have the hash of what came before them.
+ * buffer: SENTINEL_RECORD_BYTES_MAX, aligned. */
+int key_notes_log_has(int dir_fd, uint64_t count, const uint8_t hash32[32], uint8_t *buffer);
 
 /* Records all of them, in their order. Returns: as sentinel_engine_note. */
 SENTINEL_MUST_USE sentinel_status key_notes_record(const key_notes *notes, sentinel_engine *engine,

@@ -56,7 +56,9 @@ struct lobby {
     document made;
     snapshots snaps;
     clock_watch watch;
-    uint64_t keys_head; /* records of the log when they were sealed */
+    uint64_t keys_head;      /* records of the log when they were sealed */
+    uint8_t keys_hash32[32]; /* of the last of them */
+    uint32_t keys_count;
     key_notes notes;
 };
 
@@ -230,6 +232,8 @@ static sentinel_status do_keys(lobby *l, const uint8_t *bytes, size_t size) {
     bytes_wipe(file, sizeof file);
     l->keys_number = header.number;
     l->keys_head = header.head_number;
+    memcpy(l->keys_hash32, header.head_hash32, 32);
+    l->keys_count = sentinel_keyring_count(l->ring);
     l->options.keys_grow = 1; /* Any host has older ones: the log says which are the newest. */
     return status;
 }
@@ -380,24 +384,33 @@ static sentinel_status clock_begin(lobby *l) {
     return status;
 }
 
-/* Before their sealed form leaves. Where the log that came back is older than the
- * sealed keys, what told of some of them may be what it lacks. */
-static sentinel_status keys_record(lobby *l, uint64_t count) {
-    if (count <= l->keys_head) { /* the last of them is the START */
-        SENTINEL_TRY(key_notes_find(&l->notes, l->ring));
+/* How many of the keys, from the first on, surely have their records in this engine's
+ * log. How long it is says nothing: it may be another history's, or the host's own. */
+static uint32_t keys_told(const lobby *l) {
+    const snapshot_taker *t = &l->snaps.taker;
+    uint8_t hash32[32];
+    if (key_notes_log_has(l->dir_fd, l->keys_head, l->keys_hash32, l->in)) {
+        return l->keys_count;
     }
+    return t->has && sentinel_keyring_hash(hash32, l->ring, t->keys) == SENTINEL_OK &&
+                   bytes_equal(hash32, t->keyring_hash32, 32)
+               ? t->keys
+               : 0;
+}
+
+/* Before their sealed form leaves. */
+static sentinel_status keys_record(lobby *l) {
+    SENTINEL_TRY(key_notes_find(&l->notes, l->ring, keys_told(l)));
     return key_notes_record(&l->notes, l->engine, server_wall_ns());
 }
 
 static sentinel_status engine_run(lobby *l) {
     SENTINEL_TRY(clock_set(l)); /* the host may have let it wait for days */
     SENTINEL_TRY(sentinel_engine_open(&l->engine, l->dir, &l->options, server_wall_ns()));
-    const sentinel_state *state = sentinel_gate_state(sentinel_engine_context(l->engine));
-    uint64_t count = state->record_count;
     SENTINEL_TRY(clock_begin(l));
     SENTINEL_TRY(must_be_bounded(l->engine));
     SENTINEL_TRY(papers_hold(l));
-    SENTINEL_TRY(keys_record(l, count));
+    SENTINEL_TRY(keys_record(l));
     SENTINEL_TRY(snapshots_join(&l->snaps, l->dir_fd, l->engine));
     SENTINEL_TRY(keys_give(l));
     if (l->is_rewrapped) {

@@ -272,6 +272,8 @@ static sentinel_status take_end(snapshot_taker *t) {
     }
     (void)close(t->fd);
     t->fd = -1;
+    t->keys = state.keys;
+    memcpy(t->keyring_hash32, state.keyring_hash32, 32);
     t->has = 1;
     return SENTINEL_OK;
 }

@@ -56,6 +56,8 @@ typedef struct snapshot_taker {
     uint64_t got; /* bytes of the blob */
     uint8_t tag16[GCM_TAG_BYTES];
     sentinel_tree tree;
+    uint32_t keys; /* how many the start before it had */
+    uint8_t keyring_hash32[32];
     uint8_t has; /* one is there, whole, and ours: the header is the stream's */
 } snapshot_taker;
 

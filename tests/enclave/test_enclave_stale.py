@@ -7,6 +7,7 @@ several boots, keys brought in between them.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from test_enclave_life import _program, refusal, running
 from sentinel._enclave_lobby import KEYS
 from sentinel._enclave_papers import NewKey
 from sentinel._enums import Algorithm, Purpose, Venue
+from sentinel._notes import KeyOrigin, parse_key
+from sentinel._record import RecordType
 from sentinel.attestation import Purpose as For
-from sentinel.errors import EnclaveError
+from sentinel.errors import EnclaveError, SentinelError
 
 __all__ = ["_program"]
 
@@ -120,6 +123,27 @@ def test_keys_of_another_history_are_refused(
     grown(engine, machines, 911)
     engine.files = times[1][1]
     assert refusal(engine.bring_back(machines.boot()).resume) == "ENCLAVE_STALE"
+
+
+def test_a_key_of_a_history_that_is_gone_is_recorded_as_found(
+    engine: Engine, machines: Machines, times: list[tuple[bytes, dict[str, bytes]]]
+) -> None:
+    """The boot that brought key 901 in has left its sealed keys alone; the log went on without."""
+    engine.sealed, engine.files = times[0]
+    machine = machines.boot()
+    engine.resume(machine)
+    with engine.client(machine, ALICE) as people:
+        for number in range(20):
+            with contextlib.suppress(SentinelError):
+                people.halt(f"{number}")
+    engine.keep(machine)
+    machine.end()
+    engine.sealed = times[1][0]
+    machine = machines.boot()
+    engine.resume(machine)
+    with engine.client(machine, ALICE) as people:
+        found = [parse_key(one) for one in people.records() if one.type is RecordType.KEY]
+    assert {901: KeyOrigin.FOUND}.items() <= {note.id: note.origin for note in found}.items()
 
 
 def test_keys_of_another_engine_are_refused(
