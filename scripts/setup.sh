@@ -165,7 +165,7 @@ extras = {
     "run": ["loopback"],
     "test": ["test", "bench"],
     "bench": ["loopback", "bench"],
-    "enclave": ["test", "enclave"],
+    "enclave": ["test", "aws", "enclave"],
     "check": ["test", "bench", "dev"],
 }[sys.argv[1]]
 wanted = pyproject["build-system"]["requires"] + project["dependencies"]
