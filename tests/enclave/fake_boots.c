@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -336,6 +337,7 @@ int main(int argc, char **argv) {
         if (asked.kind == BOOT) {
             answer = fork();
             if (answer == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 (void)close(control_fd);
                 bell_fd = fds[0];
                 (void)dup2(fds[1], STDERR_FILENO);

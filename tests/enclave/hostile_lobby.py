@@ -12,6 +12,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hosted_engine import begin, envelope, pin_of
 
 from sentinel._enclave_lobby import Ask, parts
+from sentinel._enclave_papers import SEALED
 from sentinel._status import Status
 from sentinel.attestation import Purpose as For
 from sentinel.attestation import unsafe_parse_without_verification
@@ -38,6 +40,7 @@ STARTS: Final = (
     "truncate",
     "flip",
     "swap",
+    "bent heads",
     "older keys",
     "older files",
     "mixed files",
@@ -201,6 +204,8 @@ def _changed(
         changed = bytearray(payload)
         changed[choice.randrange(len(payload.rstrip(b"\0")) or 1)] ^= 1 << choice.randrange(8)
         messages[at] = (ask, bytes(changed))
+    if kind == "bent heads":  # what is in clear before a ciphertext, and vouched for by its tag
+        messages = [_bent_head(schedule, *message) for message in messages]
     if kind == "swap":
         messages = _swapped(schedule, machine, messages)
     if kind == "other order":
@@ -216,6 +221,18 @@ def _changed(
         )
         messages.insert(at, junk)
     return messages
+
+
+def _bent_head(schedule: Schedule, ask: Ask, payload: bytes) -> Message:
+    choice, bent = schedule.choice, bytearray(payload)
+    if ask is Ask.KEYS and len(payload) > SEALED.size:
+        bent[choice.randrange(SEALED.size)] ^= 1 << choice.randrange(8)
+    if ask is Ask.UNWRAP and len(pieces := parts_of(payload)) == 5 and choice.random() < 0.3:
+        wrapped = bytearray(pieces[3])
+        wrapped[choice.randrange(len(wrapped))] ^= 1 << choice.randrange(8)
+        pieces[3] = bytes(wrapped)
+        bent = bytearray(parts(*pieces))
+    return ask, bytes(bent)
 
 
 def _swapped(schedule: Schedule, machine: Machine, messages: list[Message]) -> list[Message]:
@@ -375,7 +392,7 @@ def attacked_genesis(schedule: Schedule, machine: Machine) -> str:
     bent = BentStream(schedule, machine)
     try:
         begin(machine.hosted, machine.boot, schedule.choice, lambda _: bent)
-    except (SentinelError, ValueError, struct.error) as error:
+    except (SentinelError, LookupError, ValueError, struct.error, cbor2.CBORDecodeError) as error:
         name = type(error).__name__
         if isinstance(error, SentinelError) and error.status is not None:
             name = Status(error.status).name

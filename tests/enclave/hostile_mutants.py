@@ -59,14 +59,14 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "associated data of blobs is left out": (
-        "enclave/daemon/sealed.c",
-        "&header, sizeof header}",
-        "&header, 8}",
+        "enclave/daemon/gcm.c",
+        "(int)place->beside_size",
+        "8",
     ),
     "the commitment is not compared": (
         "enclave/daemon/root.c",
         "if (!bytes_equal(found32, commitment32, 32)) {",
-        "if (0) {",
+        "if (!bytes_equal(found32, commitment32, 0)) {",
     ),
     "the root is wrapped in clear": (
         "enclave/daemon/root.c",
