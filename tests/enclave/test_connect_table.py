@@ -409,3 +409,18 @@ def test_a_command_that_the_engine_refuses_says_why(far: Far) -> None:
     said = far("operator", "authority", "submit", far.authority_draft("bob"), status=2)["error"]
     assert "the engine refused" in said["message"]
     assert "signed" in said["cause"]
+
+
+def test_an_authority_bundle_is_handed_in_without_a_copy_of_the_log(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentinel.client import Client
+
+    draft = far.authority_draft("carol")
+    far("root", "authority", "sign", draft, "--yes")
+
+    def files(client: Client) -> None:
+        raise AssertionError("a copy was asked for")
+
+    monkeypatch.setattr(Client, "files", files)
+    assert far("root", "authority", "submit", draft)["applied"]

@@ -37,6 +37,7 @@ from ..config import argon_limits, read_passphrase
 from ..errors import KeyFileError, UsageError
 from ..policy import stable_id
 from ..units import parse_duration
+from ._connect import remote, taken_data
 from ._drafts import (
     FilesArgument,
     KeyOption,
@@ -49,6 +50,7 @@ from ._drafts import (
     public_of,
     show_draft,
     sign_file,
+    submit_far,
     submit_file,
     told,
     waiting_text,
@@ -474,8 +476,13 @@ def submit(
 
         zcp authority submit b.auth
     """
-    cli = Cli.of(directory, json, passphrase_file, copies=True)
-    made, result = submit_file(cli, file, _KIND, wait)
+    if far := remote():
+        cli = Cli.connected(json, passphrase_file)
+        made, taken = submit_far(far, file, _KIND, passphrase_file)
+        result = taken_data(taken)
+    else:
+        cli = Cli.of(directory, json, passphrase_file)
+        made, result = submit_file(cli, file, _KIND, wait)
     data = {"sequence": made.frame.sequence, "hash": made.frame.hash.hex(), **result}
     if result["applied"]:
         cli.emit(

@@ -29,7 +29,8 @@ from .._in_force import ticket_told
 from .._log import writer_is_alive
 from .._people import Public, SigningKeys, keep_names
 from .._status import Status
-from ..config import read_passphrase
+from ..client import Taken
+from ..config import Installed, read_passphrase
 from ..errors import (
     EngineLocked,
     KeyFileError,
@@ -38,7 +39,8 @@ from ..errors import (
     StorageError,
     UsageError,
 )
-from ._shared import Cli, await_ticket, deliver, now_ns, spooled, submit
+from ._connect import Remote
+from ._shared import Cli, await_ticket, now_ns, spooled, submit
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Copies that were signed apart.")]
 PublicOption = Annotated[
@@ -200,11 +202,6 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
     """
     draft = Draft.read(path, kind)
     public = named(draft, Public.of_engine(cli.installed()))
-    if cli.far is not None:
-        try:
-            return draft, deliver(cli, draft.raw, wait=wait)
-        except PolicyInvalid as error:
-            raise _refused(draft, public, error) from None
     ticket = submit(cli, draft.raw)
     try:
         with ticket_told(cli.directory, ticket):
@@ -222,6 +219,24 @@ def submit_file(cli: Cli, path: Path, kind: FrameKind, wait: float) -> tuple[Dra
         except StorageError as error:
             cli.warn(f"warning: it stands, but the names that came with it are not kept: {error}")
     return draft, result
+
+
+def submit_far(
+    far: Remote, path: Path, kind: FrameKind, passphrase_file: Path | None
+) -> tuple[Draft, Taken]:
+    """The same through a daemon. Only a refusal is told with what the engine keeps, which is copied
+    for that; one that has the end of its log alone refuses in its own words.
+    """
+    draft = Draft.read(path, kind)
+    with far.client(role="command", passphrase_file=passphrase_file) as client:
+        try:
+            return draft, client.hand_in(draft.raw)
+        except PolicyInvalid as error:
+            try:
+                copy = Installed(far.copied(passphrase_file))
+            except SentinelError:
+                raise error from None
+            raise _refused(draft, named(draft, Public.of_engine(copy)), error) from None
 
 
 def _hand_over(cli: Cli, ticket: int, wait: float) -> dict[str, Any]:
