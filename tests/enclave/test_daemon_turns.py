@@ -46,6 +46,10 @@ def new_order(desk: Desk, name: str) -> bytes:
 def paused(desk: Desk) -> Iterator[None]:
     assert desk.process is not None
     desk.process.send_signal(signal.SIGSTOP)
+    # What comes before it stands still is served before the rest.
+    for thread in Path(f"/proc/{desk.process.pid}/task").iterdir():
+        while (thread / "stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.001)
     try:
         yield
     finally:
