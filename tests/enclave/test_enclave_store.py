@@ -174,7 +174,7 @@ def test_names_of_files_stay_inside(name: str, tmp_path: Path) -> None:
 
 
 def test_addresses_of_a_lobby_are_checked(tmp_path: Path) -> None:
-    for bad in ("", "vsock://16", "vsock://a:b", "tcp://1:2", "unix://"):
+    for bad in ("", "vsock://", "vsock://a:b", "tcp://1:2", "unix://"):
         with pytest.raises(UsageError, match="no address"):
             connect_lobby(bad)
     with pytest.raises(StorageError, match="no lobby answers"):
