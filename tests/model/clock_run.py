@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.model import orders, report_run
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 def step(run: GateRun) -> None:
     """A start that is ahead; perhaps something rests on it; the right time, or one before it."""
     rng, model = run.rng, run.model
-    if chance(rng, 20):  # it was compared, which decides nothing
+    if chance(Random(run.now), 20):  # compared, which decides nothing; all else is as without
         run.core.note(run.now)
         model.note(run.now)
-        return
     right = run.now
     ends = [stop.until for stop in model.state.stops.values() if stop.until]
     ends += [row.expires for row in model.requests.rows] + [model.lease_until]
