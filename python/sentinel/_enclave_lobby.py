@@ -16,23 +16,20 @@ import contextlib
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from itertools import pairwise
 from typing import Final
 
 from ._enclave_papers import SEALED
 from ._enums import Environment
-from ._service import Request
 from ._status import Status
 from .attestation import Purpose
 from .errors import AuditError, EnclaveError, SentinelError, StorageError, raise_status
 
 PORT: Final = 5701
-FILE_BYTES: Final = 1 << 20
 KEYS: Final = "sealed/keys"
 """A running engine's sealed keys, as RESUME and CREATE gave them."""
-_HEAD_NAME: Final = "log/head"
 _SNAPSHOT: Final = re.compile(r"sealed/\d{20}\.snapshot")
 _SEGMENT: Final = re.compile(r"log/(\d{20})\.log")
 _PIECE_BYTES: Final = 8 << 20
@@ -167,29 +164,6 @@ class Lobby:
 def wanted_file(name: str = "", offset: int = 0, size: int = 0) -> bytes:
     """A `sentinel_file_wanted`; without a name, for the names of all."""
     return _FILE.pack(offset, size, name.encode())
-
-
-def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
-    """The files of a running engine, the log's head first: the records that it counts are then
-    there, and perhaps more, which the engine finds.
-
-    `ask`: `Client.connection.call` of a session with the role "command" or "keeper".
-    """
-    yield _HEAD_NAME, b"".join(_pieces(ask, _HEAD_NAME))
-    for name in ask(Request.FILE, wanted_file()).decode().split():
-        if name != _HEAD_NAME:
-            yield name, b"".join(_pieces(ask, name))
-
-
-def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
-    at = 0
-    while True:
-        answer = ask(Request.FILE, wanted_file(name, at, FILE_BYTES))
-        (total,) = struct.unpack_from("<Q", answer)
-        yield answer[8:]
-        at += len(answer) - 8
-        if at >= total or len(answer) == 8:
-            return
 
 
 def give_back(lobby: Lobby, files: Mapping[str, bytes], *, whole: bool = False) -> bool:

@@ -8,7 +8,7 @@ Nothing of it is secret to the host that should be; docs/enclave.md says what of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,25 +86,6 @@ class Store:
             except OSError as error:
                 raise os_failed(self.folder / "files" / folder, error) from None
         return _Kept(self.folder / "files", names)
-
-    def keep_files(self, files: Iterable[tuple[str, bytes]]) -> int:
-        """Keeps what a running engine gave, over what was kept before; how many files.
-
-        The log's head is given first and kept last: a copy that was cut short is an older one,
-        and counts no record that is not there, nor keys.
-        """
-        count = 0
-        head: bytes | None = None
-        self.make_folders()
-        for name, data in files:
-            if name == HEAD:
-                head = data
-            else:
-                self.keep_file(name, data)
-            count += 1
-        if head is not None:
-            self.keep_file(HEAD, head)
-        return count
 
     def make_folders(self) -> None:
         """Makes what `keep_file` keeps into. Raises StorageError."""

@@ -11,9 +11,10 @@ import datetime as dt
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +26,7 @@ from key_life import PCRS, TOP, pinned
 
 from sentinel import _core, _layout, _witness_store
 from sentinel._enclave_kms import derive_shared_secret, public_key_of
-from sentinel._enclave_lobby import Lobby, give_back, kept_files
+from sentinel._enclave_lobby import Lobby, give_back, wanted_file
 from sentinel._enclave_papers import (
     KEY_INFO,
     NewKey,
@@ -33,10 +34,12 @@ from sentinel._enclave_papers import (
     import_part,
     parse_wrapped_root,
 )
+from sentinel._enclave_store import HEAD
 from sentinel._enums import Algorithm, Environment, Power, Purpose, Venue
 from sentinel._frame import FrameKind
 from sentinel._layout import AuthorityKey, FrameTerms
 from sentinel._people import SigningKeys, person_id
+from sentinel._service import Request
 from sentinel._types import KeyInfo
 from sentinel.attestation import Attestation, EngineExpectation, Expectation, TrustRoot, verify
 from sentinel.attestation import Purpose as For
@@ -168,6 +171,29 @@ def _connected(path: Path) -> socket.socket:
             time.sleep(0.01)
         else:
             return stream
+
+
+def kept_files(ask: Callable[[int, bytes], bytes]) -> Iterator[tuple[str, bytes]]:
+    """The files of a running engine, read another way than its keeper does, the log's head first:
+    the records that it counts are then there, and perhaps more, which the engine finds.
+
+    `ask`: `Client.connection.call` of a session with the role "command" or "keeper".
+    """
+    yield HEAD, b"".join(_pieces(ask, HEAD))
+    for name in ask(Request.FILE, wanted_file()).decode().split():
+        if name != HEAD:
+            yield name, b"".join(_pieces(ask, name))
+
+
+def _pieces(ask: Callable[[int, bytes], bytes], name: str) -> Iterator[bytes]:
+    at = 0
+    while True:
+        answer = ask(Request.FILE, wanted_file(name, at, 1 << 20))
+        (total,) = struct.unpack_from("<Q", answer)
+        yield answer[8:]
+        at += len(answer) - 8
+        if at >= total or len(answer) == 8:
+            return
 
 
 @dataclass

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_life import AGENT, ALICE, KEEPER, Engine, FakeMachine, Machines
+from engine_life import AGENT, ALICE, KEEPER, Engine, FakeMachine, Machines, kept_files
 from life_steps import halted, message, signs
 from test_enclave_life import _program, running
 from test_enclave_store import signing, stored
@@ -29,7 +29,7 @@ from sentinel import _enclave_follow, _enclave_keeper
 from sentinel._cli._enclave_store import LOBBY
 from sentinel._enclave_follow import Follower, Revival, only_keeper
 from sentinel._enclave_keeper import Copied, Copier, Keeper, frames_end, head_count
-from sentinel._enclave_lobby import KEYS, Lobby, kept_files
+from sentinel._enclave_lobby import KEYS, Lobby
 from sentinel._enclave_store import Store
 from sentinel._record import head_check
 from sentinel._service import Request, WitnessFlag

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from sentinel._attestation_binding import parse_binding
 from sentinel._cli import _enclave_store as command
 from sentinel._cli import main
 from sentinel._cli._mirror import Mirror
-from sentinel._enclave_lobby import KEYS, Lobby, kept_files
+from sentinel._enclave_keeper import Copier
+from sentinel._enclave_lobby import KEYS, Lobby
 from sentinel._enclave_store import PAPERS, Store, bring_up, connect_lobby
 from sentinel._enums import Environment
 from sentinel.attestation import Expectation, Purpose, TrustRoot, verify
@@ -41,7 +41,7 @@ def stored(engine: Engine, machine: FakeMachine, folder: Path) -> Store:
     for name, data in zip(PAPERS, papers, strict=True):
         store.keep(name, data)
     with engine.client(machine, KEEPER) as keeper:
-        assert store.keep_files(kept_files(keeper.connection.call)) >= 3
+        assert Copier(keeper.connection.call, store).copy().files >= 3
     return store
 
 
@@ -151,26 +151,10 @@ def test_a_store_that_lacks_or_mixes_something_starts_nothing(
     lobby.close()
 
 
-def test_a_copy_that_is_cut_short_keeps_the_older_head(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.keep_files([("log/head", b"old"), ("log/00.log", b"old")])
-
-    def cut() -> Iterator[tuple[str, bytes]]:
-        yield "log/head", b"new"
-        yield "log/00.log", b"new"
-        raise ConnectionError("the power is gone")
-
-    with pytest.raises(ConnectionError):
-        store.keep_files(cut())
-    assert dict(store.files()) == {"log/00.log": b"new", "log/head": b"old"}
-    store.keep_files([("log/head", b"new"), ("log/00.log", b"new")])
-    assert dict(store.files())["log/head"] == b"new"
-
-
 @pytest.mark.parametrize("name", ["../x", "log/../x", "keys/engine", "log/", "log/.x", "x"])
 def test_names_of_files_stay_inside(name: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="names a file"):
-        Store(tmp_path).keep_files([(name, b"")])
+        Store(tmp_path).keep_file(name, b"")
 
 
 def test_addresses_of_a_lobby_are_checked(tmp_path: Path) -> None:
